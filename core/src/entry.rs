@@ -1,0 +1,185 @@
+//! What one logged write is, and which decisions about it are legal: undecided → accepted or
+//! rejected, once. It does not know how an entry is sent; `effect` and `lane` do.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::effect::Effect;
+use crate::ids::{CollectionId, Seq, Stream};
+
+/// What a logged write does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Op {
+    Add,
+    Upsert,
+    Update,
+    /// Records, by ids or by a filter.
+    Delete,
+    CreateCollection,
+    /// Rename, metadata or configuration.
+    ModifyCollection,
+    DeleteCollection,
+    CreateDatabase,
+    DeleteDatabase,
+    CreateTenant,
+    UpdateTenant,
+    /// Every tenant, database and collection is dropped and the defaults come back.
+    Reset,
+}
+
+impl Op {
+    pub const ALL: [Op; 12] = [
+        Op::Add,
+        Op::Upsert,
+        Op::Update,
+        Op::Delete,
+        Op::CreateCollection,
+        Op::ModifyCollection,
+        Op::DeleteCollection,
+        Op::CreateDatabase,
+        Op::DeleteDatabase,
+        Op::CreateTenant,
+        Op::UpdateTenant,
+        Op::Reset,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Op::Add => "add",
+            Op::Upsert => "upsert",
+            Op::Update => "update",
+            Op::Delete => "delete",
+            Op::CreateCollection => "create_collection",
+            Op::ModifyCollection => "modify_collection",
+            Op::DeleteCollection => "delete_collection",
+            Op::CreateDatabase => "create_database",
+            Op::DeleteDatabase => "delete_database",
+            Op::CreateTenant => "create_tenant",
+            Op::UpdateTenant => "update_tenant",
+            Op::Reset => "reset",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Op> {
+        Op::ALL.into_iter().find(|op| op.name() == name)
+    }
+
+    /// A record write belongs to its collection's stream; everything else to the catalog's.
+    pub fn is_record(self) -> bool {
+        matches!(self, Op::Add | Op::Upsert | Op::Update | Op::Delete)
+    }
+}
+
+/// A write as the front hands it in: everything but its place in the log.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// Names the write for clients and operators; unique in the log.
+    pub write_id: String,
+    pub op: Op,
+    /// Record writes and `modify`: the logical collection id. Creates: the id minted for the
+    /// collection or database, should this write be the one that makes it. Otherwise none.
+    pub target: Option<Uuid>,
+    pub method: String,
+    /// The v2 path and query as the client sent it: logical ids, never a node's.
+    pub path: String,
+    pub body: Bytes,
+    /// Allow-listed request headers; credentials never get here.
+    pub headers: Vec<(String, String)>,
+}
+
+/// What was decided about an entry by the acting node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The acting node applied it; every other node must.
+    Accepted,
+    /// The acting node refused it; no node may apply it.
+    Rejected,
+}
+
+/// One logged write. Immutable but for its effect and its decision, which are set once.
+#[derive(Debug)]
+pub struct Entry {
+    pub seq: Seq,
+    pub draft: Draft,
+    /// When it was logged, in milliseconds since the Unix epoch, by the balancer's clock.
+    pub logged_at_ms: u64,
+    effect: OnceLock<Effect>,
+    decision: OnceLock<Decision>,
+}
+
+impl Entry {
+    pub fn new(seq: Seq, draft: Draft, logged_at_ms: u64) -> Entry {
+        Entry { seq, draft, logged_at_ms, effect: OnceLock::new(), decision: OnceLock::new() }
+    }
+
+    /// An entry read back from the log with what is stored about it.
+    pub fn recovered(mut self, effect: Option<Effect>, decision: Option<Decision>) -> Entry {
+        self.effect = effect.map(OnceLock::from).unwrap_or_default();
+        self.decision = decision.map(OnceLock::from).unwrap_or_default();
+        self
+    }
+
+    pub fn stream(&self) -> Stream {
+        match self.draft.target {
+            Some(id) if self.draft.op.is_record() => Stream::Collection(CollectionId(id)),
+            _ => Stream::Catalog,
+        }
+    }
+
+    /// Memory that the entry holds, in bytes, roughly.
+    pub fn size_bytes(&self) -> usize {
+        self.draft.body.len() + self.draft.path.len() + 512
+    }
+
+    pub fn effect(&self) -> Option<&Effect> {
+        self.effect.get()
+    }
+
+    pub fn decision(&self) -> Option<Decision> {
+        self.decision.get().copied()
+    }
+
+    /// Fixes the effect. The first one stays: it may have been made durable already.
+    pub fn resolve(&self, effect: Effect) -> &Effect {
+        self.effect.get_or_init(|| effect)
+    }
+
+    /// Fixes the decision and returns the one that holds: the first.
+    pub fn decide(&self, decision: Decision) -> Decision {
+        *self.decision.get_or_init(|| decision)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_op_is_found_by_its_name() {
+        for op in Op::ALL {
+            assert_eq!(Op::parse(op.name()), Some(op));
+        }
+        assert_eq!(Op::parse("drop"), None);
+    }
+
+    #[test]
+    fn the_first_decision_stays() {
+        let draft = Draft {
+            write_id: "w".into(),
+            op: Op::Add,
+            target: Some(Uuid::from_u128(7)),
+            method: "POST".into(),
+            path: "/".into(),
+            body: Bytes::new(),
+            headers: Vec::new(),
+        };
+        let entry = Entry::new(Seq(1), draft, 0);
+        assert_eq!(entry.decide(Decision::Accepted), Decision::Accepted);
+        assert_eq!(entry.decide(Decision::Rejected), Decision::Accepted);
+        assert_eq!(entry.stream(), Stream::Collection(CollectionId(Uuid::from_u128(7))));
+    }
+}

@@ -1,0 +1,36 @@
+//! The pure core of chroma-ha: values in, values out. No socket, clock, task, SQL, actor or log line
+//! lives here; time, ids and chance come in as arguments.
+//!
+//! | file | the question it answers |
+//! |---|---|
+//! | `ids` | what names a node, a position in the log, a stream |
+//! | `route` | what does this request mean, and how is its path spelt for one node |
+//! | `v1` | which v2 request does a v1 request stand for, and how does its answer look |
+//! | `entry` | what is one logged write, and which decisions about it are legal |
+//! | `effect` | what does an entry do to records, independent of when it is applied |
+//! | `catalog` | which collections and databases exist, under which ids, on which node |
+//! | `lane` | what does one node apply next in one stream |
+//! | `sequencer` | who acts, who follows, who may be read, how far is each node |
+//! | `commit` | which waiting writes go into the next log transaction |
+//! | `health` | what do a node's probes and outcomes say about it |
+//! | `routing` | which of the readable nodes gets this read |
+//! | `backoff` | how long to wait before the next attempt |
+//! | `pressure` | how loaded is this host |
+//! | `alert` | which facts deserve a person, and which message repeats another |
+//! | `port` | the two things the actors need from outside: a log store and nodes |
+
+pub mod alert;
+pub mod backoff;
+pub mod catalog;
+pub mod commit;
+pub mod effect;
+pub mod entry;
+pub mod health;
+pub mod ids;
+pub mod lane;
+pub mod port;
+pub mod pressure;
+pub mod route;
+pub mod routing;
+pub mod sequencer;
+pub mod v1;

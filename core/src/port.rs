@@ -1,0 +1,197 @@
+//! The two things the actors need from outside: a log store and nodes. Each has a second
+//! implementation for simulation, which is why they are traits; nothing else is.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::catalog::Move;
+use crate::effect::Effect;
+use crate::entry::{Entry, Op};
+use crate::ids::{CollectionId, Seq, Stream};
+
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Why the log store could not do as asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The store cannot be reached, or the connection broke; whether a commit happened is unknown.
+    #[error("PostgreSQL cannot be reached: {0}")]
+    Unavailable(String),
+    /// The lease's session is gone: another balancer may be sequencing.
+    #[error("the lease on the log was lost: {0}")]
+    LeaseLost(String),
+    /// The store answered and refused: a defect or a changed schema, not an outage.
+    #[error("PostgreSQL refused a statement: {0}")]
+    Refused(String),
+}
+
+/// One durable fact besides the entries themselves. All facts of one `record` call commit together.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// The entry's effect was resolved; durable before any node gets the entry.
+    Effect { seq: Seq, effect: Effect },
+    /// The acting node refused the entry; durable before the client hears of it.
+    Rejected { seq: Seq, reason: String },
+    /// The acting node accepted a catalog entry; `moves` is what it did to the catalog.
+    CatalogAccepted { seq: Seq, effect: Effect, moves: Vec<Move> },
+    /// The node applied the catalog stream up to here.
+    CatalogCursor { node: String, seq: Seq },
+    /// The node's own id of a collection, or (`None`) that it has no such collection any more.
+    Mapped { node: String, collection: CollectionId, node_collection: Option<Uuid> },
+    /// Every record entry up to here is applied on the node. Flushed lazily.
+    Cursor { node: String, seq: Seq },
+    /// Every pending entry up to here is on every node: its status becomes `completed`.
+    Completed { through: Seq },
+    /// Failed deliveries of an entry so far, and the last error.
+    Attempts { seq: Seq, retries: u32, error: String },
+    /// A change of a node's state, kept as failover history.
+    NodeState { node: String, from: String, to: String, reason: String },
+}
+
+/// Which entries to read back. Rejected entries are left out.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// `None`: all streams.
+    pub stream: Option<Stream>,
+    /// First position wanted.
+    pub from: Seq,
+    /// Last position wanted.
+    pub through: Seq,
+    /// At most so many entries.
+    pub max_entries: usize,
+    /// At most so many bytes of bodies, but always at least one entry.
+    pub max_bytes: usize,
+}
+
+/// Entries read back, in log order.
+#[derive(Debug, Default)]
+pub struct Pages {
+    pub entries: Vec<Arc<Entry>>,
+    /// Everything of the asked range up to here is in `entries` (or was rejected).
+    pub complete_through: Seq,
+}
+
+/// What the store remembers, read once when the lease is taken.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// The last position of the log.
+    pub head: Seq,
+    pub epoch: u64,
+    pub tenants: Vec<String>,
+    /// `(id, tenant, name)`
+    pub databases: Vec<(Uuid, String, String)>,
+    /// Collections that exist: `(id, tenant, database, name)`.
+    pub collections: Vec<(CollectionId, String, String, String)>,
+    /// Collections that were deleted, with the deleting entry, as far as a node may still be behind it.
+    pub deleted: Vec<(CollectionId, Seq)>,
+    pub nodes: Vec<RecoveredNode>,
+}
+
+/// What the store remembers about one node. A node without a row was never seen.
+#[derive(Debug, Default)]
+pub struct RecoveredNode {
+    pub name: String,
+    /// Every record entry up to here is applied.
+    pub cursor: Seq,
+    /// Every catalog entry up to here is applied.
+    pub catalog_cursor: Seq,
+    /// The node's own ids of collections.
+    pub mapped: Vec<(CollectionId, Uuid)>,
+}
+
+/// One write as the log shows it to an operator.
+#[derive(Clone, Debug, Serialize)]
+pub struct WriteRow {
+    pub write_id: String,
+    pub seq: Seq,
+    pub op: Op,
+    pub method: String,
+    pub path: String,
+    pub status: String,
+    pub retry_count: i32,
+    pub error_message: Option<String>,
+    /// RFC 3339, UTC.
+    pub timestamp: String,
+    /// RFC 3339, UTC.
+    pub updated_at: String,
+}
+
+/// The write-ahead log. `acquire` and `append` use one session that holds the lease; the rest a
+/// small pool. Connections belong to the runtime that first uses them: one store value per arbiter.
+pub trait LogStore: Send + Sync {
+    /// Takes the lease if no other balancer holds it, bumps the epoch, and reads what is remembered.
+    /// `None`: another balancer holds it.
+    fn acquire(&self) -> BoxFuture<'_, Result<Option<Recovered>, StoreError>>;
+
+    /// Whether the lease's session still answers.
+    fn check(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Commits the entries, all or none, in one transaction on the lease's session.
+    fn append(&self, entries: Vec<Arc<Entry>>) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Commits the changes, all or none, in one transaction.
+    fn record(&self, changes: Vec<Change>) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Reads entries back in log order.
+    fn page(&self, page: Page) -> BoxFuture<'_, Result<Pages, StoreError>>;
+
+    /// One write by its id.
+    fn find(&self, write_id: String) -> BoxFuture<'_, Result<Option<WriteRow>, StoreError>>;
+
+    /// Removes up to `limit` finished entries at or below `through` that are older than `days`;
+    /// returns how many went.
+    fn expire(&self, days: u32, through: Seq, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// Lets go of the lease.
+    fn release(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+}
+
+/// A request to one node, already spelt for it.
+#[derive(Clone, Debug)]
+pub struct NodeRequest {
+    pub method: &'static str,
+    /// Path and query, with the node's own ids.
+    pub path: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+    pub timeout: Duration,
+}
+
+/// A node's answer, whole.
+#[derive(Clone, Debug)]
+pub struct NodeResponse {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NodeFault {
+    /// The connection was refused: the request was not delivered.
+    #[error("connection refused")]
+    Refused,
+    /// No answer in time: the request may have been, or may still be, executed.
+    #[error("no answer within {0} ms")]
+    Timeout(u64),
+    /// The connection broke after the request was sent: it may have been executed.
+    #[error("connection lost: {0}")]
+    Lost(String),
+}
+
+impl NodeFault {
+    /// Whether the node may have executed, or may yet execute, the request.
+    pub fn in_doubt(&self) -> bool {
+        !matches!(self, NodeFault::Refused)
+    }
+}
+
+/// One Chroma server.
+pub trait Node: Send + Sync {
+    fn call(&self, request: NodeRequest) -> BoxFuture<'_, Result<NodeResponse, NodeFault>>;
+}
