@@ -2,6 +2,7 @@
 //! rejected, once. It does not know how an entry is sent; `effect` and `lane` do.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,11 @@ impl Op {
         Op::ALL.into_iter().find(|op| op.name() == name)
     }
 
+    /// Whether it can make a collection disappear: record writes logged after it wait for its decision.
+    pub fn is_destructive(self) -> bool {
+        matches!(self, Op::DeleteCollection | Op::DeleteDatabase | Op::Reset)
+    }
+
     /// A record write belongs to its collection's stream; everything else to the catalog's.
     pub fn is_record(self) -> bool {
         matches!(self, Op::Add | Op::Upsert | Op::Update | Op::Delete)
@@ -108,26 +114,32 @@ pub struct Entry {
     /// When it was logged, in milliseconds since the Unix epoch, by the balancer's clock.
     pub logged_at_ms: u64,
     effect: OnceLock<Effect>,
+    effect_durable: AtomicBool,
     decision: OnceLock<Decision>,
 }
 
 impl Entry {
     pub fn new(seq: Seq, draft: Draft, logged_at_ms: u64) -> Entry {
-        Entry { seq, draft, logged_at_ms, effect: OnceLock::new(), decision: OnceLock::new() }
+        Entry {
+            seq,
+            draft,
+            logged_at_ms,
+            effect: OnceLock::new(),
+            effect_durable: AtomicBool::new(false),
+            decision: OnceLock::new(),
+        }
     }
 
     /// An entry read back from the log with what is stored about it.
     pub fn recovered(mut self, effect: Option<Effect>, decision: Option<Decision>) -> Entry {
+        self.effect_durable = AtomicBool::new(effect.is_some());
         self.effect = effect.map(OnceLock::from).unwrap_or_default();
         self.decision = decision.map(OnceLock::from).unwrap_or_default();
         self
     }
 
     pub fn stream(&self) -> Stream {
-        match self.draft.target {
-            Some(id) if self.draft.op.is_record() => Stream::Collection(CollectionId(id)),
-            _ => Stream::Catalog,
-        }
+        self.collection().map_or(Stream::Catalog, Stream::Collection)
     }
 
     /// Memory that the entry holds, in bytes, roughly.
@@ -139,6 +151,11 @@ impl Entry {
         self.effect.get()
     }
 
+    /// The collection whose records this entry writes.
+    pub fn collection(&self) -> Option<CollectionId> {
+        self.draft.target.filter(|_| self.draft.op.is_record()).map(CollectionId)
+    }
+
     pub fn decision(&self) -> Option<Decision> {
         self.decision.get().copied()
     }
@@ -146,6 +163,15 @@ impl Entry {
     /// Fixes the effect. The first one stays: it may have been made durable already.
     pub fn resolve(&self, effect: Effect) -> &Effect {
         self.effect.get_or_init(|| effect)
+    }
+
+    /// Whether the effect is in the log; no node may get the entry before.
+    pub fn effect_is_durable(&self) -> bool {
+        self.effect_durable.load(Ordering::Acquire)
+    }
+
+    pub fn effect_made_durable(&self) {
+        self.effect_durable.store(true, Ordering::Release);
     }
 
     /// Fixes the decision and returns the one that holds: the first.

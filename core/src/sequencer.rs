@@ -1,1 +1,229 @@
+//! Who acts, who follows, how far is each node. One value holds what every lane needs to decide
+//! together: it is changed synchronously, under one lock, by the actors, which then do what it says.
+//! It performs nothing itself. The parts: `node` (one node's position), `ready` (what may go next),
+//! `outcome` (what a finished request changes), `view` (what readers and operators see).
 
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::catalog::Catalog;
+use crate::entry::{Decision, Entry};
+use crate::ids::{NodeId, Seq, Stream};
+use crate::lane::Phase;
+use crate::port::Recovered;
+
+pub mod node;
+pub mod outcome;
+pub mod ready;
+pub mod view;
+
+pub use node::{NodeLog, Standing};
+pub use outcome::{CatalogOutcome, Outcome, Ticket};
+pub use ready::{Role, Step, Task};
+pub use view::{Gate, NodeView};
+
+/// Bounds of what is kept in memory and in flight, per node.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Entries that one lane keeps in memory.
+    pub lane_entries: usize,
+    /// Bytes of entries that one node's lanes keep in memory; a lane always keeps one entry.
+    pub node_bytes: usize,
+    /// Requests in flight on one node, over all lanes.
+    pub in_flight: usize,
+    /// Entries read from the log at a time.
+    pub page_entries: usize,
+    /// Bytes read from the log at a time.
+    pub page_bytes: usize,
+    /// Deliveries of an accepted entry that a node may refuse before it is quarantined.
+    pub attempts: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            lane_entries: 128,
+            node_bytes: 64 << 20,
+            in_flight: 16,
+            page_entries: 256,
+            page_bytes: 16 << 20,
+            attempts: 3,
+        }
+    }
+}
+
+/// What is known of a stream with undecided or unapplied entries.
+#[derive(Debug, Default)]
+struct StreamState {
+    /// The last logged entry.
+    head: Seq,
+    /// Everything up to here is decided.
+    decided: Seq,
+    /// Everything up to here was acknowledged: no read may show less.
+    acked: Seq,
+    /// The node that has been asked about the first undecided entry.
+    asked: Option<NodeId>,
+}
+
+#[derive(Debug)]
+pub struct Sequencer {
+    head: Seq,
+    /// The log's end when the lease was taken: reads treat everything up to it as acknowledged.
+    recovered_head: Seq,
+    /// Everything up to here was applied somewhere before the lease was taken, so it was decided.
+    floor: Seq,
+    streams: HashMap<Stream, StreamState>,
+    /// Undecided entries that may make a collection disappear.
+    destructive: BTreeSet<Seq>,
+    nodes: Vec<NodeLog>,
+    pub catalog: Catalog,
+    limits: Limits,
+    /// Whether this balancer holds the lease. Without it no step is given out.
+    leading: bool,
+}
+
+impl Sequencer {
+    /// A balancer that does not hold the lease yet.
+    pub fn new(limits: Limits, nodes: usize) -> Sequencer {
+        let node = || NodeLog::recovered(Seq::ZERO, Seq::ZERO, Vec::new());
+        Sequencer {
+            head: Seq::ZERO,
+            recovered_head: Seq::ZERO,
+            floor: Seq::ZERO,
+            streams: HashMap::new(),
+            destructive: BTreeSet::new(),
+            nodes: (0..nodes).map(|_| node()).collect(),
+            catalog: Catalog::fresh(),
+            limits,
+            leading: false,
+        }
+    }
+
+    /// Takes over what the log remembers. Standings stay: they are about the nodes, not the log.
+    pub fn recover(&mut self, recovered: Recovered) {
+        let Recovered { head, tenants, databases, collections, deleted, mut nodes, .. } = recovered;
+        let names: Vec<String> = (0..self.nodes.len()).map(|n| NodeId(n).name()).collect();
+        for (name, node) in names.iter().zip(&mut self.nodes) {
+            let (standing, generation) = (node.standing, node.generation + 1);
+            let stored = nodes.iter().position(|n| n.name == *name).map(|at| nodes.swap_remove(at));
+            let stored = stored.unwrap_or_default();
+            *node =
+                NodeLog::recovered(stored.cursor, stored.catalog_cursor.max(stored.cursor), stored.mapped);
+            node.standing = standing;
+            node.generation = generation;
+        }
+        self.head = head;
+        self.recovered_head = head;
+        self.floor = self.nodes.iter().map(|n| n.fed).max().unwrap_or_default();
+        self.streams.clear();
+        self.destructive.clear();
+        self.catalog = Catalog::recovered(tenants, databases, collections, deleted);
+        self.leading = true;
+    }
+
+    pub fn leading(&self) -> bool {
+        self.leading
+    }
+
+    /// The lease is lost or regained with nothing changed in between.
+    pub fn set_leading(&mut self, leading: bool) {
+        self.leading = leading;
+    }
+
+    pub fn head(&self) -> Seq {
+        self.head
+    }
+
+    /// Entries that were just committed, in log order.
+    pub fn admit(&mut self, entries: &[Arc<Entry>]) {
+        for entry in entries {
+            debug_assert_eq!(entry.seq, self.head.next(), "the log has no gaps");
+            self.head = entry.seq;
+            self.note(entry);
+            for node in &mut self.nodes {
+                if node.fed == entry.seq.prev() {
+                    node.offer(entry, &self.limits);
+                }
+            }
+        }
+    }
+
+    /// A page of the whole log was read for a node that is behind.
+    pub fn feed(&mut self, node: NodeId, from: Seq, entries: Vec<Arc<Entry>>, complete_through: Seq) {
+        let log = &mut self.nodes[node.0];
+        if log.fed.next() != from {
+            return; // read for an earlier life of this node's log
+        }
+        log.feeding = false;
+        let fresh = log.stale_from.take().map_or(self.head, Seq::prev);
+        let through = complete_through.min(fresh);
+        for entry in entries {
+            if entry.seq <= self.nodes[node.0].fed || entry.seq > through {
+                continue;
+            }
+            self.note(&entry);
+            self.nodes[node.0].offer(&entry, &self.limits);
+        }
+        let log = &mut self.nodes[node.0];
+        log.fed = log.fed.max(through);
+    }
+
+    /// Keeps what later entries must know of this one.
+    fn note(&mut self, entry: &Entry) {
+        let floor = self.floor;
+        let state = self
+            .streams
+            .entry(entry.stream())
+            .or_insert_with(|| StreamState { decided: floor, ..StreamState::default() });
+        state.head = state.head.max(entry.seq);
+        if entry.draft.op.is_destructive() && entry.decision().is_none() && entry.seq > state.decided {
+            self.destructive.insert(entry.seq);
+        }
+    }
+
+    /// What was decided about an entry, by its own mark or by its place before the decided position.
+    fn decision(&self, entry: &Entry) -> Option<Decision> {
+        entry.decision().or_else(|| {
+            let decided = self.streams.get(&entry.stream()).map_or(self.floor, |s| s.decided);
+            (entry.seq <= decided).then_some(Decision::Accepted)
+        })
+    }
+
+    pub fn set_standing(&mut self, node: NodeId, standing: Standing) {
+        let was = self.nodes[node.0].standing;
+        self.nodes[node.0].set_standing(standing);
+        if was.applies && !standing.applies {
+            self.release_asked(node);
+        }
+        if standing.applies && !was.applies {
+            self.nodes[node.0].end_back_off();
+        }
+    }
+
+    /// Streams that wait for this node's verdict may ask another one, unless its answer already counts.
+    fn release_asked(&mut self, node: NodeId) {
+        let log = &self.nodes[node.0];
+        for (stream, state) in &mut self.streams {
+            let counts = log.lane(*stream).is_some_and(|l| matches!(l.phase, Phase::Committing { .. }));
+            if state.asked == Some(node) && !counts {
+                state.asked = None;
+            }
+        }
+    }
+
+    /// No node is expected to answer for now.
+    pub fn all_gone(&self) -> bool {
+        self.nodes.iter().all(|n| n.standing.gone)
+    }
+
+    pub fn node(&self, node: NodeId) -> &NodeLog {
+        &self.nodes[node.0]
+    }
+
+    pub fn node_ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..self.nodes.len()).map(NodeId)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,214 @@
+//! How far one node is: its lanes, its place in the log, its own collection ids. It decides nothing
+//! about other nodes.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::Limits;
+use crate::entry::Entry;
+use crate::ids::{CollectionId, Seq, Stream};
+use crate::lane::{Lane, Phase, Span};
+
+/// What the node's health allows. Derived from its `health` state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Its lanes may send.
+    pub applies: bool,
+    /// It may be read where its position allows it.
+    pub serves: bool,
+    /// It is not expected to answer: down, or drained by an operator.
+    pub gone: bool,
+}
+
+#[derive(Debug)]
+pub struct NodeLog {
+    pub standing: Standing,
+    /// Rises whenever the node loses its standing: outcomes of older requests do not count.
+    pub generation: u64,
+    /// Every entry up to here has been given to a lane.
+    pub fed: Seq,
+    /// A page of the log is being read to feed the lanes.
+    pub feeding: bool,
+    /// An effect from here on became durable while that page was being read: it may lack it.
+    pub stale_from: Option<Seq>,
+    pub(super) lanes: HashMap<Stream, Lane>,
+    /// The first unapplied position of every lane that has one.
+    waiting: BTreeSet<(Seq, Stream)>,
+    /// Every catalog entry up to here is applied.
+    pub catalog_cursor: Seq,
+    mapped: HashMap<CollectionId, Uuid>,
+    logical: HashMap<Uuid, CollectionId>,
+    queued_bytes: usize,
+    pub in_flight: usize,
+}
+
+impl NodeLog {
+    pub fn recovered(cursor: Seq, catalog_cursor: Seq, mapped: Vec<(CollectionId, Uuid)>) -> NodeLog {
+        NodeLog {
+            standing: Standing::default(),
+            generation: 0,
+            fed: cursor,
+            feeding: false,
+            stale_from: None,
+            lanes: HashMap::new(),
+            waiting: BTreeSet::new(),
+            catalog_cursor,
+            logical: mapped.iter().map(|(c, n)| (*n, *c)).collect(),
+            mapped: mapped.into_iter().collect(),
+            queued_bytes: 0,
+            in_flight: 0,
+        }
+    }
+
+    /// Every entry up to here is applied.
+    pub fn cursor(&self) -> Seq {
+        self.waiting.first().map_or(self.fed, |(seq, _)| seq.prev().min(self.fed))
+    }
+
+    pub fn queued_bytes(&self) -> usize {
+        self.queued_bytes
+    }
+
+    pub fn waiting_lanes(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub fn lane(&self, stream: Stream) -> Option<&Lane> {
+        self.lanes.get(&stream)
+    }
+
+    /// The first unapplied position of a stream.
+    pub fn first(&self, stream: Stream) -> Option<Seq> {
+        self.lanes.get(&stream).and_then(Lane::first)
+    }
+
+    /// Streams with something to do, in log order.
+    pub fn candidates(&self, limit: usize) -> Vec<(Seq, Stream)> {
+        self.waiting.iter().take(limit).copied().collect()
+    }
+
+    pub fn quarantined(&self) -> Vec<(Stream, String)> {
+        let reason = |lane: &Lane| match &lane.phase {
+            Phase::Quarantined { reason } => Some(reason.clone()),
+            _ => None,
+        };
+        self.lanes.iter().filter_map(|(s, l)| reason(l).map(|r| (*s, r))).collect()
+    }
+
+    pub fn is_quarantined(&self, stream: Stream) -> bool {
+        self.lanes.get(&stream).is_some_and(|l| matches!(l.phase, Phase::Quarantined { .. }))
+    }
+
+    /// Takes the next entry of the log.
+    pub fn offer(&mut self, entry: &Arc<Entry>, limits: &Limits) {
+        debug_assert!(entry.seq > self.fed, "entries come in order, once");
+        self.fed = entry.seq;
+        let stream = entry.stream();
+        if stream == Stream::Catalog && entry.seq <= self.catalog_cursor {
+            return;
+        }
+        let bytes = self.queued_bytes + entry.size_bytes();
+        let standing = self.standing.applies;
+        self.change(stream, |lane| {
+            let room = standing
+                && lane.len() < limits.lane_entries
+                && (bytes <= limits.node_bytes || lane.is_empty());
+            lane.offer(Arc::clone(entry), room);
+        });
+    }
+
+    /// What an acceptance elsewhere means for pages that are being read right now.
+    pub(super) fn adopt(&mut self, entry: &Arc<Entry>) {
+        if self.feeding && entry.effect().is_some() {
+            self.stale_from = Some(self.stale_from.map_or(entry.seq, |from| from.min(entry.seq)));
+        }
+        if let Some(lane) = self.lanes.get_mut(&entry.stream()) {
+            lane.adopt(entry);
+        }
+    }
+
+    /// Changes a lane and keeps what is derived from it: the waiting set, the bytes, no empty lanes.
+    pub fn change<T>(&mut self, stream: Stream, change: impl FnOnce(&mut Lane) -> T) -> T {
+        let lane = self.lanes.entry(stream).or_default();
+        let (first, bytes) = (lane.first(), lane.bytes());
+        let result = change(lane);
+        let (now_first, now_bytes) = (lane.first(), lane.bytes());
+        self.queued_bytes = self.queued_bytes + now_bytes - bytes;
+        if lane.is_empty() && !matches!(lane.phase, Phase::Quarantined { .. }) {
+            self.lanes.remove(&stream);
+        }
+        if first != now_first {
+            first.map(|seq| self.waiting.remove(&(seq, stream)));
+            now_first.map(|seq| self.waiting.insert((seq, stream)));
+        }
+        result
+    }
+
+    /// Drops what is left of a collection that no longer exists.
+    pub fn forget_lane(&mut self, stream: Stream) {
+        if let Some(lane) = self.lanes.remove(&stream) {
+            self.queued_bytes -= lane.bytes();
+            self.in_flight -= usize::from(matches!(lane.phase, Phase::Asking | Phase::Committing { .. }));
+            lane.first().map(|seq| self.waiting.remove(&(seq, stream)));
+        }
+    }
+
+    /// The node lost or won its standing. Requests in flight no longer count unless their outcome is
+    /// being made durable; a node that is gone gives its memory back.
+    pub fn set_standing(&mut self, standing: Standing) {
+        let lost = self.standing.applies && !standing.applies;
+        let gone = standing.gone && !self.standing.gone;
+        self.standing = standing;
+        if !(lost || gone) {
+            return;
+        }
+        self.generation += 1;
+        let streams: Vec<Stream> = self.lanes.keys().copied().collect();
+        for stream in streams {
+            let was_asking = self.change(stream, |lane| {
+                let asking = lane.phase == Phase::Asking;
+                if asking || matches!(lane.phase, Phase::BackOff { .. }) {
+                    lane.phase = Phase::Idle;
+                }
+                if gone && lane.phase == Phase::Idle {
+                    lane.spill();
+                }
+                asking
+            });
+            self.in_flight -= usize::from(was_asking);
+        }
+    }
+
+    /// The node came back: whatever waits is tried at once.
+    pub fn end_back_off(&mut self) {
+        for lane in self.lanes.values_mut() {
+            if matches!(lane.phase, Phase::BackOff { .. }) {
+                lane.phase = Phase::Idle;
+            }
+        }
+    }
+
+    pub fn wanted(&self, stream: Stream) -> Option<Span> {
+        self.lanes.get(&stream).and_then(Lane::wanted)
+    }
+
+    pub fn node_collection(&self, id: CollectionId) -> Option<Uuid> {
+        self.mapped.get(&id).copied()
+    }
+
+    pub fn logical(&self, node_collection: Uuid) -> Option<CollectionId> {
+        self.logical.get(&node_collection).copied()
+    }
+
+    pub fn map(&mut self, id: CollectionId, node_collection: Option<Uuid>) {
+        if let Some(old) = self.mapped.remove(&id) {
+            self.logical.remove(&old);
+        }
+        if let Some(own) = node_collection {
+            self.mapped.insert(id, own);
+            self.logical.insert(own, id);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What a finished request changes. An outcome counts only while the node keeps the standing it had
+//! when it was asked; one that has to be made durable first is claimed, and then it does count.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::Sequencer;
+use crate::catalog::Move;
+use crate::entry::{Decision, Entry};
+use crate::ids::{CollectionId, NodeId, Seq, Stream};
+use crate::lane::Phase;
+
+/// Names one handed-out task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    pub node: NodeId,
+    pub stream: Stream,
+    pub generation: u64,
+}
+
+/// What became of a task.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The node applied the entries; from the acting node that is the acceptance.
+    Applied(CatalogOutcome),
+    /// The acting node refused the entry. Already durable.
+    Rejected,
+    /// The node failed, or refuses for now: the lane tries again at this moment.
+    Retry { until_ms: u64 },
+    /// The node refuses an accepted entry for good.
+    Quarantine { reason: String },
+}
+
+/// What a catalog entry changed. Empty for record entries.
+#[derive(Clone, Debug, Default)]
+pub struct CatalogOutcome {
+    /// Changes of the catalog; only from the acting node.
+    pub moves: Vec<Move>,
+    /// The node's own id of a collection, or that it has none any more.
+    pub mapped: Option<(CollectionId, Option<Uuid>)>,
+}
+
+impl Sequencer {
+    /// The node answered and the outcome is about to be made durable. False: the node lost its
+    /// standing meanwhile, the outcome must not be recorded.
+    pub fn claim(&mut self, ticket: Ticket) -> bool {
+        let log = &mut self.nodes[ticket.node.0];
+        let asking = log.lane(ticket.stream).is_some_and(|l| l.phase == Phase::Asking);
+        let current = self.leading && log.generation == ticket.generation && asking;
+        if current {
+            let generation = ticket.generation;
+            log.change(ticket.stream, |lane| lane.phase = Phase::Committing { generation });
+        }
+        current
+    }
+
+    /// Takes the outcome of a task. False: it came too late and changes nothing.
+    pub fn finish(&mut self, ticket: Ticket, entries: &[Arc<Entry>], outcome: Outcome) -> bool {
+        let log = &mut self.nodes[ticket.node.0];
+        let phase = log.lane(ticket.stream).map(|l| l.phase.clone());
+        let counts = match phase {
+            Some(Phase::Committing { generation }) => generation == ticket.generation,
+            Some(Phase::Asking) => log.generation == ticket.generation && self.leading,
+            _ => false,
+        };
+        if !counts {
+            return false;
+        }
+        log.in_flight -= 1;
+        if let Some(state) = self.streams.get_mut(&ticket.stream)
+            && state.asked == Some(ticket.node)
+        {
+            state.asked = None;
+        }
+        self.take(ticket, entries, outcome);
+        true
+    }
+
+    fn take(&mut self, ticket: Ticket, entries: &[Arc<Entry>], outcome: Outcome) {
+        let Ticket { node, stream, .. } = ticket;
+        match outcome {
+            Outcome::Applied(catalog) => {
+                self.take_catalog(node, catalog);
+                for entry in entries {
+                    self.decide(entry, Decision::Accepted);
+                    self.pass(node, entry);
+                }
+            }
+            Outcome::Rejected => {
+                for entry in entries {
+                    self.decide(entry, Decision::Rejected);
+                    self.pass(node, entry);
+                }
+            }
+            Outcome::Retry { until_ms } => self.nodes[node.0].change(stream, |lane| {
+                lane.attempts += 1;
+                lane.phase = Phase::BackOff { until_ms };
+            }),
+            Outcome::Quarantine { reason } => {
+                self.nodes[node.0].change(stream, |lane| lane.phase = Phase::Quarantined { reason });
+            }
+        }
+    }
+
+    fn take_catalog(&mut self, node: NodeId, outcome: CatalogOutcome) {
+        outcome.moves.iter().for_each(|step| self.catalog.apply(step));
+        if let Some((id, own)) = outcome.mapped {
+            self.nodes[node.0].map(id, own);
+            if own.is_none() {
+                self.nodes[node.0].forget_lane(Stream::Collection(id));
+            }
+        }
+    }
+
+    /// Fixes what holds for an entry everywhere; later calls change nothing.
+    pub(super) fn decide(&mut self, entry: &Arc<Entry>, decision: Decision) {
+        let decision = entry.decide(decision);
+        self.destructive.remove(&entry.seq);
+        let stream = entry.stream();
+        if let Some(state) = self.streams.get_mut(&stream)
+            && entry.seq > state.decided
+        {
+            state.decided = entry.seq;
+            if decision == Decision::Accepted {
+                state.acked = state.acked.max(entry.seq);
+            }
+            self.nodes.iter_mut().for_each(|node| node.adopt(entry));
+        }
+    }
+
+    /// The node is past the entry.
+    pub(super) fn pass(&mut self, node: NodeId, entry: &Arc<Entry>) {
+        let stream = entry.stream();
+        let log = &mut self.nodes[node.0];
+        if log.first(stream) == Some(entry.seq) {
+            log.change(stream, |lane| lane.advance());
+        }
+        if stream == Stream::Catalog {
+            log.catalog_cursor = log.catalog_cursor.max(entry.seq);
+        }
+        self.prune(stream);
+    }
+
+    /// A stream that every node has applied needs no state.
+    fn prune(&mut self, stream: Stream) {
+        let idle = self.nodes.iter().all(|n| n.fed == self.head && n.first(stream).is_none());
+        if idle {
+            self.streams.remove(&stream);
+        }
+    }
+
+    /// A page of one lane's span was read, or could not be.
+    pub fn loaded(
+        &mut self,
+        node: NodeId,
+        stream: Stream,
+        from: Seq,
+        entries: Vec<Arc<Entry>>,
+        through: Seq,
+    ) {
+        if self.nodes[node.0].wanted(stream).is_none_or(|span| span.first != from) {
+            return; // read for an earlier life of this lane
+        }
+        for entry in &entries {
+            self.note(entry);
+        }
+        self.nodes[node.0].change(stream, |lane| lane.loaded(entries, through));
+    }
+
+    /// Reading a page failed; the next pass asks again.
+    pub fn load_failed(&mut self, node: NodeId, stream: Option<Stream>) {
+        match stream {
+            None => self.nodes[node.0].feeding = false,
+            Some(stream) => self.nodes[node.0].change(stream, |lane| {
+                if lane.phase == Phase::Loading {
+                    lane.phase = Phase::Idle;
+                }
+            }),
+        }
+    }
+
+    /// A client was told that this entry is safe although no node has decided it.
+    pub fn acknowledge_queued(&mut self, entry: &Entry) {
+        if let Some(state) = self.streams.get_mut(&entry.stream()) {
+            state.acked = state.acked.max(entry.seq);
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! What one node may do next, and why not more: verdict first, order within a stream, catalog before
+//! the records that need it. It hands out work; `outcome` takes the results.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::Sequencer;
+use crate::entry::{Decision, Entry, Op};
+use crate::ids::{CollectionId, NodeId, Seq, Stream};
+use crate::lane::Phase;
+use crate::port::Page;
+
+/// In which role a node applies an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The node's answer decides and goes to the client.
+    Acting,
+    /// The entry was accepted; the node must apply it.
+    Following,
+}
+
+/// Work for one node.
+#[derive(Debug)]
+pub enum Step {
+    /// Read a page of the log for the node's lanes (`stream` none) or for one lane.
+    Load { stream: Option<Stream>, page: Page },
+    /// Send entries to the node.
+    Apply(Task),
+    /// The entry needs no request: its collection was deleted. Tell who waits.
+    Moot { entry: Arc<Entry>, decision: Decision },
+}
+
+/// Entries to be sent to a node in one request.
+#[derive(Clone, Debug)]
+pub struct Task {
+    pub stream: Stream,
+    pub entries: Vec<Arc<Entry>>,
+    pub role: Role,
+    /// The node's own id of the collection that the entries are about.
+    pub node_collection: Option<Uuid>,
+    /// The collection that a catalog entry is about, where it is known.
+    pub subject: Option<CollectionId>,
+    pub generation: u64,
+    pub attempts: u32,
+}
+
+/// What stands between an entry and the node.
+#[derive(Debug, PartialEq, Eq)]
+enum Readiness {
+    Go(Role),
+    /// Decided as rejected, or its collection is gone: nothing to send.
+    Skip,
+    /// Undecided, and its collection is gone: decided here.
+    Moot(Decision),
+    /// Another node acts, or an earlier entry of another stream comes first.
+    Wait,
+    /// The node has no copy of the collection.
+    Absent,
+}
+
+/// How many waiting lanes one pass looks at.
+const SCAN: usize = 512;
+
+impl Sequencer {
+    /// Everything that the node can start now.
+    pub fn steps(&mut self, node: NodeId, now_ms: u64) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if !self.leading || !self.nodes[node.0].standing.applies {
+            return steps;
+        }
+        self.push_feed(node, &mut steps);
+        for (_, stream) in self.nodes[node.0].candidates(SCAN) {
+            if self.nodes[node.0].in_flight >= self.limits.in_flight {
+                break;
+            }
+            self.advance_lane(node, stream, now_ms, &mut steps);
+        }
+        steps
+    }
+
+    fn push_feed(&mut self, node: NodeId, steps: &mut Vec<Step>) {
+        let limits = self.limits;
+        let head = self.head;
+        let log = &mut self.nodes[node.0];
+        if log.fed < head && !log.feeding && log.queued_bytes() < limits.node_bytes {
+            log.feeding = true;
+            steps.push(Step::Load { stream: None, page: page(None, log.fed.next(), head, &limits) });
+        }
+    }
+
+    /// Moves one lane as far as it goes without the node, then hands out its next request.
+    fn advance_lane(&mut self, node: NodeId, stream: Stream, now_ms: u64, steps: &mut Vec<Step>) {
+        loop {
+            let log = &self.nodes[node.0];
+            let Some(lane) = log.lane(stream) else { return };
+            match lane.phase {
+                Phase::Idle => {}
+                Phase::BackOff { until_ms } if until_ms <= now_ms => {}
+                _ => return,
+            }
+            if let Some(span) = lane.wanted() {
+                let page = page(Some(stream), span.first, span.last, &self.limits);
+                self.nodes[node.0].change(stream, |l| l.phase = Phase::Loading);
+                return steps.push(Step::Load { stream: Some(stream), page });
+            }
+            let Some(entry) = lane.front().cloned() else { return };
+            match self.readiness(node, &entry, now_ms) {
+                Readiness::Wait => return,
+                Readiness::Skip => self.pass(node, &entry),
+                Readiness::Moot(decision) => {
+                    self.decide(&entry, decision);
+                    self.pass(node, &entry);
+                    steps.push(Step::Moot { entry, decision });
+                }
+                Readiness::Absent => {
+                    let reason = "the node has no copy of this collection".to_owned();
+                    return self.nodes[node.0].change(stream, |l| l.phase = Phase::Quarantined { reason });
+                }
+                Readiness::Go(role) => {
+                    return steps.push(Step::Apply(self.start(node, stream, &entry, role)));
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, node: NodeId, stream: Stream, entry: &Entry, role: Role) -> Task {
+        let subject = self.subject(entry);
+        if let Some(state) = self.streams.get_mut(&stream).filter(|_| role == Role::Acting) {
+            state.asked = Some(node);
+        }
+        let log = &mut self.nodes[node.0];
+        log.in_flight += 1;
+        let generation = log.generation;
+        let (entries, attempts) = log.change(stream, |lane| {
+            lane.phase = Phase::Asking;
+            (lane.run(), lane.attempts)
+        });
+        let node_collection = subject.and_then(|id| log.node_collection(id));
+        Task { stream, entries, role, node_collection, subject, generation, attempts }
+    }
+
+    /// The collection that an entry is about.
+    fn subject(&self, entry: &Entry) -> Option<CollectionId> {
+        use crate::effect::Effect;
+        match (entry.effect(), entry.draft.op) {
+            (_, op) if op.is_record() => entry.collection(),
+            (Some(Effect::Collection { id }), _) => Some(*id),
+            (_, Op::ModifyCollection) => entry.draft.target.map(CollectionId),
+            (_, Op::DeleteCollection) => {
+                let place = crate::route::delete_place(&entry.draft.path)?;
+                self.catalog.named(&place.tenant, &place.database, &place.name)
+            }
+            _ => None,
+        }
+    }
+
+    fn readiness(&self, node: NodeId, entry: &Entry, now_ms: u64) -> Readiness {
+        match self.decision(entry) {
+            Some(Decision::Rejected) => Readiness::Skip,
+            Some(Decision::Accepted) => self.following(node, entry),
+            None => self.asking(node, entry, now_ms),
+        }
+    }
+
+    fn following(&self, node: NodeId, entry: &Entry) -> Readiness {
+        let Some(id) = entry.collection() else { return Readiness::Go(Role::Following) };
+        let log = &self.nodes[node.0];
+        if self.catalog.collection(id).is_none() {
+            return Readiness::Skip;
+        }
+        if log.node_collection(id).is_some() {
+            return Readiness::Go(Role::Following);
+        }
+        match log.first(Stream::Catalog) {
+            Some(first) if first < entry.seq => Readiness::Wait,
+            _ => Readiness::Absent,
+        }
+    }
+
+    fn asking(&self, node: NodeId, entry: &Entry, now_ms: u64) -> Readiness {
+        if let Some(id) = entry.collection() {
+            if self.destructive.first().is_some_and(|first| *first < entry.seq) {
+                return Readiness::Wait;
+            }
+            if self.catalog.collection(id).is_none() {
+                // Written before the delete: it happened and is gone with the collection.
+                let before = self.catalog.deleted_at(id).is_some_and(|at| entry.seq < at);
+                return Readiness::Moot(if before { Decision::Accepted } else { Decision::Rejected });
+            }
+        }
+        if self.acting(entry, now_ms) != Some(node) || !self.drained_before(node, entry) {
+            return Readiness::Wait;
+        }
+        match entry.collection() {
+            Some(id) if self.nodes[node.0].node_collection(id).is_none() => Readiness::Wait,
+            _ => Readiness::Go(Role::Acting),
+        }
+    }
+
+    /// The node to be asked about an undecided entry: the most preferred that has applied everything
+    /// before it. A more preferred one that is a single entry behind is waited for, so that the
+    /// primary acts again under a steady load.
+    fn acting(&self, entry: &Entry, now_ms: u64) -> Option<NodeId> {
+        let stream = entry.stream();
+        if let Some(asked) = self.streams.get(&stream).and_then(|s| s.asked) {
+            return Some(asked);
+        }
+        self.node_ids().find(|node| self.may_act(*node, stream, entry, now_ms))
+    }
+
+    fn may_act(&self, node: NodeId, stream: Stream, entry: &Entry, now_ms: u64) -> bool {
+        let log = &self.nodes[node.0];
+        let known = entry.collection().is_none_or(|id| log.node_collection(id).is_some());
+        let Some(lane) = log.lane(stream).filter(|_| log.standing.applies && known && log.fed >= entry.seq)
+        else {
+            return false;
+        };
+        if lane.first() == Some(entry.seq) {
+            return match lane.phase {
+                Phase::BackOff { until_ms } => until_ms <= now_ms,
+                Phase::Quarantined { .. } => false,
+                Phase::Idle | Phase::Loading | Phase::Asking | Phase::Committing { .. } => true,
+            };
+        }
+        let close = lane.second().is_some_and(|next| next.seq == entry.seq);
+        close && matches!(lane.phase, Phase::Idle | Phase::Asking | Phase::Committing { .. })
+    }
+
+    /// Whether what a destructive entry takes away has first taken everything logged before it.
+    fn drained_before(&self, node: NodeId, entry: &Entry) -> bool {
+        let log = &self.nodes[node.0];
+        let open = |stream: Stream| {
+            log.first(stream).is_some_and(|first| first < entry.seq) && !log.is_quarantined(stream)
+        };
+        match entry.draft.op {
+            Op::DeleteCollection => self.subject(entry).is_none_or(|id| !open(Stream::Collection(id))),
+            Op::DeleteDatabase | Op::Reset => {
+                let first = log.candidates(SCAN).into_iter().find(|(_, s)| *s != Stream::Catalog && open(*s));
+                first.is_none()
+            }
+            _ => true,
+        }
+    }
+}
+
+fn page(stream: Option<Stream>, from: Seq, through: Seq, limits: &super::Limits) -> Page {
+    Page { stream, from, through, max_entries: limits.page_entries, max_bytes: limits.page_bytes }
+}

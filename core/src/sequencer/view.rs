@@ -1,0 +1,94 @@
+//! What readers and operators see of the sequencer: who may answer a read, how far each node is.
+
+use uuid::Uuid;
+
+use super::{Sequencer, Standing};
+use crate::ids::{CollectionId, NodeId, Seq, Stream};
+
+/// What a read must not miss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// Nothing of the log: any node may answer.
+    Server,
+    Stream(Stream),
+}
+
+/// One node's place in the log.
+#[derive(Clone, Debug)]
+pub struct NodeView {
+    pub node: NodeId,
+    pub cursor: Seq,
+    pub lag: u64,
+    pub in_flight: usize,
+    pub waiting_lanes: usize,
+    pub queued_bytes: usize,
+    pub quarantined: Vec<(Stream, String)>,
+    pub standing: Standing,
+}
+
+impl Sequencer {
+    /// Nodes that have applied everything acknowledged in the stream, most preferred first, and the
+    /// node's own id of the collection. Nodes that may serve come first; if there is none, those that
+    /// are in doubt but not gone.
+    pub fn readable(&self, gate: Gate) -> Vec<(NodeId, Option<Uuid>)> {
+        let fit: Vec<_> = self.node_ids().filter_map(|n| self.fits(n, gate).map(|own| (n, own))).collect();
+        let serving: Vec<_> = fit.iter().copied().filter(|(n, _)| self.nodes[n.0].standing.serves).collect();
+        if serving.is_empty() {
+            return fit.into_iter().filter(|(n, _)| !self.nodes[n.0].standing.gone).collect();
+        }
+        serving
+    }
+
+    fn fits(&self, node: NodeId, gate: Gate) -> Option<Option<Uuid>> {
+        let log = &self.nodes[node.0];
+        let Gate::Stream(stream) = gate else { return Some(None) };
+        let shown = self.streams.get(&stream).map_or(Seq::ZERO, |s| s.acked).max(self.recovered_head);
+        let fresh = log.fed >= shown && log.first(stream).is_none_or(|first| first > shown);
+        if !fresh || log.is_quarantined(stream) {
+            return None;
+        }
+        match stream {
+            Stream::Catalog => Some(None),
+            Stream::Collection(id) => log.node_collection(id).map(Some),
+        }
+    }
+
+    /// The node's own id of a collection, and back.
+    pub fn node_collection(&self, node: NodeId, id: CollectionId) -> Option<Uuid> {
+        self.nodes[node.0].node_collection(id)
+    }
+
+    pub fn logical(&self, node: NodeId, own: Uuid) -> Option<CollectionId> {
+        self.nodes[node.0].logical(own)
+    }
+
+    pub fn view(&self, node: NodeId) -> NodeView {
+        let log = &self.nodes[node.0];
+        let cursor = log.cursor();
+        NodeView {
+            node,
+            cursor,
+            lag: self.head.0 - cursor.0,
+            in_flight: log.in_flight,
+            waiting_lanes: log.waiting_lanes(),
+            queued_bytes: log.queued_bytes(),
+            quarantined: log.quarantined(),
+            standing: log.standing,
+        }
+    }
+
+    /// Every node has applied everything up to here.
+    pub fn completed(&self) -> Seq {
+        self.nodes.iter().map(|n| n.cursor()).min().unwrap_or(self.head)
+    }
+
+    /// The node is near enough to the log's end to count as caught up: nothing is spilled and no
+    /// more than a moment's writes are waiting.
+    pub fn caught_up(&self, node: NodeId) -> bool {
+        const MOMENT: u64 = 64;
+        let log = &self.nodes[node.0];
+        log.fed == self.head
+            && self.head.0 - log.cursor().0 <= MOMENT
+            && !log.lanes.values().any(|l| l.is_spilled())
+    }
+}
