@@ -1,0 +1,225 @@
+//! What the actors share: the sequencer under one short lock, the clients that wait for a verdict,
+//! and per node what readers need without a lock. No lock is held across an await. It decides
+//! nothing: the sequencer does.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use chroma_ha_core::entry::Entry;
+use chroma_ha_core::health::NodeState;
+use chroma_ha_core::ids::{NodeId, Seq};
+use chroma_ha_core::sequencer::{Gate, Limits, Sequencer, Standing};
+use tokio::sync::{oneshot, watch};
+use uuid::Uuid;
+
+/// What a client hears about its write.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// The acting node's answer.
+    Answer(Answer),
+    /// Durable in the log; no node is up to judge it.
+    Queued,
+    /// Logged, but nothing can be said about the outcome yet.
+    Unknown,
+}
+
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// Response headers worth passing on.
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn json(status: u16, body: impl Into<Bytes>) -> Answer {
+        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+        Answer { status, headers, body: body.into() }
+    }
+}
+
+/// Something may be ready for the node's lanes.
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub struct Wake;
+
+struct Waiter {
+    entry: Arc<Entry>,
+    verdict: oneshot::Sender<Verdict>,
+}
+
+/// One node as everybody sees it.
+pub struct Post {
+    pub state: ArcSwap<NodeState>,
+    /// Requests of clients under way on this node.
+    pub outstanding: AtomicU32,
+    /// Rises when the node loses its standing: requests under way there move on at once.
+    lost: watch::Sender<u64>,
+    wake: OnceLock<Recipient<Wake>>,
+}
+
+pub struct Board {
+    sequencer: Mutex<Sequencer>,
+    waiters: Mutex<HashMap<Seq, Waiter>>,
+    pub posts: Vec<Post>,
+    /// Rises whenever a read that found no node may find one now.
+    changed: watch::Sender<u64>,
+    started: Instant,
+}
+
+impl Board {
+    pub fn new(limits: Limits, nodes: usize, initial: NodeState) -> Arc<Board> {
+        let post = |_| Post {
+            state: ArcSwap::from_pointee(initial.clone()),
+            outstanding: AtomicU32::new(0),
+            lost: watch::channel(0).0,
+            wake: OnceLock::new(),
+        };
+        Arc::new(Board {
+            sequencer: Mutex::new(Sequencer::new(limits, nodes)),
+            waiters: Mutex::new(HashMap::new()),
+            posts: (0..nodes).map(post).collect(),
+            changed: watch::channel(0).0,
+            started: Instant::now(),
+        })
+    }
+
+    /// Milliseconds since the balancer started; never jumps.
+    pub fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    pub fn sequencer(&self) -> MutexGuard<'_, Sequencer> {
+        self.sequencer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waiters(&self) -> MutexGuard<'_, HashMap<Seq, Waiter>> {
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Committed entries with the clients that wait for them.
+    pub fn admit(&self, entries: Vec<(Arc<Entry>, oneshot::Sender<Verdict>)>) {
+        let log: Vec<_> = entries.iter().map(|(entry, _)| Arc::clone(entry)).collect();
+        self.waiters().extend(
+            entries.into_iter().map(|(entry, verdict)| (entry.seq, Waiter { entry, verdict })),
+        );
+        let gone = {
+            let mut sequencer = self.sequencer();
+            sequencer.admit(&log);
+            sequencer.all_gone()
+        };
+        if gone {
+            self.release_waiters();
+        }
+        self.wake_all();
+    }
+
+    /// Tells the client of this entry, if one still waits.
+    pub fn answer(&self, seq: Seq, verdict: Verdict) {
+        if let Some(waiter) = self.waiters().remove(&seq) {
+            let _ = waiter.verdict.send(verdict);
+        }
+    }
+
+    /// The client stopped waiting.
+    pub fn forget_waiter(&self, seq: Seq) {
+        self.waiters().remove(&seq);
+    }
+
+    pub fn waiting_clients(&self) -> usize {
+        self.waiters().len()
+    }
+
+    /// No node is up: record writes are queued, catalog writes cannot be answered.
+    fn release_waiters(&self) {
+        let waiting: Vec<Waiter> = self.waiters().drain().map(|(_, waiter)| waiter).collect();
+        for waiter in waiting {
+            let verdict = if waiter.entry.draft.op.is_record() {
+                self.sequencer().acknowledge_queued(&waiter.entry);
+                Verdict::Queued
+            } else {
+                Verdict::Unknown
+            };
+            let _ = waiter.verdict.send(verdict);
+        }
+    }
+
+    /// A node's health changed.
+    pub fn set_state(&self, node: NodeId, state: NodeState) {
+        let standing =
+            Standing { applies: state.applies(), serves: state.serves(), gone: state.is_gone() };
+        self.posts[node.0].state.store(Arc::new(state));
+        let (lost, gone) = {
+            let mut sequencer = self.sequencer();
+            let before = sequencer.node(node).standing;
+            sequencer.set_standing(node, standing);
+            (before.serves && !standing.serves || before.applies && !standing.applies, sequencer.all_gone())
+        };
+        if lost {
+            self.posts[node.0].lost.send_modify(|n| *n += 1);
+        }
+        if gone {
+            self.release_waiters();
+        }
+        self.wake_all();
+    }
+
+    pub fn set_waker(&self, node: NodeId, wake: Recipient<Wake>) {
+        let _ = self.posts[node.0].wake.set(wake);
+    }
+
+    /// A full mailbox already holds a wake-up, so nothing is lost by not queueing another.
+    pub fn wake(&self, node: NodeId) {
+        if let Some(wake) = self.posts[node.0].wake.get() {
+            let _ = wake.try_send(Wake);
+        }
+    }
+
+    pub fn wake_all(&self) {
+        (0..self.posts.len()).for_each(|n| self.wake(NodeId(n)));
+        self.changed.send_modify(|n| *n += 1);
+    }
+
+    /// Resolves when the node loses its standing after this call.
+    pub fn lost(&self, node: NodeId) -> impl Future<Output = ()> + use<> {
+        let mut lost = self.posts[node.0].lost.subscribe();
+        async move {
+            let _ = lost.changed().await;
+        }
+    }
+
+    /// Nodes that may answer a read now, without those to avoid.
+    pub fn readable(&self, gate: Gate, avoid: &[NodeId]) -> Vec<(NodeId, Option<Uuid>)> {
+        let mut nodes = self.sequencer().readable(gate);
+        nodes.retain(|(node, _)| !avoid.contains(node));
+        nodes
+    }
+
+    /// Waits until some node may answer the read, at most until the deadline.
+    pub async fn wait_readable(&self, gate: Gate, avoid: &[NodeId], wait: Duration) -> Vec<(NodeId, Option<Uuid>)> {
+        let deadline = tokio::time::Instant::now() + wait;
+        let mut changed = self.changed.subscribe();
+        loop {
+            let nodes = self.readable(gate, avoid);
+            if !nodes.is_empty() {
+                return nodes;
+            }
+            if tokio::time::timeout_at(deadline, changed.changed()).await.is_err() {
+                return Vec::new();
+            }
+        }
+    }
+
+    pub fn outstanding(&self, node: NodeId) -> u32 {
+        self.posts[node.0].outstanding.load(Ordering::Relaxed)
+    }
+}
