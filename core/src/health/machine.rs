@@ -1,0 +1,194 @@
+//! Which state does a node move to on one observation, and when is it probed next? The moves only:
+//! no clock, no chance, no effect on traffic.
+
+use std::time::Duration;
+
+use crate::health::{Change, Failure, HealthConfig, HealthReason, NodeState, Observation};
+use crate::port::NodeFault;
+
+/// Probe interval while a node's state is in doubt.
+const FAST_PROBE: Duration = Duration::from_millis(200);
+/// How long a node that went down is probed fast: most outages are restarts.
+const RECENTLY: Duration = Duration::from_secs(30);
+
+/// One node's health.
+#[derive(Clone, Debug)]
+pub struct Health {
+    config: HealthConfig,
+    state: NodeState,
+    /// When the state was entered.
+    since: Duration,
+    /// Failed probes in a row.
+    failed_probes: u32,
+    /// Answered probes in a row since the state was entered.
+    good_probes: u32,
+    /// Failed requests since the last one that was answered.
+    failed_requests: u32,
+    /// Time the last answered probe took.
+    latency: Option<Duration>,
+}
+
+impl Health {
+    /// A node at the start of the balancer, or when it takes the log over: what another balancer sent
+    /// may still execute.
+    pub fn new(config: HealthConfig, now: Duration) -> Health {
+        Health {
+            config,
+            state: NodeState::Settling { until: now + config.settle },
+            since: now,
+            failed_probes: 0,
+            good_probes: 0,
+            failed_requests: 0,
+            latency: None,
+        }
+    }
+
+    pub fn state(&self) -> NodeState {
+        self.state
+    }
+
+    /// When the state was entered.
+    pub fn since(&self) -> Duration {
+        self.since
+    }
+
+    /// Time the last answered probe took.
+    pub fn latency(&self) -> Option<Duration> {
+        self.latency
+    }
+
+    /// Takes one fact in and moves if it suffices.
+    pub fn observe(&mut self, observation: Observation, now: Duration) -> Option<Change> {
+        self.count(&observation);
+        let (to, reason) = match observation {
+            Observation::ProbeOk { .. } | Observation::Tick => self.after_good_sign(now)?,
+            Observation::ProbeFailed(fault) => self.after_failed_probe(fault)?,
+            Observation::RequestFailed(failure) => self.after_failed_request(failure, false)?,
+            Observation::ApplyFailed(failure) => self.after_failed_request(failure, true)?,
+            Observation::Drain => self.leave_to(NodeState::Drained, HealthReason::Drain)?,
+            Observation::RequestOk => return None,
+            word => self.after_word(&word, now)?,
+        };
+        Some(self.enter(to, reason, now))
+    }
+
+    /// How long to wait before the next probe: the interval when calm, less when in doubt. `jitter` in
+    /// `0..1` spreads it by a tenth either way.
+    pub fn next_probe(&self, now: Duration, jitter: f64) -> Duration {
+        let fast = FAST_PROBE.min(self.config.interval);
+        let spread = 0.9 + 0.2 * if jitter.is_finite() { jitter.clamp(0.0, 1.0) } else { 0.5 };
+        match self.state {
+            NodeState::Settling { until } => match until.saturating_sub(now) {
+                Duration::ZERO => fast.mul_f64(spread),
+                left => left.min(fast.mul_f64(spread)),
+            },
+            NodeState::Suspect => fast.mul_f64(spread),
+            NodeState::Down if now.saturating_sub(self.since) < RECENTLY => fast.mul_f64(spread),
+            _ if self.failed_requests > 0 => fast.mul_f64(spread),
+            _ => self.config.interval.mul_f64(spread),
+        }
+    }
+
+    fn count(&mut self, observation: &Observation) {
+        match observation {
+            Observation::ProbeOk { latency } => {
+                self.latency = Some(*latency);
+                self.failed_probes = 0;
+                self.good_probes = self.good_probes.saturating_add(1);
+            }
+            Observation::ProbeFailed(_) => {
+                self.good_probes = 0;
+                self.failed_probes = self.failed_probes.saturating_add(1);
+            }
+            Observation::RequestOk => self.failed_requests = 0,
+            Observation::RequestFailed(_) | Observation::ApplyFailed(_) => {
+                self.failed_requests = self.failed_requests.saturating_add(1);
+            }
+            _ => {}
+        }
+    }
+
+    /// A good probe, or time passing after one.
+    fn after_good_sign(&self, now: Duration) -> Option<(NodeState, HealthReason)> {
+        match self.state {
+            NodeState::Suspect | NodeState::Down if self.good_probes >= self.config.recovery_threshold => {
+                Some((self.settling(now), HealthReason::Recovered { count: self.good_probes }))
+            }
+            NodeState::Settling { until } if now >= until && self.good_probes > 0 => {
+                Some((NodeState::CatchingUp, HealthReason::Settled))
+            }
+            _ => None,
+        }
+    }
+
+    fn after_failed_probe(&self, fault: NodeFault) -> Option<(NodeState, HealthReason)> {
+        let count = self.failed_probes;
+        match self.state {
+            NodeState::Down | NodeState::Drained => None,
+            _ if count >= self.config.failure_threshold => {
+                Some((NodeState::Down, HealthReason::ProbesFailed { count, last: fault }))
+            }
+            NodeState::Suspect => None,
+            _ => Some((NodeState::Suspect, HealthReason::ProbeFailed(fault))),
+        }
+    }
+
+    fn after_failed_request(&self, failure: Failure, write: bool) -> Option<(NodeState, HealthReason)> {
+        if matches!(self.state, NodeState::Suspect | NodeState::Down | NodeState::Drained) {
+            return None;
+        }
+        if proves_trouble(&failure, write) {
+            return Some((NodeState::Suspect, HealthReason::RequestFailed(failure)));
+        }
+        let count = self.failed_requests;
+        (count >= self.config.failure_threshold)
+            .then_some((NodeState::Suspect, HealthReason::RequestsFailed { count, last: failure }))
+    }
+
+    /// What the lanes or an operator say.
+    fn after_word(&self, word: &Observation, now: Duration) -> Option<(NodeState, HealthReason)> {
+        match (word, self.state) {
+            (Observation::CaughtUp, NodeState::CatchingUp) => Some((NodeState::Up, HealthReason::CaughtUp)),
+            (Observation::FellBehind, NodeState::Up) => {
+                Some((NodeState::CatchingUp, HealthReason::FellBehind))
+            }
+            (Observation::RebuildStarted, NodeState::Up | NodeState::CatchingUp) => {
+                Some((NodeState::Rebuilding, HealthReason::RebuildStarted))
+            }
+            (Observation::Rebuilt, NodeState::Rebuilding) => {
+                Some((NodeState::CatchingUp, HealthReason::Rebuilt))
+            }
+            (Observation::Undrain, NodeState::Drained) => Some((self.settling(now), HealthReason::Undrain)),
+            _ => None,
+        }
+    }
+
+    fn settling(&self, now: Duration) -> NodeState {
+        NodeState::Settling { until: now + self.config.settle }
+    }
+
+    fn leave_to(&self, to: NodeState, reason: HealthReason) -> Option<(NodeState, HealthReason)> {
+        (self.state != to).then_some((to, reason))
+    }
+
+    fn enter(&mut self, to: NodeState, reason: HealthReason, now: Duration) -> Change {
+        let from = std::mem::replace(&mut self.state, to);
+        self.since = now;
+        self.good_probes = 0;
+        if matches!(to, NodeState::Settling { .. }) {
+            self.failed_requests = 0;
+            self.failed_probes = 0;
+        }
+        Change { from, to, reason }
+    }
+}
+
+/// Whether one failure is enough to move traffic. An error status, or a read whose connection closed
+/// without an answer, may be the request's own fault: some malformed requests make Chroma do both.
+fn proves_trouble(failure: &Failure, write: bool) -> bool {
+    match failure {
+        Failure::Fault(NodeFault::Refused | NodeFault::Timeout(_)) => true,
+        Failure::Fault(NodeFault::Lost(_)) => write,
+        Failure::Status(_) => false,
+    }
+}
