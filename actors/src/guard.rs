@@ -133,8 +133,7 @@ where
             nap: None,
             watched,
             tell: Box::new(tell),
-            backoff: Backoff::try_new(Duration::from_millis(50), 2, Duration::from_secs(10))
-                .unwrap_or_default(),
+            backoff: Backoff::default(),
             falls: 0,
             last_fall: None,
         });

@@ -53,6 +53,13 @@ impl Backoff {
     }
 }
 
+/// Short waits inside the process: from 50 ms to 10 s.
+impl Default for Backoff {
+    fn default() -> Backoff {
+        Backoff { base: Duration::from_millis(50), factor: 2, cap: Duration::from_secs(10) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::effect::Effect;
 use crate::ids::{CollectionId, Seq, Stream};
+use crate::route::{self, Route};
 
 /// What a logged write does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -140,6 +141,11 @@ impl Entry {
 
     pub fn stream(&self) -> Stream {
         self.collection().map_or(Stream::Catalog, Stream::Collection)
+    }
+
+    /// What the request means; entries are only ever made of write routes.
+    pub fn route(&self) -> Route {
+        route::classify(&self.draft.method, self.draft.path.split('?').next().unwrap_or_default())
     }
 
     /// Memory that the entry holds, in bytes, roughly.

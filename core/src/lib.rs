@@ -8,6 +8,7 @@
 //! | `v1` | which v2 request does a v1 request stand for, and how does its answer look |
 //! | `entry` | what is one logged write, and which decisions about it are legal |
 //! | `effect` | what does an entry do to records, independent of when it is applied |
+//! | `answer` | what does a node's answer to a write mean |
 //! | `catalog` | which collections and databases exist, under which ids, on which node |
 //! | `lane` | what does one node apply next in one stream |
 //! | `sequencer` | who acts, who follows, who may be read, how far is each node |
@@ -20,6 +21,7 @@
 //! | `port` | the two things the actors need from outside: a log store and nodes |
 
 pub mod alert;
+pub mod answer;
 pub mod backoff;
 pub mod catalog;
 pub mod commit;

@@ -194,4 +194,7 @@ impl NodeFault {
 /// One Chroma server.
 pub trait Node: Send + Sync {
     fn call(&self, request: NodeRequest) -> BoxFuture<'_, Result<NodeResponse, NodeFault>>;
+
+    /// Forgets open connections: what comes next goes over fresh ones.
+    fn reconnect(&self);
 }

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Sequencer;
+use crate::effect::Effect;
 use crate::entry::{Decision, Entry, Op};
 use crate::ids::{CollectionId, NodeId, Seq, Stream};
 use crate::lane::Phase;
 use crate::port::Page;
+use crate::route::{Route, Write};
 
 /// In which role a node applies an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,14 +144,15 @@ impl Sequencer {
 
     /// The collection that an entry is about.
     fn subject(&self, entry: &Entry) -> Option<CollectionId> {
-        use crate::effect::Effect;
         match (entry.effect(), entry.draft.op) {
             (_, op) if op.is_record() => entry.collection(),
             (Some(Effect::Collection { id }), _) => Some(*id),
             (_, Op::ModifyCollection) => entry.draft.target.map(CollectionId),
             (_, Op::DeleteCollection) => {
-                let place = crate::route::delete_place(&entry.draft.path)?;
-                self.catalog.named(&place.tenant, &place.database, &place.name)
+                let Route::Write(Write::DeleteCollection { tenant, database, name }) = entry.route() else {
+                    return None;
+                };
+                self.catalog.named(&tenant, &database, &name)
             }
             _ => None,
         }

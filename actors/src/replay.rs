@@ -1,0 +1,138 @@
+//! One node's lanes, driven. The actor takes no instructions: woken, it asks the sequencer what the
+//! node can do now and starts that; the same code answers clients, replicates and replays.
+//!
+//! What wakes it: 1. entries were admitted; 2. any node's task ended; 3. a node's health changed;
+//! 4. a back-off ended; 5. the safety scan, every `WAL_SYNC_INTERVAL`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use chroma_ha_core::entry::{Decision, Entry};
+use chroma_ha_core::health::{NodeState, Observation};
+use chroma_ha_core::ids::{NodeId, Stream};
+use chroma_ha_core::port::{Change, LogStore, Page};
+use chroma_ha_core::sequencer::Step;
+use tracing::warn;
+
+use crate::board::{Answer, Board, Verdict, Wake};
+use crate::guard::Watched;
+use crate::health::Observed;
+
+pub mod apply;
+pub mod catalog;
+
+use apply::Delivery;
+
+pub struct ReplayActor {
+    delivery: Delivery,
+    store: Arc<dyn LogStore>,
+    scan_interval: Duration,
+    watched: Arc<Watched>,
+}
+
+impl ReplayActor {
+    pub fn new(
+        delivery: Delivery,
+        store: Arc<dyn LogStore>,
+        scan_interval: Duration,
+        watched: Arc<Watched>,
+    ) -> ReplayActor {
+        ReplayActor { delivery, store, scan_interval, watched }
+    }
+
+    fn board(&self) -> &Arc<Board> {
+        &self.delivery.board
+    }
+
+    fn node(&self) -> NodeId {
+        self.delivery.node
+    }
+
+    fn advance(&self) {
+        let now_ms = self.board().now_ms();
+        let steps = self.board().sequencer().steps(self.node(), now_ms);
+        for step in steps {
+            match step {
+                Step::Apply(task) => drop(actix_rt::spawn(self.delivery.clone().run(task))),
+                Step::Load { stream, page } => drop(actix_rt::spawn(self.load(stream, page))),
+                Step::Moot { entry, decision } => drop(actix_rt::spawn(self.moot(entry, decision))),
+            }
+        }
+        self.tell_if_caught_up();
+    }
+
+    fn load(&self, stream: Option<Stream>, page: Page) -> impl Future<Output = ()> + use<> {
+        let (store, board, node) = (Arc::clone(&self.store), Arc::clone(self.board()), self.node());
+        let watched = Arc::clone(&self.watched);
+        async move {
+            match store.page(page).await {
+                Ok(pages) => {
+                    let mut sequencer = board.sequencer();
+                    match stream {
+                        None => sequencer.feed(node, page.from, pages.entries, pages.complete_through),
+                        Some(stream) => {
+                            sequencer.loaded(node, stream, page.from, pages.entries, pages.complete_through);
+                        }
+                    }
+                }
+                Err(error) => {
+                    warn!(%node, %error, "reading the log failed");
+                    watched.error(error);
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    board.sequencer().load_failed(node, stream);
+                }
+            }
+            board.wake(node);
+        }
+    }
+
+    /// The entry's collection was deleted before any node judged it.
+    fn moot(&self, entry: Arc<Entry>, decision: Decision) -> impl Future<Output = ()> + use<> {
+        let delivery = self.delivery.clone();
+        async move {
+            let id = entry.collection().map(|id| id.to_string()).unwrap_or_default();
+            let answer = match decision {
+                Decision::Accepted => Answer::json(200, "{}"),
+                Decision::Rejected => {
+                    let reason = format!("Collection [{id}] does not exist.");
+                    let change = Change::Rejected { seq: entry.seq, reason: reason.clone() };
+                    let _ = delivery.record(vec![change]).await;
+                    let body = serde_json::json!({ "error": "NotFoundError", "message": reason });
+                    Answer::json(404, body.to_string())
+                }
+            };
+            delivery.board.answer(entry.seq, Verdict::Answer(answer));
+            delivery.board.wake_all();
+        }
+    }
+
+    fn tell_if_caught_up(&self) {
+        let state = **self.board().posts[self.node().0].state.load();
+        if state == NodeState::CatchingUp && self.board().sequencer().caught_up(self.node()) {
+            let observation = Observation::CaughtUp;
+            let _ = self.delivery.health.try_send(Observed { node: self.node(), observation });
+        }
+    }
+}
+
+impl Actor for ReplayActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.board().set_waker(self.node(), ctx.address().recipient());
+        ctx.run_interval(self.scan_interval, |actor, _| actor.advance());
+        self.advance();
+    }
+}
+
+impl Supervised for ReplayActor {}
+
+impl Handler<Wake> for ReplayActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Wake, _: &mut Self::Context) {
+        self.watched.beat();
+        self.advance();
+    }
+}

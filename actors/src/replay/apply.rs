@@ -1,0 +1,309 @@
+//! Carries one task out: asks the node, makes durable what must be, tells the sequencer, answers the
+//! client. Up to the node's answer it can be dropped at any await; after the claim it runs to its end.
+//! What a task means is decided in `core`; catalog entries have their own steps in `catalog`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use bytes::Bytes;
+use chroma_ha_core::answer::{Meaning, meaning, with_id};
+use chroma_ha_core::backoff::Backoff;
+use chroma_ha_core::effect::{self, Effect, Question, Send as Sending};
+use chroma_ha_core::entry::{Entry, Op};
+use chroma_ha_core::health::{Failure, Observation};
+use chroma_ha_core::ids::NodeId;
+use chroma_ha_core::port::{Change, Node, NodeFault, NodeRequest, NodeResponse};
+use chroma_ha_core::route;
+use chroma_ha_core::sequencer::{CatalogOutcome, Outcome, Role, Task, Ticket};
+use tracing::{debug, warn};
+
+use super::catalog;
+use crate::board::{Answer, Board, Verdict};
+use crate::health::Observed;
+use crate::wal::{Record, WalActor};
+
+/// Everything that delivering to one node needs.
+#[derive(Clone)]
+pub struct Delivery {
+    pub node: NodeId,
+    pub port: Arc<dyn Node>,
+    pub board: Arc<Board>,
+    pub wal: Addr<WalActor>,
+    pub health: Recipient<Observed>,
+    pub backoff: Backoff,
+    /// How long the node may take for one request.
+    pub timeout: Duration,
+    /// Refusals of an accepted entry, or server errors from every candidate, until we give up.
+    pub attempts: u32,
+}
+
+/// What the node made of the task.
+pub enum Found {
+    /// Applied, or nothing had to be.
+    Done { answer: Answer, catalog: Option<CatalogFound> },
+    /// A judgement about the request.
+    Refused(Answer),
+    /// No judgement.
+    Failed(Failure, Option<Answer>),
+    /// The log cannot be reached.
+    LogAway,
+}
+
+/// What a catalog entry turned out to be.
+pub struct CatalogFound {
+    pub effect: Effect,
+    pub outcome: CatalogOutcome,
+}
+
+impl Delivery {
+    pub async fn run(self, task: Task) {
+        let ticket = Ticket { node: self.node, stream: task.stream, generation: task.generation };
+        let mut open = Open { delivery: &self, task: &task, ticket, closed: false };
+        let lost = self.board.lost(self.node);
+        let found = tokio::select! {
+            biased;
+            () = lost => { open.closed = true; return }
+            found = self.ask(&task) => found,
+        };
+        let retry_in = self.conclude(&task, ticket, found).await;
+        open.closed = true;
+        drop(open);
+        self.board.wake_all();
+        if let Some(delay) = retry_in {
+            tokio::time::sleep(delay).await;
+            self.board.wake(self.node);
+        }
+    }
+
+    async fn ask(&self, task: &Task) -> Found {
+        let Some(entry) = task.entries.first() else { return Found::LogAway };
+        if !entry.draft.op.is_record() {
+            return catalog::ask(self, task, entry).await;
+        }
+        if task.role == Role::Acting {
+            match self.resolve(task, entry).await {
+                Ok(()) => {}
+                Err(found) => return found,
+            }
+        }
+        match effect::send(entry, task.role) {
+            Sending::Empty => Found::Done { answer: empty_answer(entry.draft.op), catalog: None },
+            Sending::Body(body) => {
+                let path = own_path(task, &entry.draft.path);
+                self.judge(task, entry, self.call(entry, "POST", path, body).await, false)
+            }
+        }
+    }
+
+    /// Fixes the entry's effect and makes it durable, where it depends on what is there.
+    async fn resolve(&self, task: &Task, entry: &Arc<Entry>) -> Result<(), Found> {
+        if entry.effect().is_none() {
+            let Question::Get(body) = effect::question(entry.draft.op, &entry.draft.body) else {
+                return Ok(());
+            };
+            let path = own_path(task, &get_path(&entry.draft.path));
+            let response = self.call(entry, "POST", path, body).await;
+            let answer = match self.judge(task, entry, response, false) {
+                Found::Done { answer, .. } => answer,
+                other => return Err(other),
+            };
+            let Some(effect) = effect::resolved(&answer.body) else {
+                let lost = NodeFault::Lost("the answer to a get has no ids".to_owned());
+                return Err(Found::Failed(Failure::Fault(lost), None));
+            };
+            entry.resolve(effect);
+        }
+        if let (false, Some(effect)) = (entry.effect_is_durable(), entry.effect()) {
+            self.record(vec![Change::Effect { seq: entry.seq, effect: effect.clone() }]).await?;
+            entry.effect_made_durable();
+        }
+        Ok(())
+    }
+
+    pub async fn call(
+        &self,
+        entry: &Entry,
+        method: &'static str,
+        path: String,
+        body: Bytes,
+    ) -> Result<NodeResponse, NodeFault> {
+        let headers = entry.draft.headers.clone();
+        self.port.call(NodeRequest { method, path, headers, body, timeout: self.timeout }).await
+    }
+
+    /// Sorts an answer; ids in it become the client's.
+    pub fn judge(
+        &self,
+        task: &Task,
+        entry: &Entry,
+        response: Result<NodeResponse, NodeFault>,
+        name_taken: bool,
+    ) -> Found {
+        let response = match response {
+            Ok(response) => response,
+            Err(fault) => return Found::Failed(Failure::Fault(fault), None),
+        };
+        let status = response.status;
+        let answer = self.answer(task, response);
+        match meaning(entry.draft.op, status, name_taken) {
+            Meaning::Accepted => Found::Done { answer, catalog: None },
+            Meaning::Refused => Found::Refused(answer),
+            Meaning::Trouble => Found::Failed(Failure::Status(status), Some(answer)),
+        }
+    }
+
+    pub fn answer(&self, task: &Task, response: NodeResponse) -> Answer {
+        let NodeResponse { status, headers, body } = response;
+        let body = match (task.node_collection, task.subject) {
+            (Some(own), Some(logical)) => with_id(&body, own, logical.0),
+            _ => body,
+        };
+        Answer { status, headers, body }
+    }
+
+    pub async fn record(&self, changes: Vec<Change>) -> Result<(), Found> {
+        match self.wal.send(Record { changes }).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Found::LogAway),
+        }
+    }
+
+    /// Makes the outcome durable where it must be, tells the sequencer and the client. Returns how
+    /// long to wait before the lane is looked at again.
+    async fn conclude(&self, task: &Task, ticket: Ticket, found: Found) -> Option<Duration> {
+        match found {
+            Found::Done { answer, catalog: None } => {
+                self.observe(Observation::RequestOk);
+                self.finish(task, ticket, Outcome::Applied(CatalogOutcome::default()), Some(answer));
+                None
+            }
+            Found::Done { answer, catalog: Some(found) } => {
+                self.observe(Observation::RequestOk);
+                let changes = catalog::changes(self.node, task, &found);
+                self.commit(task, ticket, changes, Outcome::Applied(found.outcome), answer).await
+            }
+            Found::Refused(answer) if task.role == Role::Acting => {
+                self.observe(Observation::RequestOk);
+                let changes = task.entries.iter().map(|e| rejected(e, &answer)).collect();
+                self.commit(task, ticket, changes, Outcome::Rejected, answer).await
+            }
+            Found::Refused(answer) => self.refused_by_follower(task, ticket, &answer),
+            Found::Failed(failure, answer) => {
+                self.observe(Observation::ApplyFailed(failure.clone()));
+                match answer.filter(|_| task.role == Role::Acting && task.attempts + 1 >= self.attempts) {
+                    // Asked often enough: the node's own error is the verdict.
+                    Some(answer) => {
+                        let changes = task.entries.iter().map(|e| rejected(e, &answer)).collect();
+                        self.commit(task, ticket, changes, Outcome::Rejected, answer).await
+                    }
+                    None => {
+                        debug!(node = %self.node, stream = %task.stream, %failure, "apply failed");
+                        self.retry(task, ticket)
+                    }
+                }
+            }
+            Found::LogAway => self.retry(task, ticket),
+        }
+    }
+
+    async fn commit(
+        &self,
+        task: &Task,
+        ticket: Ticket,
+        changes: Vec<Change>,
+        outcome: Outcome,
+        answer: Answer,
+    ) -> Option<Duration> {
+        if !self.board.sequencer().claim(ticket) {
+            return None;
+        }
+        match self.record(changes).await {
+            Ok(()) => {
+                self.finish(task, ticket, outcome, Some(answer));
+                None
+            }
+            Err(_) => self.retry(task, ticket),
+        }
+    }
+
+    fn refused_by_follower(&self, task: &Task, ticket: Ticket, answer: &Answer) -> Option<Duration> {
+        let seq = task.entries.first().map(|e| e.seq).unwrap_or_default();
+        let text = String::from_utf8_lossy(&answer.body).chars().take(300).collect::<String>();
+        if task.attempts + 1 < self.attempts {
+            return self.retry(task, ticket);
+        }
+        warn!(node = %self.node, stream = %task.stream, %seq, status = answer.status, %text,
+            "the node refuses an accepted write: the collection is quarantined there");
+        let reason = format!("entry {seq} was answered {}: {text}", answer.status);
+        self.finish(task, ticket, Outcome::Quarantine { reason }, None);
+        None
+    }
+
+    fn retry(&self, task: &Task, ticket: Ticket) -> Option<Duration> {
+        let delay = self.backoff.delay(task.attempts, rand_share(ticket.generation, self.board.now_ms()));
+        let until_ms = self.board.now_ms() + u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        self.finish(task, ticket, Outcome::Retry { until_ms }, None);
+        Some(delay)
+    }
+
+    fn finish(&self, task: &Task, ticket: Ticket, outcome: Outcome, answer: Option<Answer>) {
+        let took = self.board.sequencer().finish(ticket, &task.entries, outcome);
+        if let (true, Role::Acting, Some(answer)) = (took, task.role, answer) {
+            for entry in &task.entries {
+                self.board.answer(entry.seq, Verdict::Answer(answer.clone()));
+            }
+        }
+    }
+
+    fn observe(&self, observation: Observation) {
+        let _ = self.health.try_send(Observed { node: self.node, observation });
+    }
+}
+
+/// A task that ends without an outcome, by a panic or a dropped future, must not block its lane.
+struct Open<'a> {
+    delivery: &'a Delivery,
+    task: &'a Task,
+    ticket: Ticket,
+    closed: bool,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if !self.closed {
+            self.delivery.retry(self.task, self.ticket);
+            self.delivery.board.wake(self.delivery.node);
+        }
+    }
+}
+
+fn rejected(entry: &Entry, answer: &Answer) -> Change {
+    let text: String = String::from_utf8_lossy(&answer.body).chars().take(500).collect();
+    Change::Rejected { seq: entry.seq, reason: format!("{} {text}", answer.status) }
+}
+
+/// What Chroma answers to a write that changes nothing.
+fn empty_answer(op: Op) -> Answer {
+    match op {
+        Op::Delete => Answer::json(200, r#"{"deleted":0}"#),
+        _ => Answer::json(200, "{}"),
+    }
+}
+
+fn own_path(task: &Task, path: &str) -> String {
+    task.node_collection.map_or_else(|| path.to_owned(), |own| route::with_collection(path, own))
+}
+
+/// The `get` beside an `update` or `delete` of the same collection.
+fn get_path(path: &str) -> String {
+    let path = path.split('?').next().unwrap_or_default();
+    let parent = path.rsplit_once('/').map_or(path, |(parent, _)| parent);
+    format!("{parent}/get")
+}
+
+/// Chance enough to spread retries, without a generator.
+fn rand_share(a: u64, b: u64) -> f64 {
+    let mixed = (a ^ b).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
+    f64::from(u16::try_from(mixed).unwrap_or(u16::MAX)) / f64::from(u16::MAX)
+}
