@@ -1,1 +1,206 @@
+//! How is the log kept in PostgreSQL? All SQL of the program lives in this room. It refuses to decide
+//! anything about an entry: it stores what it is told, for the holder of the lease alone.
 
+mod catalog;
+mod entries;
+mod lease;
+mod migrate;
+mod pool;
+mod reads;
+mod record;
+mod settings;
+mod tls;
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use bb8::Pool;
+use chroma_ha_core::entry::Entry;
+use chroma_ha_core::ids::Seq;
+use chroma_ha_core::port::{BoxFuture, Change, LogStore, Page, Pages, Recovered, StoreError, WriteRow};
+
+pub use lease::LEASE;
+pub use migrate::{MigrationReport, ServerFacts, check, migrate};
+pub use settings::{Settings, SettingsError};
+
+use lease::{Attempt, Held};
+use pool::{Manager, Pooled, Session, within};
+
+/// The log in PostgreSQL. One value per arbiter: its connections belong to the runtime that first
+/// uses them. At most three are open: the lease's and two of a pool.
+pub struct PgLog {
+    settings: Settings,
+    address: Option<String>,
+    pool: OnceLock<Pool<Manager>>,
+    held: Mutex<Option<Arc<Held>>>,
+    /// The session that waits for the lease; its lock lets one attempt run at a time.
+    waiting: tokio::sync::Mutex<Option<Session>>,
+}
+
+impl PgLog {
+    pub fn new(settings: Settings) -> PgLog {
+        PgLog {
+            settings,
+            address: None,
+            pool: OnceLock::new(),
+            held: Mutex::new(None),
+            waiting: tokio::sync::Mutex::new(None),
+        }
+    }
+
+    /// Tells the others, while this balancer holds the lease, where it can be reached.
+    pub fn advertising(mut self, address: String) -> PgLog {
+        self.address = Some(address);
+        self
+    }
+
+    /// The address that the last holder of the lease advertised.
+    pub async fn holder(&self) -> Result<Option<String>, StoreError> {
+        within("reading the holder", async { lease::holder(&*self.connection().await?).await }).await
+    }
+
+    async fn connection(&self) -> Result<Pooled<'_>, StoreError> {
+        pool::get(self.pool.get_or_init(|| pool::open(&self.settings))).await
+    }
+
+    fn set_held(&self, held: Option<Arc<Held>>) -> Option<Arc<Held>> {
+        std::mem::replace(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner), held)
+    }
+
+    /// The lease, if its session lives.
+    fn held(&self) -> Result<Arc<Held>, StoreError> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match held {
+            Some(held) if !held.session.is_closed() => Ok(held),
+            Some(_) => Err(StoreError::LeaseLost("its session ended".to_owned())),
+            None => Err(StoreError::LeaseLost("it is not held".to_owned())),
+        }
+    }
+
+    /// After an unknown outcome or a lost lease the session must not run anything more.
+    fn judge<T>(&self, held: &Arc<Held>, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if matches!(result, Err(StoreError::Unavailable(_) | StoreError::LeaseLost(_))) {
+            held.session.cut();
+            let mut current = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, held)) {
+                *current = None;
+            }
+        }
+        result
+    }
+
+    async fn try_acquire(&self) -> Result<Option<Recovered>, StoreError> {
+        let mut waiting = self.waiting.lock().await;
+        // A lease that is still held starts anew, under a new epoch.
+        self.let_go().await;
+        let session = match waiting.take() {
+            Some(session) if !session.is_closed() => session,
+            _ => Session::open(&self.settings).await?,
+        };
+        match lease::take(session, self.address.as_deref()).await? {
+            Attempt::Taken(held, recovered) => {
+                self.set_held(Some(Arc::from(held)));
+                Ok(Some(recovered))
+            }
+            Attempt::Busy(session) => {
+                *waiting = Some(session);
+                Ok(None)
+            }
+        }
+    }
+
+    async fn let_go(&self) {
+        if let Some(held) = self.set_held(None) {
+            // Unlocked or cut off: either way the lock goes.
+            let _ = lease::release(&held).await;
+            held.session.cut();
+        }
+    }
+
+    async fn do_record(&self, changes: &[Change]) -> Result<(), StoreError> {
+        let epoch = self.held()?.epoch;
+        let mut connection = self.connection().await?;
+        within("recording", record::commit(&mut connection, epoch, changes)).await?;
+        // Besides the transaction, each batch with a patience of its own: a backlog takes its time.
+        if let Some(through) = record::completed(changes) {
+            while within("completing", entries::complete_batch(&connection, epoch, through)).await? {}
+        }
+        Ok(())
+    }
+
+    async fn do_expire(&self, days: u32, through: Seq, limit: u32) -> Result<u64, StoreError> {
+        let epoch = self.held()?.epoch;
+        let mut connection = self.connection().await?;
+        let mut gone = 0;
+        loop {
+            let left = limit.saturating_sub(count(gone));
+            let batch = entries::expire_batch(&mut connection, epoch, days, through, left);
+            let removed = within("removing old entries", batch).await?;
+            gone += removed;
+            if removed == 0 || gone >= u64::from(limit) {
+                break;
+            }
+        }
+        within("forgetting deleted collections", catalog::forget(&connection)).await?;
+        Ok(gone)
+    }
+}
+
+impl LogStore for PgLog {
+    fn acquire(&self) -> BoxFuture<'_, Result<Option<Recovered>, StoreError>> {
+        Box::pin(within("taking the lease", self.try_acquire()))
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async {
+            let held = self.held()?;
+            self.judge(&held, within("checking the lease", lease::check(&held)).await)
+        })
+    }
+
+    fn append(&self, entries: Vec<Arc<Entry>>) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let held = self.held()?;
+            self.judge(&held, within("appending", entries::append(&held, &entries)).await)
+        })
+    }
+
+    fn record(&self, changes: Vec<Change>) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { self.do_record(&changes).await })
+    }
+
+    fn page(&self, page: Page) -> BoxFuture<'_, Result<Pages, StoreError>> {
+        Box::pin(within("reading entries", async move {
+            reads::page(&*self.connection().await?, &page).await
+        }))
+    }
+
+    fn find(&self, write_id: String) -> BoxFuture<'_, Result<Option<WriteRow>, StoreError>> {
+        Box::pin(within("finding a write", async move {
+            reads::find(&*self.connection().await?, &write_id).await
+        }))
+    }
+
+    fn expire(&self, days: u32, through: Seq, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(self.do_expire(days, through, limit))
+    }
+
+    fn release(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(within("releasing the lease", async {
+            self.let_go().await;
+            Ok(())
+        }))
+    }
+}
+
+/// A position as PostgreSQL holds it.
+fn number(seq: Seq) -> i64 {
+    i64::try_from(seq.0).unwrap_or(i64::MAX)
+}
+
+fn seq_of(number: i64) -> Seq {
+    Seq(u64::try_from(number).unwrap_or_default())
+}
+
+fn count(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,144 @@
+//! How are sessions opened, shared and given up, and what does an error of PostgreSQL mean to the log?
+//! It holds no SQL about the log, and lets nothing wait without a limit.
+
+use std::time::Duration;
+
+use bb8::{CustomizeConnection, Pool, PooledConnection, RunError};
+use bb8_postgres::PostgresConnectionManager;
+use chroma_ha_core::port::StoreError;
+use tokio::task::AbortHandle;
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::settings::Settings;
+
+/// How long any answer is waited for.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Connections of one `PgLog` besides the lease's. Two balancers, each with a lease, a pool and a
+/// migration session, must leave room in a server with `max_connections = 20`.
+const POOLED: u32 = 2;
+
+/// The server gives up a little before we do, so that most timeouts have a known outcome. A vanished
+/// balancer's session, and with it its locks, ends within seconds. An acknowledged write is on disk:
+/// a server default of `synchronous_commit = off` is overruled.
+const SESSION: &str = "SET statement_timeout = '9s'; SET idle_in_transaction_session_timeout = '8s'; \
+     SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; \
+     SELECT set_config('synchronous_commit', 'on', false) \
+     WHERE current_setting('synchronous_commit') = 'off'";
+
+pub(super) type Manager = PostgresConnectionManager<MakeRustlsConnect>;
+pub(super) type Pooled<'a> = PooledConnection<'a, Manager>;
+
+/// A connection of its own, cut off the moment it is dropped: a session that holds the lease must
+/// never outlive its owner.
+pub(super) struct Session {
+    pub(super) client: Client,
+    driver: AbortHandle,
+}
+
+impl Session {
+    pub(super) async fn open(settings: &Settings) -> Result<Session, StoreError> {
+        let (client, connection) = settings.config.connect(settings.tls.clone()).await.map_err(fault)?;
+        // Its error reaches whoever uses the client next; there is nobody to tell here.
+        let driver = tokio::spawn(async move { drop(connection.await) }).abort_handle();
+        let session = Session { client, driver };
+        session.client.batch_execute(SESSION).await.map_err(fault)?;
+        Ok(session)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Ends the session now, even while others still hold it.
+    pub(super) fn cut(&self) {
+        self.driver.abort();
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.cut();
+    }
+}
+
+#[derive(Debug)]
+struct Prepare;
+
+impl CustomizeConnection<Client, tokio_postgres::Error> for Prepare {
+    fn on_acquire<'a>(
+        &'a self,
+        client: &'a mut Client,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send + 'a>> {
+        Box::pin(client.batch_execute(SESSION))
+    }
+}
+
+/// A pool that opens its connections when they are first needed, on the runtime that asks.
+pub(super) fn open(settings: &Settings) -> Pool<Manager> {
+    Pool::builder()
+        .max_size(POOLED)
+        .min_idle(Some(0))
+        .connection_timeout(PATIENCE)
+        // A failed connection is reported with its cause; the caller decides when to try again.
+        .retry_connection(false)
+        .connection_customizer(Box::new(Prepare))
+        .build_unchecked(Manager::new(settings.config.clone(), settings.tls.clone()))
+}
+
+pub(super) async fn get(pool: &Pool<Manager>) -> Result<Pooled<'_>, StoreError> {
+    pool.get().await.map_err(|error| match error {
+        RunError::User(error) => fault(error),
+        RunError::TimedOut => StoreError::Unavailable("no free connection in time".to_owned()),
+    })
+}
+
+/// Waits for `work`, but not for ever.
+pub(super) async fn within<T>(
+    doing: &str,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(PATIENCE, work).await {
+        Ok(result) => result,
+        Err(_) => {
+            let seconds = PATIENCE.as_secs();
+            Err(StoreError::Unavailable(format!("no answer within {seconds} s while {doing}")))
+        }
+    }
+}
+
+/// What an error means to the log: come back later, or never.
+pub(super) fn fault(error: tokio_postgres::Error) -> StoreError {
+    let text = chain(&error);
+    match error.as_db_error() {
+        Some(answer) if is_outage(answer.code()) => StoreError::Unavailable(text),
+        Some(_) => StoreError::Refused(text),
+        // Values that cannot be turned into SQL or back stay so.
+        None if text.contains("serializing") => StoreError::Refused(text),
+        None => StoreError::Unavailable(text),
+    }
+}
+
+/// States of the server rather than defects of a statement. Classes 08 connection, 40 rollback (a
+/// deadlock), 53 resources, 55P03 lock not available, 57 operator intervention (with timeouts), 58
+/// system error, 25006 read only (a standby before its promotion).
+fn is_outage(code: &SqlState) -> bool {
+    let code = code.code();
+    matches!(code.get(..2), Some("08" | "40" | "53" | "57" | "58")) || matches!(code, "25006" | "55P03")
+}
+
+/// The error with its causes, each once.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,94 @@
+//! How do the changes of one `record` become one transaction? It refuses to mix in `Completed`, which
+//! runs after it in batches: a backlog of 200,000 rows must not become one long transaction.
+
+use chroma_ha_core::effect::Effect;
+use chroma_ha_core::ids::Seq;
+use chroma_ha_core::port::{Change, StoreError};
+use tokio_postgres::Client;
+
+use super::pool::fault;
+use super::{catalog, entries, lease};
+
+/// Changes whose order does not matter, gathered so that each kind takes one statement.
+#[derive(Default)]
+struct Bulk<'a> {
+    effects: Vec<(Seq, &'a Effect)>,
+    rejected: Vec<(Seq, &'a str)>,
+    attempts: Vec<(Seq, u32, &'a str)>,
+    mappings: catalog::Mappings<'a>,
+    cursors: catalog::Cursors<'a>,
+}
+
+impl<'a> Bulk<'a> {
+    fn of(changes: &'a [Change]) -> Bulk<'a> {
+        let mut bulk = Bulk::default();
+        for change in changes {
+            match change {
+                Change::Effect { seq, effect } => bulk.effects.push((*seq, effect)),
+                Change::Rejected { seq, reason } => bulk.rejected.push((*seq, reason)),
+                Change::Attempts { seq, retries, error } => bulk.attempts.push((*seq, *retries, error)),
+                Change::Mapped { node, collection, node_collection } => {
+                    bulk.mappings.insert((node, *collection), *node_collection);
+                }
+                Change::Cursor { node, seq } => {
+                    let cursor = bulk.cursors.entry(node).or_default();
+                    cursor.0 = cursor.0.max(*seq);
+                }
+                Change::CatalogCursor { node, seq } => {
+                    let cursor = bulk.cursors.entry(node).or_default();
+                    cursor.1 = cursor.1.max(*seq);
+                }
+                Change::CatalogAccepted { .. } | Change::NodeState { .. } | Change::Completed { .. } => {}
+            }
+        }
+        bulk
+    }
+}
+
+/// How far `changes` complete entries.
+pub(super) fn completed(changes: &[Change]) -> Option<Seq> {
+    let through = |change: &Change| match change {
+        Change::Completed { through } => Some(*through),
+        _ => None,
+    };
+    changes.iter().filter_map(through).max()
+}
+
+pub(super) async fn commit(client: &mut Client, epoch: i64, changes: &[Change]) -> Result<(), StoreError> {
+    if changes.iter().all(|change| matches!(change, Change::Completed { .. })) {
+        return Ok(());
+    }
+    let tx = client.transaction().await.map_err(fault)?;
+    lease::fence(&tx, epoch).await?;
+    let bulk = Bulk::of(changes);
+    if !bulk.effects.is_empty() {
+        entries::set_effects(&tx, &bulk.effects, false).await?;
+    }
+    if !bulk.rejected.is_empty() {
+        entries::reject(&tx, &bulk.rejected).await?;
+    }
+    if !bulk.attempts.is_empty() {
+        entries::set_attempts(&tx, &bulk.attempts).await?;
+    }
+    for change in changes {
+        match change {
+            Change::CatalogAccepted { seq, effect, moves } => {
+                entries::set_effects(&tx, &[(*seq, effect)], true).await?;
+                for step in moves {
+                    catalog::apply(&tx, step).await?;
+                }
+            }
+            Change::NodeState { node, from, to, reason } => {
+                catalog::node_state(&tx, epoch, [node, from, to, reason]).await?;
+            }
+            _ => {}
+        }
+    }
+    if !bulk.mappings.is_empty() {
+        catalog::map(&tx, &bulk.mappings).await?;
+    }
+    if !bulk.cursors.is_empty() {
+        catalog::advance(&tx, &bulk.cursors).await?;
+    }
+    tx.commit().await.map_err(fault)
+}
