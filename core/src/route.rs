@@ -2,7 +2,7 @@
 //! refused. One table for every request that reaches the balancer. It refuses to look at bodies,
 //! headers or query strings, and to guess: what it does not know and could change a node is refused.
 
-mod path;
+pub(crate) mod path;
 mod place;
 mod refusal;
 

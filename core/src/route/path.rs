@@ -19,7 +19,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 
 /// Refuses what the HTTP client on the way to a node, or the log, would change or choke on: the log
 /// must hold, and every node must get, the path that was classified here.
-pub(super) fn check(path: &str) -> Result<(), PathFault> {
+pub(crate) fn check(path: &str) -> Result<(), PathFault> {
     let Some(rest) = path.strip_prefix('/') else { return Err(PathFault::NotAbsolute) };
     // `\` becomes `/` and `#` cuts the path in a URL parser.
     if rest.bytes().any(|b| b < 0x20 || b == 0x7f || matches!(b, b'\\' | b'#' | b'?')) {
@@ -58,7 +58,7 @@ pub(super) fn segments<'a, 's>(path: &'a str, space: &'s mut [&'a str; DEEPEST])
 }
 
 /// One segment as a name. Stray percent signs stay as they are, as in Chroma.
-pub(super) fn decode(raw: &str) -> String {
+pub(crate) fn decode(raw: &str) -> String {
     percent_decode_str(raw).decode_utf8_lossy().into_owned()
 }
 

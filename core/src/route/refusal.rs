@@ -33,6 +33,9 @@ pub enum Refusal {
     /// A body of the old API that cannot be read.
     #[error("{0}")]
     MalformedBody(String),
+    /// The old API names a collection that is neither a name nor an id of one.
+    #[error("Collection {0} does not exist.")]
+    NoSuchCollection(String),
 }
 
 /// What makes a path unfit.
@@ -76,7 +79,8 @@ impl Refusal {
             Refusal::MalformedPath(_)
             | Refusal::InvalidCollectionId
             | Refusal::InvalidById
-            | Refusal::MalformedBody(_) => 400,
+            | Refusal::MalformedBody(_)
+            | Refusal::NoSuchCollection(_) => 400,
             Refusal::UnknownRoute => 404,
             Refusal::MethodNotAllowed { .. } => 405,
             Refusal::UnknownMutation | Refusal::Unsupported(_) => 501,
@@ -86,6 +90,8 @@ impl Refusal {
     /// Chroma's name for the kind of error: its clients choose their exception by it.
     pub fn error(&self) -> &'static str {
         match self.status() {
+            // The name that clients of 0.4 and 0.5 know.
+            400 if matches!(self, Refusal::NoSuchCollection(_)) => "InvalidCollection",
             400 => "InvalidArgumentError",
             404 => "NotFoundError",
             _ => "Unimplemented",
@@ -123,6 +129,7 @@ impl Refusal {
             Refusal::Unsupported(_) => "unsupported",
             Refusal::UnknownRoute => "unknown_route",
             Refusal::MalformedBody(_) => "malformed_body",
+            Refusal::NoSuchCollection(_) => "no_such_collection",
         }
     }
 }
