@@ -169,9 +169,10 @@ impl LogStore for PgLog {
     }
 
     fn page(&self, page: Page) -> BoxFuture<'_, Result<Pages, StoreError>> {
-        Box::pin(within("reading entries", async move {
-            reads::page(&*self.connection().await?, &page).await
-        }))
+        Box::pin(within(
+            "reading entries",
+            async move { reads::page(&*self.connection().await?, &page).await },
+        ))
     }
 
     fn find(&self, write_id: String) -> BoxFuture<'_, Result<Option<WriteRow>, StoreError>> {

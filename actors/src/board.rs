@@ -13,6 +13,7 @@ use bytes::Bytes;
 use chroma_ha_core::entry::Entry;
 use chroma_ha_core::health::NodeState;
 use chroma_ha_core::ids::{NodeId, Seq};
+use chroma_ha_core::port::Recovered;
 use chroma_ha_core::sequencer::{Gate, Limits, Sequencer, Standing};
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
@@ -102,6 +103,12 @@ impl Board {
         self.sequencer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The lease was taken: what the log remembers replaces what was known.
+    pub fn recover(&self, recovered: Recovered) {
+        self.sequencer().recover(recovered);
+        self.wake_all();
+    }
+
     fn waiters(&self) -> MutexGuard<'_, HashMap<Seq, Waiter>> {
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -109,9 +116,8 @@ impl Board {
     /// Committed entries with the clients that wait for them.
     pub fn admit(&self, entries: Vec<(Arc<Entry>, oneshot::Sender<Verdict>)>) {
         let log: Vec<_> = entries.iter().map(|(entry, _)| Arc::clone(entry)).collect();
-        self.waiters().extend(
-            entries.into_iter().map(|(entry, verdict)| (entry.seq, Waiter { entry, verdict })),
-        );
+        self.waiters()
+            .extend(entries.into_iter().map(|(entry, verdict)| (entry.seq, Waiter { entry, verdict })));
         let gone = {
             let mut sequencer = self.sequencer();
             sequencer.admit(&log);
@@ -155,8 +161,7 @@ impl Board {
 
     /// A node's health changed.
     pub fn set_state(&self, node: NodeId, state: NodeState) {
-        let standing =
-            Standing { applies: state.applies(), serves: state.serves(), gone: state.is_gone() };
+        let standing = Standing { applies: state.applies(), serves: state.serves(), gone: state.is_gone() };
         self.posts[node.0].state.store(Arc::new(state));
         let (lost, gone) = {
             let mut sequencer = self.sequencer();
@@ -205,7 +210,12 @@ impl Board {
     }
 
     /// Waits until some node may answer the read, at most until the deadline.
-    pub async fn wait_readable(&self, gate: Gate, avoid: &[NodeId], wait: Duration) -> Vec<(NodeId, Option<Uuid>)> {
+    pub async fn wait_readable(
+        &self,
+        gate: Gate,
+        avoid: &[NodeId],
+        wait: Duration,
+    ) -> Vec<(NodeId, Option<Uuid>)> {
         let deadline = tokio::time::Instant::now() + wait;
         let mut changed = self.changed.subscribe();
         loop {

@@ -1,1 +1,20 @@
-//! The actors of chroma-ha.
+//! The actors of chroma-ha: thin shells that receive, ask `core`, call a port and reply.
+//!
+//! | actor | owns | hears | tells | a restart loses |
+//! |---|---|---|---|---|
+//! | `proxy` (one per web worker) | the turn of reads | `Choose`, `Submit` | wal | nothing |
+//! | `wal` | group commit, sequence, statuses, lease | `Append`, `Record`, `Find` | board, health | waiting appends (503) |
+//! | `replay` (one per node) | that node's lanes in motion | `Wake` | wal, health | nothing: the sequencer keeps the place |
+//! | `health` | node states | `Observed`, `LeaseChange` | board, slack, wal | nothing: probes at once |
+//! | `resources` | pressure | its timer | slack | nothing: samples at once |
+//! | `slack` | alerts being deduplicated | `Raise` | the webhook | alerts in their cool-down |
+//! | `supervisor` | restart counts, escalation | `Fell` | slack | - |
+
+pub mod board;
+pub mod gate;
+pub mod guard;
+pub mod health;
+pub mod proxy;
+pub mod replay;
+pub mod stats;
+pub mod wal;

@@ -155,7 +155,8 @@ impl WalActor {
     /// Starts the next commit, if none is under way.
     fn commit(&mut self, me: Addr<WalActor>) {
         let Some((group, _)) = self.queue.begin() else { return };
-        let (board, store, stats) = (Arc::clone(&self.board), Arc::clone(&self.store), Arc::clone(&self.stats));
+        let (board, store, stats) =
+            (Arc::clone(&self.board), Arc::clone(&self.store), Arc::clone(&self.stats));
         actix_rt::spawn(async move {
             let started = std::time::Instant::now();
             let result = commit_group(&board, &*store, group).await;
@@ -227,12 +228,15 @@ impl WalActor {
 
     fn expire(&self) {
         let through = self.board.sequencer().completed();
-        let (store, days, watched) = (Arc::clone(&self.store), self.times.retention_days, Arc::clone(&self.watched));
+        let (store, days, watched) =
+            (Arc::clone(&self.store), self.times.retention_days, Arc::clone(&self.watched));
         const BATCH: u32 = 1_000;
         actix_rt::spawn(async move {
             loop {
                 match store.expire(days, through, BATCH).await {
-                    Ok(gone) if gone >= u64::from(BATCH) => tokio::time::sleep(Duration::from_millis(100)).await,
+                    Ok(gone) if gone >= u64::from(BATCH) => {
+                        tokio::time::sleep(Duration::from_millis(100)).await
+                    }
                     Ok(_) => return,
                     Err(error) => return watched.error(error),
                 }
@@ -311,7 +315,8 @@ impl Handler<Append> for WalActor {
     fn handle(&mut self, append: Append, ctx: &mut Self::Context) -> Self::Result {
         self.watched.beat();
         if self.lease != Lease::Held {
-            let error = StoreError::Unavailable("this balancer does not hold the lease on the log".to_owned());
+            let error =
+                StoreError::Unavailable("this balancer does not hold the lease on the log".to_owned());
             return Box::pin(async move { Err(error) });
         }
         let (reply, answer) = oneshot::channel();
@@ -319,7 +324,9 @@ impl Handler<Append> for WalActor {
         self.queue.push(Waiting { draft: append.draft, reply, _permit: append.permit }, bytes);
         self.commit(ctx.address());
         Box::pin(async move {
-            answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the log writer was restarted".to_owned())))
+            answer
+                .await
+                .unwrap_or_else(|_| Err(StoreError::Unavailable("the log writer was restarted".to_owned())))
         })
     }
 }

@@ -99,7 +99,8 @@ impl Sequencer {
         }
     }
 
-    /// Takes over what the log remembers. Standings stay: they are about the nodes, not the log.
+    /// Takes over what the log remembers. No lane moves until the node's health says so again: what was
+    /// sent under an earlier lease may still be executing.
     pub fn recover(&mut self, recovered: Recovered) {
         let Recovered { head, tenants, databases, collections, deleted, mut nodes, .. } = recovered;
         let names: Vec<String> = (0..self.nodes.len()).map(|n| NodeId(n).name()).collect();
@@ -109,7 +110,7 @@ impl Sequencer {
             let stored = stored.unwrap_or_default();
             *node =
                 NodeLog::recovered(stored.cursor, stored.catalog_cursor.max(stored.cursor), stored.mapped);
-            node.standing = standing;
+            node.standing = Standing { applies: false, ..standing };
             node.generation = generation;
         }
         self.head = head;

@@ -21,6 +21,7 @@ use tracing::{debug, warn};
 use super::catalog;
 use crate::board::{Answer, Board, Verdict};
 use crate::health::Observed;
+use crate::stats::Stats;
 use crate::wal::{Record, WalActor};
 
 /// Everything that delivering to one node needs.
@@ -31,6 +32,7 @@ pub struct Delivery {
     pub board: Arc<Board>,
     pub wal: Addr<WalActor>,
     pub health: Recipient<Observed>,
+    pub stats: Arc<Stats>,
     pub backoff: Backoff,
     /// How long the node may take for one request.
     pub timeout: Duration,
@@ -61,11 +63,16 @@ impl Delivery {
         let ticket = Ticket { node: self.node, stream: task.stream, generation: task.generation };
         let mut open = Open { delivery: &self, task: &task, ticket, closed: false };
         let lost = self.board.lost(self.node);
+        let started = tokio::time::Instant::now();
         let found = tokio::select! {
             biased;
             () = lost => { open.closed = true; return }
             found = self.ask(&task) => found,
         };
+        if matches!(found, Found::Done { .. }) {
+            let role = if task.role == Role::Acting { "acting" } else { "following" };
+            self.stats.apply(&self.node.name(), role, started.elapsed(), task.entries.len());
+        }
         let retry_in = self.conclude(&task, ticket, found).await;
         open.closed = true;
         drop(open);

@@ -27,7 +27,9 @@ pub async fn ask(delivery: &Delivery, task: &Task, entry: &Arc<Entry>) -> Found 
         Route::Write(Write::ModifyCollection { .. }) => step.modify().await,
         Route::Write(Write::DeleteCollection { name, .. }) => step.delete(name).await,
         Route::Write(Write::CreateDatabase { tenant }) => step.create_database(tenant).await,
-        Route::Write(Write::DeleteDatabase { tenant, database }) => step.delete_database(tenant, database).await,
+        Route::Write(Write::DeleteDatabase { tenant, database }) => {
+            step.delete_database(tenant, database).await
+        }
         Route::Write(Write::CreateTenant) => step.create_tenant().await,
         Route::Write(Write::UpdateTenant { .. }) => step.plain("PATCH", Vec::new()).await,
         Route::Write(Write::Reset) => step.plain("POST", vec![Move::Reset { seq: entry.seq }]).await,
@@ -87,9 +89,18 @@ impl Step<'_> {
         Found::Refused(Answer::json(status, body.to_string()))
     }
 
-    fn done(&self, answer: Answer, effect: Effect, moves: Vec<Move>, mapped: Option<(CollectionId, Option<Uuid>)>) -> Found {
+    fn done(
+        &self,
+        answer: Answer,
+        effect: Effect,
+        moves: Vec<Move>,
+        mapped: Option<(CollectionId, Option<Uuid>)>,
+    ) -> Found {
         let moves = if self.acting() { moves } else { Vec::new() };
-        Found::Done { answer, catalog: Some(CatalogFound { effect, outcome: CatalogOutcome { moves, mapped } }) }
+        Found::Done {
+            answer,
+            catalog: Some(CatalogFound { effect, outcome: CatalogOutcome { moves, mapped } }),
+        }
     }
 
     /// One request whose acceptance is all there is to it.
@@ -196,7 +207,8 @@ impl Step<'_> {
         let taken = {
             let sequencer = self.delivery.board.sequencer();
             let place = sequencer.catalog.collection(id);
-            let named = |name: &String| place.and_then(|p| sequencer.catalog.named(&p.tenant, &p.database, name));
+            let named =
+                |name: &String| place.and_then(|p| sequencer.catalog.named(&p.tenant, &p.database, name));
             renamed.as_ref().and_then(named).is_some_and(|other| other != id)
         };
         let path = route::with_collection(&self.entry.draft.path, own);
@@ -220,7 +232,11 @@ impl Step<'_> {
             Ok(found) if found.status == 200 => match collection_of(&found.body) {
                 Some((there, _)) if there == own => {}
                 _ if self.acting() => {
-                    return self.refuse(409, "ConflictError", "the node holds another collection of this name");
+                    return self.refuse(
+                        409,
+                        "ConflictError",
+                        "the node holds another collection of this name",
+                    );
                 }
                 _ => return self.deleted(id, Answer::json(200, "{}")),
             },

@@ -1,0 +1,222 @@
+//! One per web worker: decides where a read goes and takes a write through log and verdict. Bodies of
+//! reads never pass through here; the front streams them itself to the node that this actor names.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use chroma_ha_core::entry::Draft;
+use chroma_ha_core::ids::{CollectionId, NodeId, Seq};
+use chroma_ha_core::port::StoreError;
+use chroma_ha_core::routing::{self, Candidate, Strategy};
+use chroma_ha_core::sequencer::Gate;
+use tokio::sync::OwnedSemaphorePermit;
+use uuid::Uuid;
+
+use crate::board::{Answer, Board, Verdict};
+use crate::guard::Watched;
+use crate::stats::Stats;
+use crate::wal::{Append, WalActor};
+
+/// Where may this read go?
+#[derive(Message)]
+#[rtype(result = "Result<Chosen, Refusal>")]
+pub struct Choose {
+    pub gate: Gate,
+    /// Nodes that have failed this read already.
+    pub avoid: Vec<NodeId>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Chosen {
+    pub node: NodeId,
+    /// The node's own id of the collection.
+    pub node_collection: Option<Uuid>,
+}
+
+/// Take this write through the log to its verdict.
+#[derive(Message)]
+#[rtype(result = "Result<Written, Refusal>")]
+pub struct Submit {
+    pub draft: Draft,
+    pub permit: OwnedSemaphorePermit,
+}
+
+#[derive(Clone, Debug)]
+pub struct Written {
+    pub write_id: String,
+    pub seq: Seq,
+    pub outcome: WriteOutcome,
+}
+
+#[derive(Clone, Debug)]
+pub enum WriteOutcome {
+    Answered(Answer),
+    /// Durable; no node is up, the verdict comes later.
+    Queued,
+    /// Durable; the outcome is not known in time.
+    Pending,
+}
+
+/// Why a request is not served now, or not at all.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Refusal {
+    #[error("collection [{0}] does not exist")]
+    NoSuchCollection(CollectionId),
+    #[error("no node can answer this read yet")]
+    NoReadableNode,
+    #[error("no node is up to judge this write")]
+    NoNodeForCatalog,
+    #[error("{0}")]
+    Log(#[from] StoreError),
+    #[error("the balancer is restarting a part of itself")]
+    Restarting,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct ProxyConfig {
+    pub strategy: Strategy,
+    pub replica_ratio: f64,
+    /// How long a read waits for a node that has everything acknowledged.
+    pub read_wait: Duration,
+    /// How long a write waits for its verdict.
+    pub verdict_wait: Duration,
+}
+
+pub struct ProxyActor {
+    board: Arc<Board>,
+    wal: Addr<WalActor>,
+    config: ProxyConfig,
+    ticket: u64,
+    watched: Arc<Watched>,
+    stats: Arc<Stats>,
+}
+
+impl ProxyActor {
+    pub fn new(
+        board: Arc<Board>,
+        wal: Addr<WalActor>,
+        config: ProxyConfig,
+        watched: Arc<Watched>,
+        stats: Arc<Stats>,
+    ) -> ProxyActor {
+        ProxyActor { board, wal, config, ticket: 0, watched, stats }
+    }
+
+    fn pick(&mut self, nodes: &[(NodeId, Option<Uuid>)]) -> Option<Chosen> {
+        self.ticket = self.ticket.wrapping_add(1);
+        pick(&self.board, &self.config, self.ticket, nodes)
+    }
+}
+
+fn pick(
+    board: &Board,
+    config: &ProxyConfig,
+    ticket: u64,
+    nodes: &[(NodeId, Option<Uuid>)],
+) -> Option<Chosen> {
+    let candidates: Vec<Candidate> = nodes
+        .iter()
+        .map(|(node, _)| Candidate { node: *node, outstanding: board.outstanding(*node) })
+        .collect();
+    let chance = spread(ticket);
+    let node = routing::choose(config.strategy, config.replica_ratio, &candidates, ticket, chance)?;
+    let (_, node_collection) = nodes.iter().find(|(n, _)| *n == node)?;
+    Some(Chosen { node, node_collection: *node_collection })
+}
+
+/// A low-discrepancy sequence in 0..1: shares come out exact even over few reads.
+fn spread(ticket: u64) -> f64 {
+    const GOLDEN: f64 = 0.618_033_988_749_894_9;
+    #[expect(clippy::cast_precision_loss, reason = "a counter's fraction needs no exactness")]
+    let turns = (ticket % (1 << 20)) as f64 * GOLDEN;
+    turns.fract()
+}
+
+impl Actor for ProxyActor {
+    type Context = Context<Self>;
+}
+
+impl Supervised for ProxyActor {}
+
+impl Handler<Choose> for ProxyActor {
+    type Result = ResponseFuture<Result<Chosen, Refusal>>;
+
+    fn handle(&mut self, choose: Choose, _: &mut Self::Context) -> Self::Result {
+        self.watched.beat();
+        let nodes = self.board.readable(choose.gate, &choose.avoid);
+        if let Some(chosen) = self.pick(&nodes) {
+            return Box::pin(async move { Ok(chosen) });
+        }
+        let (board, config, ticket) = (Arc::clone(&self.board), self.config, self.ticket);
+        Box::pin(async move {
+            let nodes = board.wait_readable(choose.gate, &choose.avoid, config.read_wait).await;
+            pick(&board, &config, ticket, &nodes).ok_or(Refusal::NoReadableNode)
+        })
+    }
+}
+
+impl Handler<Submit> for ProxyActor {
+    type Result = ResponseFuture<Result<Written, Refusal>>;
+
+    fn handle(&mut self, submit: Submit, _: &mut Self::Context) -> Self::Result {
+        self.watched.beat();
+        let (board, wal, stats) = (Arc::clone(&self.board), self.wal.clone(), Arc::clone(&self.stats));
+        let wait = self.config.verdict_wait;
+        Box::pin(async move {
+            let op = submit.draft.op.name();
+            let written = write(&board, &wal, submit, wait).await;
+            let outcome = match &written {
+                Ok(Written { outcome: WriteOutcome::Answered(answer), .. }) if answer.status < 300 => {
+                    "applied"
+                }
+                Ok(Written { outcome: WriteOutcome::Answered(_), .. }) => "rejected",
+                Ok(Written { outcome: WriteOutcome::Queued, .. }) => "queued",
+                Ok(Written { outcome: WriteOutcome::Pending, .. }) => "pending",
+                Err(_) => "refused",
+            };
+            stats.writes.with_label_values(&[op, outcome]).inc();
+            written
+        })
+    }
+}
+
+async fn write(
+    board: &Board,
+    wal: &Addr<WalActor>,
+    submit: Submit,
+    wait: Duration,
+) -> Result<Written, Refusal> {
+    let Submit { draft, permit } = submit;
+    admissible(board, &draft)?;
+    let write_id = draft.write_id.clone();
+    let permit = Arc::new(permit);
+    let append = Append { draft, permit: Arc::clone(&permit) };
+    let appended = wal.send(append).await.map_err(|_| Refusal::Restarting)??;
+    let seq = appended.seq;
+    let outcome = match tokio::time::timeout(wait, appended.verdict).await {
+        Ok(Ok(Verdict::Answer(answer))) => WriteOutcome::Answered(answer),
+        Ok(Ok(Verdict::Queued)) => WriteOutcome::Queued,
+        Ok(Ok(Verdict::Unknown)) | Ok(Err(_)) => WriteOutcome::Pending,
+        Err(_) => {
+            board.forget_waiter(seq);
+            WriteOutcome::Pending
+        }
+    };
+    Ok(Written { write_id, seq, outcome })
+}
+
+/// What can be said before anything is logged.
+fn admissible(board: &Board, draft: &Draft) -> Result<(), Refusal> {
+    let sequencer = board.sequencer();
+    if !sequencer.leading() {
+        let reason = "this balancer does not hold the lease on the log".to_owned();
+        return Err(Refusal::Log(StoreError::Unavailable(reason)));
+    }
+    if !draft.op.is_record() {
+        return if sequencer.all_gone() { Err(Refusal::NoNodeForCatalog) } else { Ok(()) };
+    }
+    let id = CollectionId(draft.target.unwrap_or_default());
+    let known = sequencer.catalog.collection(id).is_some();
+    if known { Ok(()) } else { Err(Refusal::NoSuchCollection(id)) }
+}
