@@ -1,1 +1,125 @@
+//! How much CPU and memory does the container use of what it may? One sample when asked: cgroup v2 where
+//! there is one, else the whole host. It judges nothing; `core::pressure` does.
 
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use chroma_ha_core::pressure::Sample;
+use sysinfo::System;
+
+mod cgroup;
+
+/// Measures the machine; keeps what the last sample saw, since CPU use is a difference.
+pub struct Host {
+    /// `None` where the platform tells nothing.
+    system: Option<System>,
+    root: PathBuf,
+    cores: f64,
+    last: Option<(Instant, Duration)>,
+}
+
+impl Host {
+    pub fn new() -> Host {
+        Host::at(Path::new(cgroup::ROOT))
+    }
+
+    fn at(root: &Path) -> Host {
+        let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
+        let mut system = System::new().ok();
+        if let Some(system) = &mut system {
+            // CPU use is known from the second look on.
+            system.refresh_cpu_usage();
+        }
+        Host { system, root: root.to_owned(), cores, last: None }
+    }
+
+    /// Blocks for some file reads (well under a millisecond). The first sample knows no CPU use yet.
+    pub fn sample(&mut self) -> Sample {
+        let (memory_used_bytes, memory_limit_bytes) = self.memory();
+        Sample {
+            cpu_percent: self.cpu_percent(Instant::now()),
+            memory_percent: percent(memory_used_bytes as f64, memory_limit_bytes as f64),
+            memory_used_bytes,
+            memory_limit_bytes,
+            rss_bytes: rss_bytes().unwrap_or(0),
+        }
+    }
+
+    /// Used and allowed. A group without a limit of its own can be killed by the host's shortage, so
+    /// the host counts then.
+    fn memory(&mut self) -> (u64, u64) {
+        let (used, total) = self.system.as_mut().map_or((0, 0), |system| {
+            system.refresh_memory();
+            let total = system.total_memory();
+            (total.saturating_sub(system.available_memory()), total)
+        });
+        match cgroup::memory(&self.root) {
+            Some(cgroup::Memory { used_bytes, limit_bytes: Some(limit) }) if limit < total || total == 0 => {
+                (used_bytes, limit)
+            }
+            _ => (used, total),
+        }
+    }
+
+    fn cpu_percent(&mut self, now: Instant) -> f64 {
+        let Some(used) = cgroup::cpu_used(&self.root) else {
+            return self.host_cpu_percent();
+        };
+        let cores = cgroup::cpu_limit_cores(&self.root).unwrap_or(self.cores).min(self.cores);
+        let before = self.last.replace((now, used));
+        let Some((then, used_then)) = before else { return 0.0 };
+        let allowed = now.saturating_duration_since(then).as_secs_f64() * cores;
+        percent(used.saturating_sub(used_then).as_secs_f64(), allowed).min(100.0)
+    }
+
+    fn host_cpu_percent(&mut self) -> f64 {
+        let Some(system) = &mut self.system else { return 0.0 };
+        system.refresh_cpu_usage();
+        f64::from(system.global_cpu_usage()).clamp(0.0, 100.0)
+    }
+}
+
+impl Default for Host {
+    fn default() -> Host {
+        Host::new()
+    }
+}
+
+fn percent(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { 100.0 * part / whole } else { 0.0 }
+}
+
+/// Resident memory of this process, from `/proc`; `None` elsewhere than on Linux.
+fn rss_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_has_figures() {
+        let mut host = Host::new();
+        let sample = host.sample();
+        assert!(sample.memory_limit_bytes > 0 && sample.memory_used_bytes > 0, "{sample:?}");
+        assert!((0.0..=100.0).contains(&host.sample().cpu_percent));
+        assert!(!cfg!(target_os = "linux") || sample.rss_bytes > 1024 * 1024);
+    }
+
+    #[test]
+    fn cpu_use_is_the_difference_between_two_samples() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("cpu.max", "50000 100000");
+        write("cpu.stat", "usage_usec 1000000\n");
+        let mut host = Host::at(folder.path());
+        let start = Instant::now();
+        assert_eq!(host.cpu_percent(start), 0.0);
+        write("cpu.stat", "usage_usec 1250000\n");
+        let later = host.cpu_percent(start + Duration::from_secs(1));
+        assert!((later - 50.0).abs() < 0.01, "{later}");
+    }
+}
