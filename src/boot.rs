@@ -1,1 +1,182 @@
+//! The composition root: configuration → ports → actors → front, and back down again. The only file
+//! that sees both sides.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use chroma_ha_actors::proxy::ProxyConfig;
+use chroma_ha_actors::slack::Sender;
+use chroma_ha_actors::stats::Stats;
+use chroma_ha_actors::system::{ActorSystem, Ports, Settings};
+use chroma_ha_actors::wal::WalTimes;
+use chroma_ha_core::backoff::{Backoff, BackoffError};
+use chroma_ha_core::commit::GroupLimits;
+use chroma_ha_core::port::{LogStore, Node, StoreError};
+use chroma_ha_core::sequencer::Limits;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+
+use crate::chroma::{ChromaNode, ClientError};
+use crate::config::Config;
+use crate::front;
+use crate::host::Host;
+use crate::postgres::{self, PgLog};
+use crate::slack::Slack;
+
+/// Why the balancer did not start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    #[error("DATABASE_URL {0}")]
+    Database(#[from] postgres::SettingsError),
+    #[error("{0}; check DATABASE_URL and that the server is up")]
+    Log(#[from] StoreError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("the metrics cannot be set up: {0}")]
+    Metrics(String),
+    #[error("WAL_RETRY_DELAY is refused: {0}")]
+    Retry(#[from] BackoffError),
+    #[error("cannot listen on {address}: {cause}; is another process using PORT?")]
+    Listen { address: String, cause: std::io::Error },
+    #[error("the server ended: {0}")]
+    Served(std::io::Error),
+}
+
+/// How long a PostgreSQL that is still starting is waited for.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Requests in flight on one node from its lanes.
+const LANES_IN_FLIGHT: usize = 16;
+
+/// Serves until SIGTERM or SIGINT. To be called on an actix system.
+pub async fn serve(config: Config) -> Result<(), BootError> {
+    let database = postgres::Settings::parse(config.database.url.expose())?;
+    migrate(&database).await?;
+    let stats = Arc::new(Stats::try_new().map_err(|error| BootError::Metrics(error.to_string()))?);
+    let system = ActorSystem::start(ports(&config, &database)?, settings(&config)?, stats);
+    let shared =
+        Arc::new(front::Shared { system: Arc::clone(&system), config, stopping: AtomicBool::new(false) });
+    let listen = &shared.config.listen;
+    let address = format!("{}:{}", listen.address, listen.port);
+    let server = front::serve(Arc::clone(&shared))
+        .map_err(|cause| BootError::Listen { address: address.clone(), cause })?;
+    info!(address, nodes = shared.config.nodes.len(), "serving");
+    let handle = server.handle();
+    let mut running = Box::pin(server);
+    let ended = tokio::select! {
+        ended = &mut running => ended,
+        () = asked_to_stop() => {
+            info!("stopping: requests in flight end first");
+            shared.stopping.store(true, Ordering::Relaxed);
+            tokio::join!(handle.stop(true), &mut running).1
+        }
+    };
+    system.stop(Duration::from_secs(5)).await;
+    info!("stopped");
+    ended.map_err(BootError::Served)
+}
+
+async fn asked_to_stop() {
+    let mut signals = Vec::new();
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        match signal(kind) {
+            Ok(stream) => signals.push(stream),
+            Err(error) => warn!(%error, "a stop signal cannot be listened for"),
+        }
+    }
+    let waits = signals.iter_mut().map(|stream| Box::pin(stream.recv()));
+    let waits: Vec<_> = waits.collect();
+    if waits.is_empty() {
+        return std::future::pending().await;
+    }
+    futures_util::future::select_all(waits).await;
+}
+
+/// Brings the tables up to date; a server that is not up yet is waited for.
+async fn migrate(database: &postgres::Settings) -> Result<(), BootError> {
+    let started = Instant::now();
+    loop {
+        match postgres::migrate(database).await {
+            Ok(report) => {
+                info!(?report, "the log's tables are up to date");
+                return Ok(());
+            }
+            Err(error @ StoreError::Unavailable(_)) if started.elapsed() < DATABASE_PATIENCE => {
+                warn!(%error, "waiting for PostgreSQL");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn ports(config: &Config, database: &postgres::Settings) -> Result<Ports, BootError> {
+    let (store_settings, nodes, upstream) = (database.clone(), config.nodes.clone(), config.upstream.clone());
+    let make = move || -> Result<Vec<Arc<dyn Node>>, ClientError> {
+        nodes.iter().map(|node| Ok(Arc::new(ChromaNode::new(node, &upstream)?) as Arc<dyn Node>)).collect()
+    };
+    make()?;
+    Ok(Ports {
+        store: Arc::new(move || Arc::new(PgLog::new(store_settings.clone())) as Arc<dyn LogStore>),
+        #[expect(clippy::expect_used, reason = "the same clients were made a line above")]
+        nodes: Arc::new(move || make().expect("the node clients were set up once already")),
+        sampler: {
+            let mut host = Host::new();
+            Box::new(move || host.sample())
+        },
+        alerts: alerts(config),
+        escalate: Arc::new(|reason| {
+            tracing::error!(reason, "giving up, so that the container starts afresh");
+            std::process::exit(70);
+        }),
+    })
+}
+
+fn alerts(config: &Config) -> Option<Sender> {
+    let webhook = config.alerts.webhook.clone()?;
+    let service = config.listen.service_name.clone();
+    Some(Arc::new(move |alert| {
+        let slack = Slack::new(webhook.clone(), &service, reqwest::Client::new());
+        Box::pin(async move {
+            let slack = slack.map_err(|error| error.to_string())?;
+            slack.send(&alert).await.map_err(|error| error.to_string())
+        })
+    }))
+}
+
+fn settings(config: &Config) -> Result<Settings, BootError> {
+    let wal = &config.wal;
+    let request = config.upstream.request_timeout;
+    Ok(Settings {
+        nodes: config.nodes.len(),
+        limits: Limits {
+            node_bytes: wal.memory_bytes,
+            in_flight: LANES_IN_FLIGHT,
+            attempts: wal.retry_attempts,
+            ..Limits::default()
+        },
+        group: GroupLimits { max_entries: 1_000, max_bytes: 16 << 20 },
+        health: config.health,
+        probe_timeout: config.probe_timeout,
+        proxy: ProxyConfig {
+            strategy: config.reads.strategy,
+            replica_ratio: config.reads.replica_ratio,
+            read_wait: request.min(Duration::from_secs(15)),
+            verdict_wait: request,
+        },
+        thresholds: config.pressure,
+        wal: WalTimes {
+            flush: Duration::from_millis(250),
+            lease: Duration::from_secs(1),
+            retention: Duration::from_secs(600),
+            retention_days: wal.retention_days,
+        },
+        scan_interval: wal.sync_interval,
+        retry: Backoff::try_new(wal.retry_delay, 2, Duration::from_secs(30).max(wal.retry_delay))?,
+        node_timeout: request,
+        max_requests: config.limits.max_concurrent_requests,
+        max_queued: config.limits.request_queue_size,
+        queue_timeout: config.limits.queue_timeout,
+    })
+}

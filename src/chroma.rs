@@ -1,1 +1,118 @@
+//! One Chroma server over HTTP: the second port. It sends what it is given and sorts what can go wrong
+//! on the wire; what an answer means is decided in `core`.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use chroma_ha_core::port::{BoxFuture, Node, NodeFault, NodeRequest, NodeResponse};
+use reqwest::{Client, Method};
+
+use crate::config::{NodeAuth, NodeConfig, Upstream};
+
+/// How long a connection may take: a node that does not even accept is not there.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Response headers that a client may need from a write's answer.
+const PASSED_ON: [&str; 2] = ["content-type", "chroma-trace-id"];
+
+/// Why no client could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("NODE_CA_FILE {path} cannot be used: {cause}; give a PEM file of certificates")]
+    Authority { path: String, cause: String },
+    #[error("the HTTP client cannot be set up: {0}")]
+    Setup(String),
+}
+
+/// An HTTP client for nodes. Its connections belong to the runtime that first uses it.
+pub fn client(upstream: &Upstream) -> Result<Client, ClientError> {
+    let mut builder = Client::builder()
+        .no_proxy()
+        .http1_only()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_max_idle_per_host(upstream.pool_size)
+        .pool_idle_timeout(Duration::from_secs(30))
+        .tcp_keepalive(Duration::from_secs(15));
+    if let Some(path) = &upstream.ca_file {
+        let unusable = |cause: String| ClientError::Authority { path: path.display().to_string(), cause };
+        let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+        let authorities =
+            reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| unusable(error.to_string()))?;
+        builder = authorities.into_iter().fold(builder, reqwest::ClientBuilder::add_root_certificate);
+    }
+    builder.build().map_err(|error| ClientError::Setup(error.to_string()))
+}
+
+pub struct ChromaNode {
+    url: String,
+    auth: Option<NodeAuth>,
+    upstream: Upstream,
+    client: ArcSwap<Client>,
+}
+
+impl ChromaNode {
+    pub fn new(config: &NodeConfig, upstream: &Upstream) -> Result<ChromaNode, ClientError> {
+        Ok(ChromaNode {
+            url: config.url.expose().trim_end_matches('/').to_owned(),
+            auth: config.auth.clone(),
+            upstream: upstream.clone(),
+            client: ArcSwap::from_pointee(client(upstream)?),
+        })
+    }
+
+    async fn exchange(&self, request: NodeRequest) -> Result<NodeResponse, NodeFault> {
+        let method = Method::from_bytes(request.method.as_bytes()).unwrap_or(Method::POST);
+        let client = Client::clone(&self.client.load());
+        let mut call =
+            client.request(method, format!("{}{}", self.url, request.path)).timeout(request.timeout);
+        for (name, value) in request.headers {
+            call = call.header(name, value);
+        }
+        if let Some(auth) = &self.auth {
+            let (name, value) = auth.header();
+            call = call.header(name, value.expose());
+        }
+        if !request.body.is_empty() {
+            call = call.body(request.body);
+        }
+        let fault = |error: reqwest::Error| fault(&error, request.timeout);
+        let response = call.send().await.map_err(fault)?;
+        let status = response.status().as_u16();
+        let headers = PASSED_ON.iter().filter_map(|name| {
+            let value = response.headers().get(*name)?.to_str().ok()?;
+            Some(((*name).to_owned(), value.to_owned()))
+        });
+        let headers = headers.collect();
+        let body = response.bytes().await.map_err(fault)?;
+        Ok(NodeResponse { status, headers, body })
+    }
+}
+
+/// A failed connect means that nothing was delivered; anything later leaves the request in doubt.
+pub fn fault(error: &reqwest::Error, timeout: Duration) -> NodeFault {
+    if error.is_connect() {
+        NodeFault::Refused
+    } else if error.is_timeout() {
+        NodeFault::Timeout(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX))
+    } else {
+        let mut cause: &dyn std::error::Error = error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        NodeFault::Lost(cause.to_string())
+    }
+}
+
+impl Node for ChromaNode {
+    fn call(&self, request: NodeRequest) -> BoxFuture<'_, Result<NodeResponse, NodeFault>> {
+        Box::pin(self.exchange(request))
+    }
+
+    fn reconnect(&self) {
+        if let Ok(fresh) = client(&self.upstream) {
+            self.client.store(Arc::new(fresh));
+        }
+    }
+}

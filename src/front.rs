@@ -1,1 +1,82 @@
+//! What clients talk to: one actix-web server, every request classified once and answered by the part
+//! that knows how. It holds no state of the log; it asks the actors.
 
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use actix::Addr;
+use actix_web::{App, HttpServer, web};
+use chroma_ha_actors::proxy::ProxyActor;
+use chroma_ha_actors::system::ActorSystem;
+use reqwest::Client;
+
+use crate::chroma::ClientError;
+use crate::config::Config;
+
+mod catalog;
+mod dispatch;
+mod exchange;
+mod own;
+mod read;
+mod rescue;
+mod status;
+mod v1;
+mod write;
+
+/// What the whole front shares.
+pub struct Shared {
+    pub system: Arc<ActorSystem>,
+    pub config: Config,
+    /// Set when the balancer begins to stop: it is no longer ready, but answers what comes.
+    pub stopping: AtomicBool,
+}
+
+impl Shared {
+    pub fn stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+}
+
+/// What one web worker has for itself: its proxy actor and its connections to the nodes.
+#[derive(Clone)]
+pub struct Worker {
+    shared: Arc<Shared>,
+    proxy: Addr<ProxyActor>,
+    client: Client,
+    /// Base URLs of the nodes, by place.
+    urls: Rc<[String]>,
+}
+
+impl Worker {
+    fn start(shared: &Arc<Shared>) -> Result<Worker, ClientError> {
+        let urls = shared.config.nodes.iter().map(|n| n.url.expose().trim_end_matches('/').to_owned());
+        Ok(Worker {
+            shared: Arc::clone(shared),
+            proxy: shared.system.proxy(),
+            client: crate::chroma::client(&shared.config.upstream)?,
+            urls: urls.collect(),
+        })
+    }
+}
+
+/// Binds the address and serves until the returned server is stopped.
+pub fn serve(shared: Arc<Shared>) -> std::io::Result<actix_web::dev::Server> {
+    let listen = shared.config.listen.clone();
+    let server = HttpServer::new(move || {
+        #[expect(clippy::expect_used, reason = "boot made the same client before the address was bound")]
+        let worker = Worker::start(&shared).expect("the node client was set up once already");
+        App::new()
+            .app_data(web::Data::new(worker))
+            .configure(own::routes)
+            .default_service(web::route().to(dispatch::dispatch))
+    });
+    let server = server
+        .workers(listen.workers)
+        .backlog(1024)
+        .keep_alive(std::time::Duration::from_secs(75))
+        .shutdown_timeout(listen.shutdown_timeout.as_secs())
+        .disable_signals()
+        .bind((listen.address, listen.port))?;
+    Ok(server.run())
+}

@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use crate::board::Board;
 use crate::guard::Watched;
+use crate::stats::Stats;
 use crate::wal::LeaseChange;
 
 /// A fact about a node.
@@ -52,6 +53,7 @@ pub struct HealthActor {
     probe_timeout: Duration,
     listeners: Vec<Recipient<NodeChanged>>,
     watched: Arc<Watched>,
+    stats: Arc<Stats>,
     /// Tells probes of an earlier life of the actor apart.
     life: u64,
     jitter: u64,
@@ -65,9 +67,21 @@ impl HealthActor {
         probe_timeout: Duration,
         listeners: Vec<Recipient<NodeChanged>>,
         watched: Arc<Watched>,
+        stats: Arc<Stats>,
     ) -> HealthActor {
         let machines = nodes.iter().map(|_| Health::new(config, board.uptime())).collect();
-        HealthActor { board, nodes, machines, config, probe_timeout, listeners, watched, life: 0, jitter: 1 }
+        HealthActor {
+            board,
+            nodes,
+            machines,
+            config,
+            probe_timeout,
+            listeners,
+            watched,
+            stats,
+            life: 0,
+            jitter: 1,
+        }
     }
 
     fn jitter(&mut self) -> f64 {
@@ -123,6 +137,7 @@ impl HealthActor {
             }
             _ => warn!(%node, from, to, reason, "node state changed"),
         }
+        self.stats.state_changes.with_label_values(&[&node.name(), to]).inc();
         self.board.set_state(node, change.to);
         for listener in &self.listeners {
             let _ = listener.try_send(NodeChanged { node, change: change.clone() });
@@ -175,6 +190,19 @@ impl Handler<Observed> for HealthActor {
 
     fn handle(&mut self, observed: Observed, _: &mut Self::Context) {
         self.observe(observed.node, observed.observation);
+    }
+}
+
+/// Tell this one too from now on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Listen(pub Recipient<NodeChanged>);
+
+impl Handler<Listen> for HealthActor {
+    type Result = ();
+
+    fn handle(&mut self, Listen(listener): Listen, _: &mut Self::Context) {
+        self.listeners.push(listener);
     }
 }
 

@@ -18,6 +18,7 @@ use tracing::{error, info, warn};
 
 use crate::board::{Board, Verdict};
 use crate::guard::Watched;
+use crate::health::NodeChanged;
 use crate::stats::Stats;
 
 /// Commit this write to the log.
@@ -123,7 +124,7 @@ pub struct WalActor {
     flushed: Flush,
     flushing: bool,
     times: WalTimes,
-    on_lease: Recipient<LeaseChange>,
+    listeners: Vec<Recipient<LeaseChange>>,
     watched: Arc<Watched>,
     stats: Arc<Stats>,
 }
@@ -134,7 +135,7 @@ impl WalActor {
         store: Arc<dyn LogStore>,
         limits: GroupLimits,
         times: WalTimes,
-        on_lease: Recipient<LeaseChange>,
+        listeners: Vec<Recipient<LeaseChange>>,
         watched: Arc<Watched>,
         stats: Arc<Stats>,
     ) -> WalActor {
@@ -146,7 +147,7 @@ impl WalActor {
             flushed: Flush::default(),
             flushing: false,
             times,
-            on_lease,
+            listeners,
             watched,
             stats,
         }
@@ -165,6 +166,12 @@ impl WalActor {
         });
     }
 
+    fn tell(&self, change: &LeaseChange) {
+        for listener in &self.listeners {
+            let _ = listener.try_send(change.clone());
+        }
+    }
+
     fn lose(&mut self, error: &StoreError) {
         if self.lease != Lease::Held {
             return;
@@ -172,7 +179,7 @@ impl WalActor {
         self.lease = Lease::Seeking;
         self.board.sequencer().set_leading(false);
         error!(%error, "the lease on the log is lost: no write is accepted until it is back");
-        let _ = self.on_lease.try_send(LeaseChange::Lost { reason: error.to_string() });
+        self.tell(&LeaseChange::Lost { reason: error.to_string() });
         for waiting in self.queue.abandon() {
             let _ = waiting.reply.send(Err(error.clone()));
         }
@@ -279,7 +286,8 @@ async fn commit_group(board: &Board, store: &dyn LogStore, group: Vec<Waiting>) 
     Ok(count)
 }
 
-fn now_unix_ms() -> u64 {
+/// Milliseconds since the Unix epoch by this machine's clock: for people, never for order.
+pub fn now_unix_ms() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
@@ -372,6 +380,25 @@ impl Handler<Find> for WalActor {
     }
 }
 
+/// A node's change of state becomes failover history.
+impl Handler<NodeChanged> for WalActor {
+    type Result = ();
+
+    fn handle(&mut self, NodeChanged { node, change }: NodeChanged, _: &mut Self::Context) {
+        if self.lease != Lease::Held {
+            return;
+        }
+        let (from, to) = (change.from.name().to_owned(), change.to.name().to_owned());
+        let change = Change::NodeState { node: node.name(), from, to, reason: change.reason.to_string() };
+        let (store, watched) = (Arc::clone(&self.store), Arc::clone(&self.watched));
+        actix_rt::spawn(async move {
+            if let Err(error) = store.record(vec![change]).await {
+                watched.error(error);
+            }
+        });
+    }
+}
+
 impl Handler<LeaseTried> for WalActor {
     type Result = ();
 
@@ -382,7 +409,7 @@ impl Handler<LeaseTried> for WalActor {
                 let (epoch, head) = (recovered.epoch, recovered.head);
                 self.lease = Lease::Held;
                 self.flushed = Flush::default();
-                let _ = self.on_lease.try_send(LeaseChange::Taken { epoch });
+                self.tell(&LeaseChange::Taken { epoch });
                 self.board.recover(recovered);
                 info!(epoch, %head, "the lease on the log is held");
             }

@@ -67,6 +67,7 @@ struct StreamState {
 
 #[derive(Debug)]
 pub struct Sequencer {
+    epoch: u64,
     head: Seq,
     /// The log's end when the lease was taken: reads treat everything up to it as acknowledged.
     recovered_head: Seq,
@@ -87,6 +88,7 @@ impl Sequencer {
     pub fn new(limits: Limits, nodes: usize) -> Sequencer {
         let node = || NodeLog::recovered(Seq::ZERO, Seq::ZERO, Vec::new());
         Sequencer {
+            epoch: 0,
             head: Seq::ZERO,
             recovered_head: Seq::ZERO,
             floor: Seq::ZERO,
@@ -102,7 +104,7 @@ impl Sequencer {
     /// Takes over what the log remembers. No lane moves until the node's health says so again: what was
     /// sent under an earlier lease may still be executing.
     pub fn recover(&mut self, recovered: Recovered) {
-        let Recovered { head, tenants, databases, collections, deleted, mut nodes, .. } = recovered;
+        let Recovered { head, epoch, tenants, databases, collections, deleted, mut nodes } = recovered;
         let names: Vec<String> = (0..self.nodes.len()).map(|n| NodeId(n).name()).collect();
         for (name, node) in names.iter().zip(&mut self.nodes) {
             let (standing, generation) = (node.standing, node.generation + 1);
@@ -113,6 +115,7 @@ impl Sequencer {
             node.standing = Standing { applies: false, ..standing };
             node.generation = generation;
         }
+        self.epoch = epoch;
         self.head = head;
         self.recovered_head = head;
         self.floor = self.nodes.iter().map(|n| n.fed).max().unwrap_or_default();
@@ -129,6 +132,11 @@ impl Sequencer {
     /// The lease is lost or regained with nothing changed in between.
     pub fn set_leading(&mut self, leading: bool) {
         self.leading = leading;
+    }
+
+    /// Rises with every lease.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     pub fn head(&self) -> Seq {

@@ -71,6 +71,12 @@ impl NodeLog {
         self.queued_bytes
     }
 
+    /// When the oldest unapplied entry was logged (ms since the Unix epoch), if it is in memory.
+    pub fn oldest_pending_ms(&self) -> Option<u64> {
+        let (_, stream) = self.waiting.first()?;
+        self.lanes.get(stream)?.front().map(|entry| entry.logged_at_ms)
+    }
+
     pub fn waiting_lanes(&self) -> usize {
         self.waiting.len()
     }

@@ -1,0 +1,86 @@
+//! Samples the host and publishes how loaded it is. It sheds nothing itself: whoever admits work reads
+//! the level. What wakes it: its timer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use arc_swap::ArcSwap;
+use chroma_ha_core::alert::{Alert, Phase, Severity};
+use chroma_ha_core::pressure::{Gauge, Pressure, Sample, Thresholds};
+
+use crate::guard::Watched;
+use crate::slack::Raise;
+
+/// The last sample and what it means.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Load {
+    pub sample: Sample,
+    pub pressure: Pressure,
+}
+
+pub type Sampler = Box<dyn FnMut() -> Sample + Send>;
+
+pub struct ResourcesActor {
+    sampler: Sampler,
+    gauge: Gauge,
+    load: Arc<ArcSwap<Load>>,
+    slack: Recipient<Raise>,
+    watched: Arc<Watched>,
+}
+
+const EVERY: Duration = Duration::from_secs(2);
+
+impl ResourcesActor {
+    pub fn new(
+        sampler: Sampler,
+        thresholds: Thresholds,
+        load: Arc<ArcSwap<Load>>,
+        slack: Recipient<Raise>,
+        watched: Arc<Watched>,
+    ) -> ResourcesActor {
+        ResourcesActor { sampler, gauge: Gauge::new(thresholds), load, slack, watched }
+    }
+
+    fn sample(&mut self) {
+        self.watched.beat();
+        let sample = (self.sampler)();
+        let change = self.gauge.observe(sample);
+        self.load.store(Arc::new(Load { sample, pressure: self.gauge.level() }));
+        let Some(change) = change else { return };
+        let calm = change.to == Pressure::Calm;
+        let alert = Alert {
+            key: "pressure".to_owned(),
+            severity: if change.to == Pressure::Shed { Severity::Critical } else { Severity::Warning },
+            phase: if calm { Phase::Resolved } else { Phase::Opened },
+            title: format!("The balancer's host is {}", change.to),
+            what: format!(
+                "{}: CPU {:.0} %, memory {:.0} %",
+                change.reason, sample.cpu_percent, sample.memory_percent
+            ),
+            effect: if calm {
+                "None.".to_owned()
+            } else {
+                "Replay slows down; new work may be refused.".to_owned()
+            },
+            action: if calm {
+                "Nothing.".to_owned()
+            } else {
+                "Give the container more memory or CPU.".to_owned()
+            },
+            at_ms: crate::wal::now_unix_ms(),
+        };
+        let _ = self.slack.try_send(Raise { alert });
+    }
+}
+
+impl Actor for ResourcesActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.sample();
+        ctx.run_interval(EVERY, |actor, _| actor.sample());
+    }
+}
+
+impl Supervised for ResourcesActor {}

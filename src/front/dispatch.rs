@@ -1,0 +1,71 @@
+//! Every request that is not the balancer's own: a permit, the body, the route, and the part that
+//! answers it.
+
+use std::time::Instant;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use chroma_ha_core::route::{self, Route};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::exchange::{Incoming, Outgoing, incoming};
+use super::{Worker, read, rescue, v1, write};
+
+pub async fn dispatch(
+    request: HttpRequest,
+    payload: web::Payload,
+    worker: web::Data<Worker>,
+) -> HttpResponse {
+    let started = Instant::now();
+    let route = route::classify(request.method().as_str(), request.uri().path());
+    let label = route.label();
+    let answer = admitted(&request, payload, &worker, route).await;
+    worker.shared.system.stats.request(label, answer.status, started.elapsed());
+    tracing::debug!(
+        method = %request.method(), path = request.uri().path(), route = label, status = answer.status,
+        duration_ms = started.elapsed().as_secs_f64() * 1e3, "request"
+    );
+    answer.into_response()
+}
+
+async fn admitted(request: &HttpRequest, payload: web::Payload, worker: &Worker, route: Route) -> Outgoing {
+    let permit = match worker.shared.system.gate.enter().await {
+        Ok(permit) => permit,
+        Err(shed) => {
+            worker.shared.system.stats.shed.with_label_values(&["requests"]).inc();
+            return rescue::shed(shed);
+        }
+    };
+    let limit = worker.shared.config.limits.max_body_bytes;
+    match incoming(request, payload, limit).await {
+        Ok(incoming) => answer(worker, route, incoming, permit).await,
+        Err(fault) => rescue::body(&fault, limit),
+    }
+}
+
+/// One request through the part that answers its route.
+pub async fn answer(
+    worker: &Worker,
+    route: Route,
+    incoming: Incoming,
+    permit: OwnedSemaphorePermit,
+) -> Outgoing {
+    match route {
+        Route::Read(read) => read::read(worker, &read, incoming).await,
+        Route::Write(write) => write::write(worker, &write, incoming, permit).await,
+        Route::Refused(refusal) => refused(&refusal),
+        Route::V1 => v1::v1(worker, incoming, permit).await,
+    }
+}
+
+pub fn refused(refusal: &route::Refusal) -> Outgoing {
+    let body = refusal.body().into_owned();
+    let outgoing = if body.is_empty() {
+        Outgoing::whole(refusal.status(), Vec::new(), body)
+    } else {
+        Outgoing::json(refusal.status(), body)
+    };
+    match refusal.allow() {
+        Some(allow) => outgoing.with("allow", allow),
+        None => outgoing,
+    }
+}

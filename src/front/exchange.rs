@@ -1,0 +1,142 @@
+//! A request and an answer as the front's parts hand them on, free of actix types where a body is
+//! whole. It reads bodies up to the limit and no further.
+
+use std::pin::Pin;
+
+use actix_web::body::SizedStream;
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+
+/// A request, whole.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    pub method: String,
+    /// As the client sent it, or as the old API's translation made it.
+    pub path_and_query: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+}
+
+impl Incoming {
+    pub fn path(&self) -> &str {
+        self.path_and_query.split('?').next().unwrap_or_default()
+    }
+
+    pub fn query(&self) -> &str {
+        self.path_and_query.split_once('?').map_or("", |(_, query)| query)
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+}
+
+pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, std::io::Error>>>>;
+
+pub enum Body {
+    Whole(Bytes),
+    /// Streamed from a node, with its length where the node told it.
+    Stream(ByteStream, Option<u64>),
+}
+
+/// An answer on its way to the client.
+pub struct Outgoing {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Body,
+}
+
+impl Outgoing {
+    pub fn whole(status: u16, headers: Vec<(String, String)>, body: impl Into<Bytes>) -> Outgoing {
+        Outgoing { status, headers, body: Body::Whole(body.into()) }
+    }
+
+    pub fn json(status: u16, body: impl Into<Bytes>) -> Outgoing {
+        Outgoing::whole(status, vec![("content-type".to_owned(), "application/json".to_owned())], body)
+    }
+
+    /// Chroma's own form of an error.
+    pub fn error(status: u16, error: &str, message: &str) -> Outgoing {
+        Outgoing::json(status, serde_json::json!({ "error": error, "message": message }).to_string())
+    }
+
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Outgoing {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Reads the rest of a streamed body.
+    pub async fn collect(self) -> std::io::Result<(u16, Vec<(String, String)>, Bytes)> {
+        let body = match self.body {
+            Body::Whole(bytes) => bytes,
+            Body::Stream(mut stream, _) => {
+                let mut all = BytesMut::new();
+                while let Some(chunk) = stream.next().await {
+                    all.extend_from_slice(&chunk?);
+                }
+                all.freeze()
+            }
+        };
+        Ok((self.status, self.headers, body))
+    }
+
+    pub fn into_response(self) -> HttpResponse {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_GATEWAY);
+        let mut response = HttpResponse::build(status);
+        for (name, value) in self.headers {
+            response.append_header((name, value));
+        }
+        match self.body {
+            Body::Whole(bytes) => response.body(bytes),
+            Body::Stream(stream, Some(length)) => response.body(SizedStream::new(length, stream)),
+            Body::Stream(stream, None) => response.streaming(stream),
+        }
+    }
+}
+
+/// Why a request's body was not taken.
+pub enum BodyFault {
+    TooLarge,
+    Broken,
+}
+
+pub async fn incoming(
+    request: &HttpRequest,
+    payload: web::Payload,
+    limit: usize,
+) -> Result<Incoming, BodyFault> {
+    let headers = request.headers().iter();
+    let headers = headers
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+        .collect();
+    let path_and_query = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
+    Ok(Incoming {
+        method: request.method().as_str().to_owned(),
+        path_and_query,
+        headers,
+        body: read_body(request, payload, limit).await?,
+    })
+}
+
+async fn read_body(
+    request: &HttpRequest,
+    mut payload: web::Payload,
+    limit: usize,
+) -> Result<Bytes, BodyFault> {
+    let announced =
+        request.headers().get("content-length").and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(BodyFault::TooLarge);
+    }
+    let mut body = BytesMut::with_capacity(announced.unwrap_or(0).min(64 << 10));
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| BodyFault::Broken)?;
+        if body.len() + chunk.len() > limit {
+            return Err(BodyFault::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}

@@ -1,0 +1,194 @@
+//! A read: sent to a node that has everything acknowledged, streamed back untouched but for ids. A node
+//! that fails, or loses its standing before it has begun to answer, is left for another at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bytes::Bytes;
+use chroma_ha_actors::board::Board;
+use chroma_ha_actors::health::Observed;
+use chroma_ha_actors::proxy::{Choose, Chosen, Refusal};
+use chroma_ha_core::answer::with_id;
+use chroma_ha_core::health::{Failure, Observation};
+use chroma_ha_core::ids::{CollectionId, NodeId, Stream};
+use chroma_ha_core::port::NodeFault;
+use chroma_ha_core::route::{Read, RecordRead, with_collection};
+use chroma_ha_core::sequencer::Gate;
+use futures_util::TryStreamExt;
+use uuid::Uuid;
+
+use super::exchange::{Body, Incoming, Outgoing};
+use super::{Worker, catalog, rescue};
+
+/// How often a read is tried, on different nodes where there are any.
+const TRIES: usize = 3;
+
+/// Headers that concern one connection, or that the client library sets itself.
+const NOT_PASSED: [&str; 10] = [
+    "host",
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "upgrade",
+    "content-length",
+    "expect",
+];
+
+pub async fn read(worker: &Worker, read: &Read, incoming: Incoming) -> Outgoing {
+    match read {
+        Read::Server => forward(worker, Gate::Server, None, true, &incoming).await,
+        Read::Records { collection, verb } => {
+            // What a single server cannot do is answered 5xx by every node: no reason to ask another.
+            let again = matches!(verb, RecordRead::Get | RecordRead::Query | RecordRead::Count);
+            of_collection(worker, *collection, again, &incoming).await
+        }
+        _ => catalog::read(worker, read, &incoming).await,
+    }
+}
+
+/// A read whose path names a collection by its logical id.
+pub async fn of_collection(worker: &Worker, id: CollectionId, again: bool, incoming: &Incoming) -> Outgoing {
+    let known = worker.shared.system.board.sequencer().catalog.collection(id).is_some();
+    let gate = Gate::Stream(if known { Stream::Collection(id) } else { Stream::Catalog });
+    forward(worker, gate, Some(id), again, incoming).await
+}
+
+/// Asks node after node until one answers.
+pub async fn forward(
+    worker: &Worker,
+    gate: Gate,
+    collection: Option<CollectionId>,
+    again: bool,
+    incoming: &Incoming,
+) -> Outgoing {
+    let mut avoid = Vec::new();
+    let mut last = None;
+    for _ in 0..TRIES {
+        let choose = Choose { gate, avoid: avoid.clone() };
+        let chosen = match worker.proxy.send(choose).await {
+            Ok(Ok(chosen)) => chosen,
+            Ok(Err(refusal)) => return last.unwrap_or_else(|| rescue::refusal(&refusal)),
+            Err(_) => return rescue::refusal(&Refusal::Restarting),
+        };
+        match ask(worker, chosen, collection, incoming).await {
+            Ok(answer) if answer.status >= 500 && again && others(worker, gate, chosen.node, &avoid) => {
+                last = Some(answer);
+            }
+            Ok(answer) => return answer,
+            Err(fault) => last = Some(rescue::node(&fault)),
+        }
+        avoid.push(chosen.node);
+        if avoid.len() == worker.urls.len() {
+            avoid.clear();
+        }
+    }
+    last.unwrap_or_else(|| rescue::refusal(&Refusal::NoReadableNode))
+}
+
+fn others(worker: &Worker, gate: Gate, node: NodeId, avoid: &[NodeId]) -> bool {
+    let tried: Vec<NodeId> = avoid.iter().copied().chain([node]).collect();
+    tried.len() < worker.urls.len() && !worker.shared.system.board.readable(gate, &tried).is_empty()
+}
+
+/// Counts a request as under way on a node for as long as it lives.
+struct Outstanding {
+    board: Arc<Board>,
+    node: NodeId,
+}
+
+impl Outstanding {
+    fn on(worker: &Worker, node: NodeId) -> Outstanding {
+        let board = Arc::clone(&worker.shared.system.board);
+        counter(&board, node).fetch_add(1, Ordering::Relaxed);
+        Outstanding { board, node }
+    }
+}
+
+impl Drop for Outstanding {
+    fn drop(&mut self) {
+        counter(&self.board, self.node).fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn counter(board: &Board, node: NodeId) -> &AtomicU32 {
+    &board.posts[node.0].outstanding
+}
+
+/// One node's answer; an error if it has none.
+async fn ask(
+    worker: &Worker,
+    chosen: Chosen,
+    collection: Option<CollectionId>,
+    incoming: &Incoming,
+) -> Result<Outgoing, NodeFault> {
+    let Chosen { node, node_collection } = chosen;
+    // An unknown id is asked under one that no node has, so that a node's own ids stay hidden.
+    let own = collection.map(|_| node_collection.unwrap_or_else(Uuid::new_v4));
+    let path = match own {
+        Some(own) => with_collection(&incoming.path_and_query, own),
+        None => incoming.path_and_query.clone(),
+    };
+    let outstanding = Outstanding::on(worker, node);
+    worker.shared.system.stats.reads.with_label_values(&[&node.name()]).inc();
+    let board = &worker.shared.system.board;
+    let response = tokio::select! {
+        biased;
+        response = request(worker, node, &path, incoming).send() => {
+            response.map_err(|error| crate::chroma::fault(&error, worker.shared.config.upstream.request_timeout))
+        }
+        () = board.lost(node) => Err(NodeFault::Lost("the node is in doubt".to_owned())),
+    };
+    match response {
+        Ok(response) => take(response, outstanding, collection.zip(own)).await,
+        Err(fault) => {
+            let observation = Observation::RequestFailed(Failure::Fault(fault.clone()));
+            let _ = worker.shared.system.health.try_send(Observed { node, observation });
+            Err(fault)
+        }
+    }
+}
+
+fn request(worker: &Worker, node: NodeId, path: &str, incoming: &Incoming) -> reqwest::RequestBuilder {
+    let method = reqwest::Method::from_bytes(incoming.method.as_bytes()).unwrap_or(reqwest::Method::GET);
+    let mut request = worker
+        .client
+        .request(method, format!("{}{path}", worker.urls[node.0]))
+        .timeout(worker.shared.config.upstream.request_timeout);
+    let auth = worker.shared.config.nodes[node.0].auth.as_ref().map(|auth| auth.header());
+    for (name, value) in &incoming.headers {
+        let replaced = auth.as_ref().is_some_and(|(own, _)| name.eq_ignore_ascii_case(own));
+        if !replaced && !NOT_PASSED.iter().any(|hop| name.eq_ignore_ascii_case(hop)) {
+            request = request.header(name, value);
+        }
+    }
+    if let Some((name, value)) = auth {
+        request = request.header(name, value.expose());
+    }
+    if incoming.body.is_empty() { request } else { request.body(incoming.body.clone()) }
+}
+
+/// The node's answer as ours. Error texts may name the collection, so they are read whole.
+async fn take(
+    response: reqwest::Response,
+    outstanding: Outstanding,
+    ids: Option<(CollectionId, Uuid)>,
+) -> Result<Outgoing, NodeFault> {
+    let status = response.status().as_u16();
+    let headers = response.headers().iter();
+    let headers: Vec<(String, String)> = headers
+        .filter(|(name, _)| !NOT_PASSED.contains(&name.as_str()))
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+        .collect();
+    if let Some((logical, own)) = ids.filter(|_| status >= 400) {
+        let body = response.bytes().await.map_err(|error| NodeFault::Lost(error.to_string()))?;
+        return Ok(Outgoing::whole(status, headers, with_id(&body, own, logical.0)));
+    }
+    let length = response.content_length();
+    let stream = response.bytes_stream().map_err(std::io::Error::other).inspect_ok(move |_: &Bytes| {
+        let _held_while_streaming = &outstanding;
+    });
+    Ok(Outgoing { status, headers, body: Body::Stream(Box::pin(stream), length) })
+}

@@ -1,0 +1,61 @@
+//! The one place where causes become answers of our own: which status, which text, whether and when to
+//! try again.
+
+use chroma_ha_actors::gate::Shed;
+use chroma_ha_actors::proxy::Refusal;
+use chroma_ha_core::port::{NodeFault, StoreError};
+
+use super::exchange::{BodyFault, Outgoing};
+
+/// Seconds after which trying again is worth it.
+const RETRY_AFTER_S: &str = "1";
+
+fn unavailable(message: &str) -> Outgoing {
+    Outgoing::error(503, "ServiceUnavailable", message).with("retry-after", RETRY_AFTER_S)
+}
+
+pub fn refusal(refusal: &Refusal) -> Outgoing {
+    match refusal {
+        Refusal::NoSuchCollection(id) => {
+            Outgoing::error(404, "NotFoundError", &format!("Collection [{id}] does not exist."))
+        }
+        Refusal::NoReadableNode => {
+            unavailable("no Chroma server that holds everything acknowledged can answer now; try again")
+        }
+        Refusal::NoNodeForCatalog => {
+            unavailable("no Chroma server is up to create, change or delete this; try again when one is back")
+        }
+        Refusal::Log(StoreError::Refused(cause)) => {
+            tracing::error!(cause, "PostgreSQL refused a write to the log");
+            unavailable("the write-ahead log refused the write; see the balancer's log")
+        }
+        Refusal::Log(StoreError::Unavailable(_) | StoreError::LeaseLost(_)) => unavailable(
+            "the write-ahead log cannot be reached, so the write was not acknowledged; try again (reads go on)",
+        ),
+        Refusal::Restarting => unavailable("a part of the balancer is restarting; try again"),
+    }
+}
+
+pub fn shed(shed: Shed) -> Outgoing {
+    match shed {
+        Shed::QueueFull => unavailable("too many requests are waiting; try again"),
+        Shed::TimedOut => unavailable("the request waited too long for its turn; try again"),
+    }
+}
+
+/// As Chroma answers it: plain text.
+pub fn body(fault: &BodyFault, limit: usize) -> Outgoing {
+    let text = vec![("content-type".to_owned(), "text/plain; charset=utf-8".to_owned())];
+    match fault {
+        BodyFault::TooLarge => Outgoing::whole(
+            413,
+            text,
+            format!("Payload too large: at most {limit} bytes are accepted (MAX_BODY_BYTES)"),
+        ),
+        BodyFault::Broken => Outgoing::whole(400, text, "the request's body broke off"),
+    }
+}
+
+pub fn node(fault: &NodeFault) -> Outgoing {
+    unavailable(&format!("the Chroma server did not answer ({fault}) and no other could; try again"))
+}

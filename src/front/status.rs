@@ -1,0 +1,192 @@
+//! What the balancer says about itself, as JSON. Every figure is the mechanism's own: lag is the log's
+//! head minus the node's cursor. Nothing here asks PostgreSQL or a node, so it is as fast with ten
+//! million entries waiting as with none.
+
+use chroma_ha_actors::system::ActorSystem;
+use chroma_ha_core::health::NodeState;
+use chroma_ha_core::ids::{NodeId, Stream};
+use chroma_ha_core::sequencer::NodeView;
+use prometheus::proto::{Histogram, Metric};
+use serde_json::{Value, json};
+
+use super::Shared;
+
+/// Whether clients are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// The log is writable and every node is up.
+    Healthy,
+    /// Reads or durable writes can be served, but something is missing.
+    Degraded,
+    /// Neither.
+    Unavailable,
+}
+
+impl Service {
+    pub fn name(self) -> &'static str {
+        match self {
+            Service::Healthy => "healthy",
+            Service::Degraded => "degraded",
+            Service::Unavailable => "unavailable",
+        }
+    }
+
+    pub fn of(system: &ActorSystem) -> Service {
+        let leading = system.board.sequencer().leading();
+        let mut states = system.board.posts.iter().map(|post| **post.state.load());
+        let serving = states.clone().any(NodeState::serves);
+        if leading && states.all(|state| state == NodeState::Up) {
+            Service::Healthy
+        } else if leading || serving {
+            Service::Degraded
+        } else {
+            Service::Unavailable
+        }
+    }
+}
+
+/// The log is writable, or nodes can be read, and the first look at the nodes is over.
+pub fn ready(shared: &Shared) -> bool {
+    let system = &shared.system;
+    let states: Vec<NodeState> = system.board.posts.iter().map(|post| **post.state.load()).collect();
+    let looked = states.iter().any(|state| !matches!(state, NodeState::Settling { .. }));
+    let leading = system.board.sequencer().leading();
+    !shared.stopping() && leading && looked
+}
+
+fn views(system: &ActorSystem) -> Vec<NodeView> {
+    let sequencer = system.board.sequencer();
+    sequencer.node_ids().map(|node| sequencer.view(node)).collect()
+}
+
+pub fn status(shared: &Shared) -> Value {
+    let system = &shared.system;
+    let (leading, epoch, head, completed, collections) = {
+        let sequencer = system.board.sequencer();
+        (
+            sequencer.leading(),
+            sequencer.epoch(),
+            sequencer.head().0,
+            sequencer.completed().0,
+            sequencer.catalog.len(),
+        )
+    };
+    let load = system.load.load();
+    json!({
+        "service": shared.config.listen.service_name,
+        "version": env!("CARGO_PKG_VERSION"),
+        "status": Service::of(system).name(),
+        "uptime_seconds": system.board.uptime().as_secs(),
+        "role": if leading { "holder" } else { "standby" },
+        "epoch": epoch,
+        "collections": collections,
+        "write_ahead_log": {
+            "database": "PostgreSQL",
+            "persistence": "Enabled",
+            "writable": leading,
+            "head": head,
+            "completed": completed,
+            "pending_writes": head - completed,
+        },
+        "nodes": nodes(shared),
+        "requests": {
+            "in_flight": system.gate.in_flight(),
+            "limit": system.gate.limit(),
+            "queued": system.gate.queued(),
+            "waiting_for_verdict": system.board.waiting_clients(),
+        },
+        "resources": { "pressure": load.pressure, "sample": load.sample },
+        "actors": actors(system),
+    })
+}
+
+fn actors(system: &ActorSystem) -> Vec<Value> {
+    let rows = system.rows().into_iter().filter_map(|row| serde_json::to_value(row).ok());
+    rows.collect()
+}
+
+fn nodes(shared: &Shared) -> Vec<Value> {
+    let describe = |view: &NodeView| {
+        let post = &shared.system.board.posts[view.node.0];
+        json!({
+            "name": view.node.name(),
+            "role": if view.node == NodeId::PRIMARY { "primary" } else { "replica" },
+            "url": shared.config.nodes[view.node.0].url.to_string(),
+            "state": post.state.load().name(),
+            "cursor": view.cursor.0,
+            "lag_entries": view.lag,
+            "outstanding_reads": shared.system.board.outstanding(view.node),
+            "applying": view.in_flight,
+            "waiting_streams": view.waiting_lanes,
+            "queued_bytes": view.queued_bytes,
+            "quarantined_collections": view.quarantined.len(),
+        })
+    };
+    views(&shared.system).iter().map(describe).collect()
+}
+
+pub fn wal_status(shared: &Shared) -> Value {
+    let (head, completed) = {
+        let sequencer = shared.system.board.sequencer();
+        (sequencer.head().0, sequencer.completed().0)
+    };
+    let per_node = |view: &NodeView| {
+        json!({
+            "node": view.node.name(),
+            "cursor": view.cursor.0,
+            "pending": view.lag,
+            "pending_streams": view.waiting_lanes,
+            "oldest_pending": shared.system.board.sequencer().node(view.node).oldest_pending_ms(),
+        })
+    };
+    let views = views(&shared.system);
+    let quarantined = views.iter().flat_map(|view| {
+        view.quarantined.iter().map(|(stream, reason)| {
+            json!({ "node": view.node.name(), "stream": stream_name(stream), "reason": reason })
+        })
+    });
+    json!({
+        "head": head,
+        "completed": completed,
+        "pending_writes": head - completed,
+        "nodes": views.iter().map(per_node).collect::<Vec<_>>(),
+        "quarantined": quarantined.collect::<Vec<_>>(),
+    })
+}
+
+fn stream_name(stream: &Stream) -> String {
+    stream.to_string()
+}
+
+pub fn wal_stats(shared: &Shared) -> Value {
+    let mut figures = serde_json::Map::new();
+    for family in shared.system.stats.registry.gather() {
+        let values: Vec<Value> = family.get_metric().iter().map(figure).collect();
+        figures.insert(family.name().to_owned(), Value::Array(values));
+    }
+    Value::Object(figures)
+}
+
+fn figure(metric: &Metric) -> Value {
+    let labels: serde_json::Map<String, Value> =
+        metric.get_label().iter().map(|l| (l.name().to_owned(), json!(l.value()))).collect();
+    let histogram = metric.get_histogram();
+    if histogram.get_bucket().is_empty() {
+        return json!({ "labels": labels, "value": metric.get_counter().value() });
+    }
+    json!({
+        "labels": labels,
+        "count": histogram.get_sample_count(),
+        "sum_seconds": histogram.get_sample_sum(),
+        "p50_seconds": quantile(histogram, 50),
+        "p99_seconds": quantile(histogram, 99),
+    })
+}
+
+/// The upper bound of the bucket that holds the percentile; `None` when empty or beyond the last bucket.
+fn quantile(histogram: &Histogram, percent: u64) -> Option<f64> {
+    let wanted = (histogram.get_sample_count() * percent).div_ceil(100);
+    let mut buckets = histogram.get_bucket().iter();
+    let found = buckets.find(|bucket| wanted > 0 && bucket.cumulative_count() >= wanted);
+    found.map(|bucket| bucket.upper_bound())
+}

@@ -1,0 +1,71 @@
+//! A mutation: made into a draft for the log, submitted, its verdict answered. What the client hears is
+//! the acting node's answer, with the id under which the log keeps the write.
+
+use chroma_ha_actors::proxy::{Refusal, Submit, WriteOutcome, Written};
+use chroma_ha_core::entry::Draft;
+use chroma_ha_core::route::Write;
+use tokio::sync::OwnedSemaphorePermit;
+use uuid::Uuid;
+
+use super::exchange::{Incoming, Outgoing};
+use super::{Worker, rescue};
+
+/// Names the write in answers, for `/wal/writes/{write_id}`.
+pub const WRITE_ID: &str = "x-chroma-ha-write-id";
+
+/// Request headers that go to the nodes and into the log. Credentials are not among them.
+const LOGGED: [&str; 2] = ["content-type", "traceparent"];
+
+pub async fn write(
+    worker: &Worker,
+    write: &Write,
+    incoming: Incoming,
+    permit: OwnedSemaphorePermit,
+) -> Outgoing {
+    let draft = draft(write, incoming);
+    let record = draft.op.is_record();
+    match worker.proxy.send(Submit { draft, permit }).await {
+        Ok(Ok(written)) => answered(written, record),
+        Ok(Err(refusal)) => rescue::refusal(&refusal),
+        Err(_) => rescue::refusal(&Refusal::Restarting),
+    }
+}
+
+fn draft(write: &Write, incoming: Incoming) -> Draft {
+    let target = match write {
+        Write::Record { collection, .. } | Write::ModifyCollection { collection } => Some(collection.0),
+        // Minted here, so that every node's copy gets the same logical id.
+        Write::CreateCollection { .. } | Write::CreateDatabase { .. } => Some(Uuid::new_v4()),
+        _ => None,
+    };
+    let logged = |name: &&str| incoming.header(name).map(|value| ((*name).to_owned(), value.to_owned()));
+    Draft {
+        write_id: Uuid::now_v7().to_string(),
+        op: write.op(),
+        target,
+        headers: LOGGED.iter().filter_map(logged).collect(),
+        method: incoming.method,
+        path: incoming.path_and_query,
+        body: incoming.body,
+    }
+}
+
+fn answered(written: Written, record: bool) -> Outgoing {
+    let Written { write_id, outcome, .. } = written;
+    let outgoing = match outcome {
+        WriteOutcome::Answered(answer) => Outgoing::whole(answer.status, answer.headers, answer.body),
+        WriteOutcome::Queued => Outgoing::json(202, "{}"),
+        WriteOutcome::Pending if record => Outgoing::error(
+            504,
+            "Timeout",
+            &format!("the write is in the log and will be applied, but no Chroma server has judged it yet; see /wal/writes/{write_id}"),
+        ),
+        WriteOutcome::Pending => Outgoing::error(
+            503,
+            "ServiceUnavailable",
+            &format!("the write is in the log, but no Chroma server could judge it; before trying again see /wal/writes/{write_id}"),
+        )
+        .with("retry-after", "1"),
+    };
+    outgoing.with(WRITE_ID, write_id)
+}
