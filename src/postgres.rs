@@ -116,8 +116,7 @@ impl PgLog {
         }
     }
 
-    async fn do_record(&self, changes: &[Change]) -> Result<(), StoreError> {
-        let epoch = self.held()?.epoch;
+    async fn do_record(&self, epoch: i64, changes: &[Change]) -> Result<(), StoreError> {
         let mut connection = self.connection().await?;
         within("recording", record::commit(&mut connection, epoch, changes)).await?;
         // Besides the transaction, each batch with a patience of its own: a backlog takes its time.
@@ -165,13 +164,21 @@ impl LogStore for PgLog {
     }
 
     fn record(&self, changes: Vec<Change>) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async move { self.do_record(&changes).await })
+        Box::pin(async move {
+            let held = self.held()?;
+            match self.do_record(held.epoch, &changes).await {
+                // An outage of the pool says nothing about the lease's own session.
+                Err(lost @ StoreError::LeaseLost(_)) => self.judge(&held, Err(lost)),
+                result => result,
+            }
+        })
     }
 
     fn page(&self, page: Page) -> BoxFuture<'_, Result<Pages, StoreError>> {
-        Box::pin(within("reading entries", async move {
-            reads::page(&*self.connection().await?, &page).await
-        }))
+        Box::pin(within(
+            "reading entries",
+            async move { reads::page(&*self.connection().await?, &page).await },
+        ))
     }
 
     fn find(&self, write_id: String) -> BoxFuture<'_, Result<Option<WriteRow>, StoreError>> {

@@ -44,8 +44,7 @@ pub(super) async fn apply(tx: &Transaction<'_>, step: &Move) -> Result<(), Store
             run(tx, sql, &[(&id.0, Type::UUID), (name, Type::TEXT)]).await
         }
         Move::CollectionDeleted { id, seq } => {
-            let sql =
-                "UPDATE catalog_collections SET deleted_seq = $2 WHERE id = $1 AND deleted_seq IS NULL";
+            let sql = "UPDATE catalog_collections SET deleted_seq = $2 WHERE id = $1 AND deleted_seq IS NULL";
             run(tx, sql, &[(&id.0, Type::UUID), (&number(*seq), Type::INT8)]).await
         }
         Move::Reset { seq } => reset(tx, *seq).await,
@@ -189,7 +188,6 @@ const FORGETTABLE: &str = "c.deleted_seq <= coalesce( \
 
 /// Removes deleted collections that nobody needs to know of any more.
 pub(super) async fn forget(client: &Client) -> Result<(), StoreError> {
-    let sql =
-        format!("DELETE FROM catalog_collections c WHERE c.deleted_seq IS NOT NULL AND {FORGETTABLE}");
+    let sql = format!("DELETE FROM catalog_collections c WHERE c.deleted_seq IS NOT NULL AND {FORGETTABLE}");
     client.execute_typed(&sql, &[]).await.map(drop).map_err(fault)
 }

@@ -13,8 +13,8 @@ use tokio_postgres::{Client, Transaction};
 use uuid::Uuid;
 
 use super::lease::{self, Held};
-use super::pool::fault;
 use super::number;
+use super::pool::fault;
 
 /// The epoch and the position before the first entry must be what we think they are, else nothing is
 /// inserted. One statement is one transaction and one flush.
@@ -102,7 +102,8 @@ pub(super) async fn set_effects(
 ) -> Result<(), StoreError> {
     let seqs: Vec<i64> = effects.iter().map(|(seq, _)| number(*seq)).collect();
     let values = effects.iter().map(|(_, effect)| serde_json::to_string(effect));
-    let values: Vec<String> = values.collect::<Result<_, _>>().map_err(|e| StoreError::Refused(e.to_string()))?;
+    let values: Vec<String> =
+        values.collect::<Result<_, _>>().map_err(|e| StoreError::Refused(e.to_string()))?;
     let sql = "UPDATE wal_pending_writes w SET effect = e.effect::json, accepted = accepted OR $3, \
             updated_at = now() \
         FROM unnest($1::bigint[], $2::text[]) AS e (seq, effect) WHERE w.seq = e.seq";
@@ -125,7 +126,10 @@ pub(super) async fn reject(tx: &Transaction<'_>, rejected: &[(Seq, &str)]) -> Re
 }
 
 /// Failed deliveries so far and the last error of each.
-pub(super) async fn set_attempts(tx: &Transaction<'_>, failed: &[(Seq, u32, &str)]) -> Result<(), StoreError> {
+pub(super) async fn set_attempts(
+    tx: &Transaction<'_>,
+    failed: &[(Seq, u32, &str)],
+) -> Result<(), StoreError> {
     let seqs: Vec<i64> = failed.iter().map(|(seq, ..)| number(*seq)).collect();
     let retries: Vec<i32> = failed.iter().map(|(_, n, _)| i32::try_from(*n).unwrap_or(i32::MAX)).collect();
     let errors: Vec<String> = failed.iter().map(|(.., error)| storable(error)).collect();

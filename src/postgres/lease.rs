@@ -32,8 +32,7 @@ pub(super) enum Attempt {
 }
 
 pub(super) async fn take(mut session: Session, holder: Option<&str>) -> Result<Attempt, StoreError> {
-    let row =
-        session.client.query_one("SELECT pg_try_advisory_lock($1)", &[&LOCK]).await.map_err(fault)?;
+    let row = session.client.query_one("SELECT pg_try_advisory_lock($1)", &[&LOCK]).await.map_err(fault)?;
     if !row.get::<_, bool>(0) {
         evict(&session).await?;
         return Ok(Attempt::Busy(session));

@@ -236,9 +236,15 @@ mod tests {
     #[test]
     fn urls_and_pairs_lose_only_the_two_tls_options() {
         for (text, rest) in [
-            ("postgres://u:p@h/d?sslmode=verify-ca&connect_timeout=3", "postgres://u:p@h/d?connect_timeout=3"),
+            (
+                "postgres://u:p@h/d?sslmode=verify-ca&connect_timeout=3",
+                "postgres://u:p@h/d?connect_timeout=3",
+            ),
             ("postgresql://u:p?x@h/d?sslmode=verify-ca", "postgresql://u:p?x@h/d"),
-            ("host=h password='a \\' sslmode=x' sslmode = 'verify-ca' user=u", "host=h password='a \\' sslmode=x' user=u"),
+            (
+                "host=h password='a \\' sslmode=x' sslmode = 'verify-ca' user=u",
+                "host=h password='a \\' sslmode=x' user=u",
+            ),
         ] {
             let options = split(text).unwrap();
             assert_eq!(options.rest.trim(), rest);

@@ -94,7 +94,11 @@ struct Verifier {
 }
 
 impl Verifier {
-    fn check_name(&self, certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> Result<(), rustls::Error> {
+    fn check_name(
+        &self,
+        certificate: &CertificateDer<'_>,
+        name: &ServerName<'_>,
+    ) -> Result<(), rustls::Error> {
         if self.trust != Trust::Name {
             return Ok(());
         }
