@@ -629,6 +629,9 @@ async fn a_restarted_server_is_used_again() {
         println!("while away: {error}");
         assert!(matches!(error, StoreError::Unavailable(_) | StoreError::LeaseLost(_)), "{error}");
     }
+    let asked = Instant::now();
+    let error = base.log().page(all(1, 3)).await.unwrap_err();
+    assert!(error.to_string().contains("refused") && asked.elapsed() < Duration::from_secs(3), "{error}");
     base.server.up();
     let recovered = log.acquire().await.unwrap().unwrap();
     assert_eq!((recovered.head, recovered.epoch), (Seq(3), 2));
