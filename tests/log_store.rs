@@ -1,6 +1,8 @@
 //! Does `PgLog` keep what the port promises, on a real PostgreSQL server? It refuses to look into the
 //! implementation: what is not in the trait is read from the tables, as an operator would.
 
+#![allow(clippy::unwrap_used, reason = "a failed step is a failed test, in helpers too")]
+
 #[path = "log_store/server.rs"]
 mod server;
 #[path = "log_store/tls.rs"]
@@ -638,6 +640,33 @@ async fn a_restarted_server_is_used_again() {
     log.append(adds(4..=4)).await.unwrap();
     log.record(vec![Change::Completed { through: Seq(4) }]).await.unwrap();
     assert_eq!(seqs(&log, all(1, 9)).await, (vec![1, 2, 3, 4], 4));
+}
+
+#[tokio::test]
+async fn a_hung_append_is_an_outage_with_an_outcome_that_is_found_out() {
+    let base = Base::on(Arc::new(Server::start(&["fsync=off"]))).await;
+    let (log, _) = base.holder().await;
+    log.append(adds(1..=3)).await.unwrap();
+    let holder = "SELECT pid::bigint FROM pg_locks WHERE locktype = 'advisory' AND granted \
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(base.number(holder).await).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    let asked = Instant::now();
+    let error = log.append(adds(4..=4)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)) && asked.elapsed() < Duration::from_secs(12));
+    assert!(log.acquire().await.unwrap().is_none(), "it may still commit");
+    assert_eq!(seqs(&log, all(1, 3)).await.0, [1, 2, 3], "reads go on");
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
+    let recovered = loop {
+        match log.acquire().await.unwrap() {
+            Some(recovered) => break recovered,
+            None => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    };
+    println!("head after the hung append of 4: {}", recovered.head);
+    assert_eq!(seqs(&log, all(1, 9)).await.1, recovered.head.0);
+    log.append(adds(recovered.head.0 + 1..=6)).await.unwrap();
+    assert_eq!(seqs(&log, all(1, 9)).await.0, [1, 2, 3, 4, 5, 6]);
 }
 
 #[tokio::test]
