@@ -180,8 +180,10 @@ async fn what_is_appended_is_read_back() {
     ];
     log.append(written.clone()).await.unwrap();
     let strange = Effect::Ids { ids: vec!["a\0b".to_owned(), "\u{1f600}".to_owned()] };
+    let again = Change::Effect { seq: Seq(3), effect: Effect::Ids { ids: vec![] } };
     let plain = Change::CatalogAccepted { seq: Seq(4), effect: Effect::Plain, moves: vec![] };
     log.record(vec![Change::Effect { seq: Seq(3), effect: strange.clone() }, plain]).await.unwrap();
+    log.record(vec![again]).await.unwrap();
 
     let pages = log.page(all(1, 5)).await.unwrap();
     assert_eq!(pages.complete_through, Seq(5));

@@ -170,7 +170,7 @@ pub(super) fn fault(error: tokio_postgres::Error) -> StoreError {
     fault_of(&error)
 }
 
-fn fault_of(error: &tokio_postgres::Error) -> StoreError {
+pub(super) fn fault_of(error: &tokio_postgres::Error) -> StoreError {
     let text = chain(error);
     match error.as_db_error() {
         Some(answer) if is_outage(answer.code()) => StoreError::Unavailable(text),
