@@ -13,7 +13,6 @@ mod tls;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use bb8::Pool;
 use chroma_ha_core::entry::Entry;
 use chroma_ha_core::ids::Seq;
 use chroma_ha_core::port::{BoxFuture, Change, LogStore, Page, Pages, Recovered, StoreError, WriteRow};
@@ -23,14 +22,14 @@ pub use migrate::{MigrationReport, ServerFacts, check, migrate};
 pub use settings::{Settings, SettingsError};
 
 use lease::{Attempt, Held};
-use pool::{Manager, Pooled, Session, within};
+use pool::{Connections, Pooled, Session, within};
 
 /// The log in PostgreSQL. One value per arbiter: its connections belong to the runtime that first
 /// uses them. At most three are open: the lease's and two of a pool.
 pub struct PgLog {
     settings: Settings,
     address: Option<String>,
-    pool: OnceLock<Pool<Manager>>,
+    pool: OnceLock<Connections>,
     held: Mutex<Option<Arc<Held>>>,
     /// The session that waits for the lease; its lock lets one attempt run at a time.
     waiting: tokio::sync::Mutex<Option<Session>>,
@@ -59,7 +58,7 @@ impl PgLog {
     }
 
     async fn connection(&self) -> Result<Pooled<'_>, StoreError> {
-        pool::get(self.pool.get_or_init(|| pool::open(&self.settings))).await
+        self.pool.get_or_init(|| Connections::new(&self.settings)).get().await
     }
 
     fn set_held(&self, held: Option<Arc<Held>>) -> Option<Arc<Held>> {
@@ -116,8 +115,7 @@ impl PgLog {
         }
     }
 
-    async fn do_record(&self, changes: &[Change]) -> Result<(), StoreError> {
-        let epoch = self.held()?.epoch;
+    async fn do_record(&self, epoch: i64, changes: &[Change]) -> Result<(), StoreError> {
         let mut connection = self.connection().await?;
         within("recording", record::commit(&mut connection, epoch, changes)).await?;
         // Besides the transaction, each batch with a patience of its own: a backlog takes its time.
@@ -165,7 +163,14 @@ impl LogStore for PgLog {
     }
 
     fn record(&self, changes: Vec<Change>) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async move { self.do_record(&changes).await })
+        Box::pin(async move {
+            let held = self.held()?;
+            match self.do_record(held.epoch, &changes).await {
+                // An outage of the pool says nothing about the lease's own session.
+                Err(lost @ StoreError::LeaseLost(_)) => self.judge(&held, Err(lost)),
+                result => result,
+            }
+        })
     }
 
     fn page(&self, page: Page) -> BoxFuture<'_, Result<Pages, StoreError>> {

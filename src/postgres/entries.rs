@@ -94,7 +94,8 @@ fn headers_to_json(headers: &[(String, String)]) -> Value {
     if object.len() == headers.len() { Value::Object(object) } else { serde_json::json!(headers) }
 }
 
-/// Effects that were resolved, before any node gets the entries.
+/// Effects that were resolved, before any node gets the entries. The first one stays, as in memory; the
+/// acceptance of a catalog entry says what it came to.
 pub(super) async fn set_effects(
     tx: &Transaction<'_>,
     effects: &[(Seq, &Effect)],
@@ -104,8 +105,8 @@ pub(super) async fn set_effects(
     let values = effects.iter().map(|(_, effect)| serde_json::to_string(effect));
     let values: Vec<String> =
         values.collect::<Result<_, _>>().map_err(|e| StoreError::Refused(e.to_string()))?;
-    let sql = "UPDATE wal_pending_writes w SET effect = e.effect::json, accepted = accepted OR $3, \
-            updated_at = now() \
+    let sql = "UPDATE wal_pending_writes w SET accepted = accepted OR $3, updated_at = now(), \
+            effect = CASE WHEN $3 THEN e.effect::json ELSE coalesce(w.effect, e.effect::json) END \
         FROM unnest($1::bigint[], $2::text[]) AS e (seq, effect) WHERE w.seq = e.seq";
     tx.execute_typed(sql, &[(&seqs, Type::INT8_ARRAY), (&values, Type::TEXT_ARRAY), (&accepted, Type::BOOL)])
         .await

@@ -1,11 +1,13 @@
 //! How are sessions opened, shared and given up, and what does an error of PostgreSQL mean to the log?
 //! It holds no SQL about the log, and lets nothing wait without a limit.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bb8::{CustomizeConnection, Pool, PooledConnection, RunError};
+use bb8::{ManageConnection, Pool, PooledConnection};
 use bb8_postgres::PostgresConnectionManager;
 use chroma_ha_core::port::StoreError;
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
@@ -28,7 +30,6 @@ const SESSION: &str = "SET statement_timeout = '9s'; SET idle_in_transaction_ses
      SELECT set_config('synchronous_commit', 'on', false) \
      WHERE current_setting('synchronous_commit') = 'off'";
 
-pub(super) type Manager = PostgresConnectionManager<MakeRustlsConnect>;
 pub(super) type Pooled<'a> = PooledConnection<'a, Manager>;
 
 /// A connection of its own, cut off the moment it is dropped: a session that holds the lease must
@@ -64,35 +65,90 @@ impl Drop for Session {
     }
 }
 
-#[derive(Debug)]
-struct Prepare;
+/// Opens the pool's connections. bb8 lets whoever waits for one that cannot be opened wait on until a
+/// timeout without a cause; so failures are told to the waiting here.
+pub(super) struct Manager {
+    postgres: PostgresConnectionManager<MakeRustlsConnect>,
+    failure: Arc<Failure>,
+}
 
-impl CustomizeConnection<Client, tokio_postgres::Error> for Prepare {
-    fn on_acquire<'a>(
-        &'a self,
-        client: &'a mut Client,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send + 'a>> {
-        Box::pin(client.batch_execute(SESSION))
+#[derive(Default)]
+struct Failure {
+    last: Mutex<Option<StoreError>>,
+    happened: Notify,
+}
+
+impl ManageConnection for Manager {
+    type Connection = Client;
+    type Error = tokio_postgres::Error;
+
+    async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
+        let opened = async {
+            let client = self.postgres.connect().await?;
+            client.batch_execute(SESSION).await?;
+            Ok(client)
+        };
+        let opened = opened.await;
+        if let Err(error) = &opened {
+            *self.failure.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault_of(error));
+            self.failure.happened.notify_waiters();
+        }
+        opened
+    }
+
+    async fn is_valid(&self, client: &mut Client) -> Result<(), tokio_postgres::Error> {
+        self.postgres.is_valid(client).await
+    }
+
+    fn has_broken(&self, client: &mut Client) -> bool {
+        self.postgres.has_broken(client)
     }
 }
 
-/// A pool that opens its connections when they are first needed, on the runtime that asks.
-pub(super) fn open(settings: &Settings) -> Pool<Manager> {
-    Pool::builder()
-        .max_size(POOLED)
-        .min_idle(Some(0))
-        .connection_timeout(PATIENCE)
-        // A failed connection is reported with its cause; the caller decides when to try again.
-        .retry_connection(false)
-        .connection_customizer(Box::new(Prepare))
-        .build_unchecked(Manager::new(settings.config.clone(), settings.tls.clone()))
+/// A small pool that opens its connections when they are first needed, on the runtime that asks.
+pub(super) struct Connections {
+    pool: Pool<Manager>,
+    failure: Arc<Failure>,
 }
 
-pub(super) async fn get(pool: &Pool<Manager>) -> Result<Pooled<'_>, StoreError> {
-    pool.get().await.map_err(|error| match error {
-        RunError::User(error) => fault(error),
-        RunError::TimedOut => StoreError::Unavailable("no free connection in time".to_owned()),
-    })
+impl Connections {
+    pub(super) fn new(settings: &Settings) -> Connections {
+        let failure = Arc::new(Failure::default());
+        let postgres = PostgresConnectionManager::new(settings.config.clone(), settings.tls.clone());
+        let pool = Pool::builder()
+            .max_size(POOLED)
+            .min_idle(Some(0))
+            .connection_timeout(PATIENCE)
+            // The caller decides when to try again; and a dead connection is seen without asking it.
+            .retry_connection(false)
+            .test_on_check_out(false)
+            .build_unchecked(Manager { postgres, failure: failure.clone() });
+        Connections { pool, failure }
+    }
+
+    pub(super) async fn get(&self) -> Result<Pooled<'_>, StoreError> {
+        loop {
+            let failed = self.failure.happened.notified();
+            tokio::pin!(failed);
+            // From here on no failure is missed.
+            failed.as_mut().enable();
+            let connection = tokio::select! {
+                biased;
+                got = self.pool.get() => got.map_err(|_| unavailable("no free connection in time"))?,
+                () = failed => {
+                    let last = self.failure.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    return Err(last.unwrap_or_else(|| unavailable("no connection")));
+                }
+            };
+            if !connection.is_closed() {
+                return Ok(connection);
+            }
+        }
+    }
+}
+
+fn unavailable(text: &str) -> StoreError {
+    StoreError::Unavailable(text.to_owned())
 }
 
 /// Waits for `work`, but not for ever.
@@ -111,7 +167,11 @@ pub(super) async fn within<T>(
 
 /// What an error means to the log: come back later, or never.
 pub(super) fn fault(error: tokio_postgres::Error) -> StoreError {
-    let text = chain(&error);
+    fault_of(&error)
+}
+
+pub(super) fn fault_of(error: &tokio_postgres::Error) -> StoreError {
+    let text = chain(error);
     match error.as_db_error() {
         Some(answer) if is_outage(answer.code()) => StoreError::Unavailable(text),
         Some(_) => StoreError::Refused(text),

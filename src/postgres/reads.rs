@@ -27,7 +27,7 @@ const PAGE: &str = "SELECT seq, write_id, op, target, method, path, \
             sum(octet_length(coalesce(data, ''))) OVER (w ROWS UNBOUNDED PRECEDING) AS total \
         FROM wal_pending_writes WHERE status <> 'rejected' AND seq BETWEEN $1 AND $2 AND {filter} \
         WINDOW w AS (ORDER BY {order}) ORDER BY {order} LIMIT $3 + 1) page \
-    WHERE n = 1 OR total - size <= $4 ORDER BY seq";
+    WHERE n <= 2 OR total - size <= $4 ORDER BY seq";
 
 pub(super) async fn page(client: &Client, page: &Page) -> Result<Pages, StoreError> {
     let stream = page.stream.and_then(stream_key);

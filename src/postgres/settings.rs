@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::tls::{self, Roots, Trust};
@@ -68,6 +68,10 @@ impl Settings {
             "allow" | "prefer" => SslMode::Prefer,
             _ => SslMode::Require,
         });
+        if config.get_hosts().len() > 1 {
+            // Of several hosts the log is on the one that takes writes, which failover moves.
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
         bound_waits(&mut config);
         let tls = tls::connector(trust, &roots, config.get_ssl_negotiation())?;
         Ok(Settings { config, tls, sslmode })
