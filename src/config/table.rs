@@ -54,7 +54,7 @@ pub enum Accepts {
     Secret,
     /// Such secrets, separated by commas, one a replica; an empty one means none.
     Secrets,
-    /// An `https` URL that is itself a secret; never shown.
+    /// An `http` or `https` URL that is itself a secret; never shown.
     SecretUrl,
     /// A file that can be read.
     File,

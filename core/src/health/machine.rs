@@ -24,6 +24,8 @@ pub struct Health {
     good_probes: u32,
     /// Failed requests since the last one that was answered.
     failed_requests: u32,
+    /// Whether a request failed since the last answered probe.
+    doubt: bool,
     /// Time the last answered probe took.
     latency: Option<Duration>,
 }
@@ -39,6 +41,7 @@ impl Health {
             failed_probes: 0,
             good_probes: 0,
             failed_requests: 0,
+            doubt: false,
             latency: None,
         }
     }
@@ -84,7 +87,7 @@ impl Health {
             },
             NodeState::Suspect => fast.mul_f64(spread),
             NodeState::Down if now.saturating_sub(self.since) < RECENTLY => fast.mul_f64(spread),
-            _ if self.failed_requests > 0 => fast.mul_f64(spread),
+            state if state.applies() && self.doubt => fast.mul_f64(spread),
             _ => self.config.interval.mul_f64(spread),
         }
     }
@@ -93,6 +96,7 @@ impl Health {
         match observation {
             Observation::ProbeOk { latency } => {
                 self.latency = Some(*latency);
+                self.doubt = false;
                 self.failed_probes = 0;
                 self.good_probes = self.good_probes.saturating_add(1);
             }
@@ -102,6 +106,7 @@ impl Health {
             }
             Observation::RequestOk => self.failed_requests = 0,
             Observation::RequestFailed(_) | Observation::ApplyFailed(_) => {
+                self.doubt = true;
                 self.failed_requests = self.failed_requests.saturating_add(1);
             }
             _ => {}

@@ -160,11 +160,13 @@ fn probes_hurry_while_in_doubt() {
     assert_eq!(health.next_probe(ms(2000), 0.5), ms(500));
     health.observe(status(500), ms(2500));
     assert_eq!(health.next_probe(ms(2500), 0.5), ms(200));
+    health.observe(good(), ms(2700));
+    assert_eq!(health.next_probe(ms(2700), 0.5), ms(500));
+    health.observe(status(500), ms(2800));
     for at in [3000, 3200, 3400] {
         health.observe(bad(), ms(at));
     }
     assert_eq!(health.next_probe(ms(4000), 0.5), ms(200));
-    health.observe(Observation::RequestOk, ms(4000));
     assert_eq!(health.next_probe(ms(40_000), 0.5), ms(500));
     health.observe(good(), ms(40_000));
     health.observe(good(), ms(40_200));
@@ -193,8 +195,10 @@ proptest! {
     #[test]
     fn nothing_is_up_after_trouble_without_settling_and_catching_up(
         steps in prop::collection::vec((any_observation(), 0u64..700), 1..200),
+        failure_threshold in 1u32..5, recovery_threshold in 1u32..5,
     ) {
-        let mut health = Health::new(HealthConfig::default(), ms(0));
+        let config = HealthConfig { failure_threshold, recovery_threshold, ..HealthConfig::default() };
+        let mut health = Health::new(config, ms(0));
         let (mut now, mut settled, mut caught_up) = (0, false, false);
         for (observation, pause) in steps {
             now += pause;

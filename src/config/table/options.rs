@@ -84,19 +84,13 @@ pub const OPTIONS: &[Variable] = &[
         "How long a returning node is left alone before anything is applied to it",
     ),
     row("REQUEST_TIMEOUT", "s", Value("60"), Decimal(0.1, 3600.0), "Longest wait for a node's answer"),
-    row(
-        "MAX_CONCURRENT_REQUESTS",
-        "requests",
-        Value("256"),
-        Whole(1, 100_000),
-        "Client requests worked on at once",
-    ),
+    row("MAX_CONCURRENT_REQUESTS", "requests", Value("256"), Whole(1, 100_000), "Requests worked on at once"),
     row(
         "REQUEST_QUEUE_SIZE",
         "requests",
         Value("1024"),
         Whole(0, 1_000_000),
-        "Requests that may wait beyond those; the next is answered 503",
+        "Requests waiting beyond those; the next is answered 503",
     ),
     row("QUEUE_TIMEOUT", "s", Value("10"), Decimal(0.01, 3600.0), "Longest wait in that queue, then 503"),
     row(
@@ -104,7 +98,7 @@ pub const OPTIONS: &[Variable] = &[
         "connections",
         Value("32"),
         Whole(1, 10_000),
-        "Idle connections kept per node and worker",
+        "Idle connections per node and worker",
     ),
     row(
         "MAX_BODY_BYTES",
@@ -113,13 +107,7 @@ pub const OPTIONS: &[Variable] = &[
         Whole(1024, 1024 * MIB),
         "Largest request body; the next byte is answered 413, as Chroma does",
     ),
-    row(
-        "PRIMARY_AUTH_TOKEN",
-        "",
-        Unset,
-        Secret,
-        "Credential for the primary, used where the client sends none of its own",
-    ),
+    row("PRIMARY_AUTH_TOKEN", "", Unset, Secret, "Credential for the primary where the client sends none"),
     row(
         "REPLICA_AUTH_TOKEN",
         "",
@@ -203,7 +191,7 @@ pub const OPTIONS: &[Variable] = &[
         "s",
         Value("1"),
         Decimal(0.01, 300.0),
-        "First delay before an entry is sent again; doubles with each attempt",
+        "First delay before an entry is sent again; doubles",
     ),
     row(
         "WAL_DELETION_CONVERSION",
@@ -233,13 +221,7 @@ pub const OPTIONS: &[Variable] = &[
         Whole(1, 100),
         "Memory use of the container from which work is slowed, then shed",
     ),
-    row(
-        "WAL_CPU_THRESHOLD",
-        "%",
-        Value("80"),
-        Whole(1, 100),
-        "CPU use of the container from which replay is slowed",
-    ),
+    row("WAL_CPU_THRESHOLD", "%", Value("80"), Whole(1, 100), "CPU use from which replay is slowed"),
     row(
         "WAL_MEMORY_BYTES",
         "bytes",
