@@ -16,10 +16,10 @@ use crate::harness::shared;
 use crate::harness::stack::start_nodes;
 use crate::harness::{Place, difference, get, node_records, post, toolbox, until};
 
-const SOON: Duration = Duration::from_secs(15);
+pub(super) const SOON: Duration = Duration::from_secs(15);
 
 /// Processes whose command line names the folder.
-fn processes_of(folder: &Path) -> Vec<String> {
+pub(super) fn processes_of(folder: &Path) -> Vec<String> {
     let listed = Command::new("ps").args(["-eo", "pid=,stat=,args="]).output().expect("ps");
     let text = String::from_utf8_lossy(&listed.stdout).into_owned();
     let wanted = folder.to_string_lossy().into_owned();
@@ -194,7 +194,7 @@ async fn start_postgres(toolbox: &Toolbox, folder: &Path) -> Postgres {
     started.unwrap_or_else(|reason| panic!("{reason}"))
 }
 
-async fn connect(url: &str) -> tokio_postgres::Client {
+pub(super) async fn connect(url: &str) -> tokio_postgres::Client {
     let (client, connection) =
         tokio_postgres::connect(url, tokio_postgres::NoTls).await.expect("a connection");
     tokio::spawn(connection);
