@@ -128,8 +128,9 @@ async fn an_owner_to_be_killed() {
     let _chroma = Chroma::start(&toolbox(), options).await.expect("Chroma");
     let _postgres = start_postgres(&toolbox(), &folder.join("postgres")).await;
     let sleep = Launch::new("/bin/sh", folder.join("sleep.log"));
-    let script = format!("sleep 1000; : {}", folder.display());
-    let _sleep = sleep.args(["-c", script.as_str()]).start().expect("a shell");
+    // A child that has a child itself, and both can be recognised.
+    let script = r#"sh -c 'sleep 1000; : "$0"' "$0"; :"#;
+    let _sleep = sleep.args(["-c", script]).args([&folder]).start().expect("a shell");
     std::fs::write(folder.join("ready"), "").expect("a mark");
     std::future::pending().await
 }
