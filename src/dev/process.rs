@@ -141,7 +141,7 @@ impl Process {
         self.ended
     }
 
-    /// To the whole group but for the watcher, which ignores all except SIGKILL and SIGSTOP.
+    /// To the child alone; what it started itself ends with it, see `kill9`.
     pub fn signal(&mut self, signal: Signal) {
         if self.exit().is_none() {
             let _gone = nix::sys::signal::kill(self.group, signal);

@@ -94,10 +94,11 @@ async fn what_is_given_by_address_is_not_started() {
     assert!(processes_of(place.path()).is_empty());
 }
 
-fn second_process(folder: &Path) -> Child {
+fn second_process(folder: &Path, port: Option<u16>) -> Child {
     let mut owner = Command::new(std::env::current_exe().expect("this program"));
     owner.args(["--ignored", "--exact", "--nocapture", "promises::dev_command::a_dev_to_be_signalled"]);
     let log = std::fs::File::create(folder.join("dev.log")).expect("a log");
+    owner.env("OWNER_PORT", port.map_or_else(String::new, |port| port.to_string()));
     owner.env("OWNER_FOLDER", folder).stderr(Stdio::null()).stdout(log);
     owner.spawn().expect("a second process")
 }
@@ -113,14 +114,19 @@ async fn a_dev_to_be_signalled() {
             _ = hear => Ok(()),
         }
     };
-    let ended = run(options(&folder.join("data")), toolbox(), serve).await;
+    let mut options = options(&folder.join("data"));
+    if let Some(base) = std::env::var("OWNER_PORT").ok().and_then(|port| port.parse::<u16>().ok()) {
+        (options.port, options.primary_port, options.replica_port) = (base, base + 1, base + 2);
+        options.postgres_port = base + 3;
+    }
+    let ended = run(options, toolbox(), serve).await;
     let told = ended.map_or_else(|reason| reason.to_string(), |()| "served".to_owned());
     std::fs::write(folder.join("ended"), told).expect("a mark");
 }
 
 async fn signalled(name: &str, signal: Signal, when: impl AsyncFn(&Path)) -> (String, String) {
     let place = Place::new(name);
-    let mut owner = second_process(place.path());
+    let mut owner = second_process(place.path(), None);
     when(place.path()).await;
     kill(Pid::from_raw(owner.id().cast_signed()), signal).expect("a signal");
     until(LONG, "it ends", async || owner.try_wait().expect("its state").is_some()).await;
@@ -129,13 +135,28 @@ async fn signalled(name: &str, signal: Signal, when: impl AsyncFn(&Path)) -> (St
     (read("ended"), read("dev.log"))
 }
 
+async fn up(folder: &Path) {
+    let log = folder.join("dev.log");
+    let printed = async || std::fs::read_to_string(&log).unwrap_or_default().contains("Ctrl-C");
+    until(LONG, "it is up", printed).await;
+}
+
+/// Its servers may live a moment longer than it: the next start waits for their ports.
+#[tokio::test]
+async fn after_kill_9_the_same_command_starts_again_at_once() {
+    let place = Place::new("again");
+    let port = free_port().expect("a free port");
+    for _ in 0..2 {
+        let mut owner = second_process(place.path(), Some(port));
+        up(place.path()).await;
+        owner.kill().expect("kill -9");
+        owner.wait().expect("its end");
+    }
+    until(SOON, "its servers are gone", async || processes_of(place.path()).is_empty()).await;
+}
+
 #[tokio::test]
 async fn ctrl_c_stops_everything_after_the_addresses_were_printed() {
-    let up = async |folder: &Path| {
-        let log = folder.join("dev.log");
-        let printed = async || std::fs::read_to_string(&log).unwrap_or_default().contains("Ctrl-C");
-        until(LONG, "it is up", printed).await;
-    };
     let (ended, printed) = signalled("ctrl-c", Signal::SIGINT, up).await;
     assert_eq!(ended, "served");
     assert!(printed.contains("chroma-ha is up: http://127.0.0.1:"), "{printed}");
