@@ -5,5 +5,6 @@
 mod harness;
 
 mod promises {
+    mod dev_command;
     mod embedded;
 }

@@ -39,9 +39,9 @@ impl Account {
         Ok(Some(Self { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw() }))
     }
 
-    /// May it walk down to `folder`? What does not exist yet is no hindrance.
-    pub(super) fn reaches(&self, folder: &Path) -> bool {
-        folder.ancestors().all(|part| match std::fs::metadata(part) {
+    /// May it walk into this folder, or run this program? What does not exist yet is no hindrance.
+    pub(super) fn reaches(&self, path: &Path) -> bool {
+        path.ancestors().all(|part| match std::fs::metadata(part) {
             Ok(meta) => self.enters(meta.mode(), meta.uid(), meta.gid()),
             Err(_) => true,
         })

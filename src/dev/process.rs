@@ -19,6 +19,7 @@ use super::Account;
 
 /// `$$` stays the child's process id: the shell becomes the child by `exec`. While the watcher
 /// lives, the number of its group cannot be given to another process, so it never hits a stranger.
+/// Of all ways to name a group, `kill -9 -$$` is the one that every shell understands.
 const WATCH: &str = r#"
 signal=$1 grace=$2
 shift 2
@@ -28,7 +29,7 @@ exec 3<&0 </dev/null
   while read -r _ <&3; do :; done
   kill -s "$signal" $$
   while [ "$grace" -gt 0 ] && kill -0 $$; do sleep 1; grace=$((grace - 1)); done
-  kill -s KILL -$$
+  kill -9 -$$
 } >/dev/null 2>&1 & )
 exec 3<&-
 exec "$@"
@@ -140,7 +141,7 @@ impl Process {
         self.ended
     }
 
-    /// To the whole group but for the watcher, which ignores all except SIGKILL and SIGSTOP.
+    /// To the child alone; what it started itself ends with it, see `kill9`.
     pub fn signal(&mut self, signal: Signal) {
         if self.exit().is_none() {
             let _gone = nix::sys::signal::kill(self.group, signal);

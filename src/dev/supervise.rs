@@ -108,7 +108,7 @@ mod tests {
         let sink = Arc::clone(&told);
         let progress = Progress::new(move |line| sink.lock().unwrap().push(line.to_owned()));
         let mut frail = Frail { starts: 0, up: false };
-        let patience = Duration::from_secs(6);
+        let patience = Duration::from_secs(5);
         let kept = tokio::time::timeout(patience, keep(Some(&mut frail), &progress)).await;
         assert!(kept.is_err() && frail.starts == 3);
         let told = told.lock().unwrap();

@@ -68,6 +68,7 @@ fn logs(folder: &Path) -> Vec<PathBuf> {
 
 pub(crate) fn tail(log: &Path) -> String {
     let text = String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned();
-    let lines: Vec<&str> = text.lines().collect();
+    // Chroma greets with a coloured picture.
+    let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty() && !line.contains('\u{1b}')).collect();
     lines[lines.len().saturating_sub(TAIL)..].join("\n")
 }

@@ -15,7 +15,7 @@ use tokio::sync::OnceCell;
 
 use super::place::keeps;
 
-/// A minute's patience covers a PostgreSQL server that is just being stopped.
+/// Servers of the run are just being ended by their watchers and may write once more.
 const SWEEP: &str = r#"
 while read -r _; do :; done
 for _ in 1 2 3 4 5 6 7 8 9 10; do

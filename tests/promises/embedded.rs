@@ -16,10 +16,10 @@ use crate::harness::shared;
 use crate::harness::stack::start_nodes;
 use crate::harness::{Place, difference, get, node_records, post, toolbox, until};
 
-const SOON: Duration = Duration::from_secs(15);
+pub(super) const SOON: Duration = Duration::from_secs(15);
 
 /// Processes whose command line names the folder.
-fn processes_of(folder: &Path) -> Vec<String> {
+pub(super) fn processes_of(folder: &Path) -> Vec<String> {
     let listed = Command::new("ps").args(["-eo", "pid=,stat=,args="]).output().expect("ps");
     let text = String::from_utf8_lossy(&listed.stdout).into_owned();
     let wanted = folder.to_string_lossy().into_owned();
@@ -128,8 +128,9 @@ async fn an_owner_to_be_killed() {
     let _chroma = Chroma::start(&toolbox(), options).await.expect("Chroma");
     let _postgres = start_postgres(&toolbox(), &folder.join("postgres")).await;
     let sleep = Launch::new("/bin/sh", folder.join("sleep.log"));
-    let script = format!("sleep 1000; : {}", folder.display());
-    let _sleep = sleep.args(["-c", script.as_str()]).start().expect("a shell");
+    // A child that has a child itself, and both can be recognised.
+    let script = r#"sh -c 'sleep 1000; : "$0"' "$0"; :"#;
+    let _sleep = sleep.args(["-c", script]).args([&folder]).start().expect("a shell");
     std::fs::write(folder.join("ready"), "").expect("a mark");
     std::future::pending().await
 }
@@ -194,7 +195,7 @@ async fn start_postgres(toolbox: &Toolbox, folder: &Path) -> Postgres {
     started.unwrap_or_else(|reason| panic!("{reason}"))
 }
 
-async fn connect(url: &str) -> tokio_postgres::Client {
+pub(super) async fn connect(url: &str) -> tokio_postgres::Client {
     let (client, connection) =
         tokio_postgres::connect(url, tokio_postgres::NoTls).await.expect("a connection");
     tokio::spawn(connection);
