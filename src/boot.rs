@@ -27,7 +27,7 @@ use crate::slack::Slack;
 /// Why the balancer did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum BootError {
-    #[error("DATABASE_URL {0}")]
+    #[error(transparent)]
     Database(#[from] postgres::SettingsError),
     #[error("{0}; check DATABASE_URL and that the server is up")]
     Log(#[from] StoreError),

@@ -131,7 +131,6 @@ impl Cluster {
         };
         vec![
             format!("chroma-ha is up: http://127.0.0.1:{port}"),
-            format!("  dashboard   http://127.0.0.1:{port}/dashboard"),
             format!("  primary     {}", shown(self.primary.is_none(), primary_url, "PRIMARY_URL")),
             format!("  replica     {}", shown(self.replica.is_none(), replica_url, "REPLICA_URL")),
             format!("  PostgreSQL  {}", shown(self.postgres.is_none(), database_url, "DATABASE_URL")),

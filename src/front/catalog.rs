@@ -14,7 +14,7 @@ use super::{Worker, rescue};
 
 const CATALOG: Gate = Gate::Stream(Stream::Catalog);
 
-pub async fn read(worker: &Worker, read: &Read, incoming: &Incoming) -> Outgoing {
+pub(super) async fn read(worker: &Worker, read: &Read, incoming: &Incoming) -> Outgoing {
     let answer = match read {
         Read::CollectionById { id, .. } => of_collection(worker, *id, true, incoming).await,
         Read::CollectionByCrn { tenant, database, name } => {

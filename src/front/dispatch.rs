@@ -10,7 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::exchange::{Incoming, Outgoing, incoming};
 use super::{Worker, read, rescue, v1, write};
 
-pub async fn dispatch(
+pub(super) async fn dispatch(
     request: HttpRequest,
     payload: web::Payload,
     worker: web::Data<Worker>,
@@ -43,7 +43,7 @@ async fn admitted(request: &HttpRequest, payload: web::Payload, worker: &Worker,
 }
 
 /// One request through the part that answers its route.
-pub async fn answer(
+pub(super) async fn answer(
     worker: &Worker,
     route: Route,
     incoming: Incoming,
@@ -57,7 +57,7 @@ pub async fn answer(
     }
 }
 
-pub fn refused(refusal: &route::Refusal) -> Outgoing {
+pub(super) fn refused(refusal: &route::Refusal) -> Outgoing {
     let body = refusal.body().into_owned();
     let outgoing = if body.is_empty() {
         Outgoing::whole(refusal.status(), Vec::new(), body)

@@ -11,64 +11,64 @@ use futures_util::{Stream, StreamExt};
 
 /// A request, whole.
 #[derive(Clone, Debug)]
-pub struct Incoming {
-    pub method: String,
+pub(super) struct Incoming {
+    pub(super) method: String,
     /// As the client sent it, or as the old API's translation made it.
-    pub path_and_query: String,
-    pub headers: Vec<(String, String)>,
-    pub body: Bytes,
+    pub(super) path_and_query: String,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Bytes,
 }
 
 impl Incoming {
-    pub fn path(&self) -> &str {
+    pub(super) fn path(&self) -> &str {
         self.path_and_query.split('?').next().unwrap_or_default()
     }
 
-    pub fn query(&self) -> &str {
+    pub(super) fn query(&self) -> &str {
         self.path_and_query.split_once('?').map_or("", |(_, query)| query)
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 }
 
-pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, std::io::Error>>>>;
+pub(super) type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, std::io::Error>>>>;
 
-pub enum Body {
+pub(super) enum Body {
     Whole(Bytes),
     /// Streamed from a node, with its length where the node told it.
     Stream(ByteStream, Option<u64>),
 }
 
 /// An answer on its way to the client.
-pub struct Outgoing {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: Body,
+pub(super) struct Outgoing {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Body,
 }
 
 impl Outgoing {
-    pub fn whole(status: u16, headers: Vec<(String, String)>, body: impl Into<Bytes>) -> Outgoing {
+    pub(super) fn whole(status: u16, headers: Vec<(String, String)>, body: impl Into<Bytes>) -> Outgoing {
         Outgoing { status, headers, body: Body::Whole(body.into()) }
     }
 
-    pub fn json(status: u16, body: impl Into<Bytes>) -> Outgoing {
+    pub(super) fn json(status: u16, body: impl Into<Bytes>) -> Outgoing {
         Outgoing::whole(status, vec![("content-type".to_owned(), "application/json".to_owned())], body)
     }
 
     /// Chroma's own form of an error.
-    pub fn error(status: u16, error: &str, message: &str) -> Outgoing {
+    pub(super) fn error(status: u16, error: &str, message: &str) -> Outgoing {
         Outgoing::json(status, serde_json::json!({ "error": error, "message": message }).to_string())
     }
 
-    pub fn with(mut self, name: &str, value: impl Into<String>) -> Outgoing {
+    pub(super) fn with(mut self, name: &str, value: impl Into<String>) -> Outgoing {
         self.headers.push((name.to_owned(), value.into()));
         self
     }
 
     /// Reads the rest of a streamed body.
-    pub async fn collect(self) -> std::io::Result<(u16, Vec<(String, String)>, Bytes)> {
+    pub(super) async fn collect(self) -> std::io::Result<(u16, Vec<(String, String)>, Bytes)> {
         let body = match self.body {
             Body::Whole(bytes) => bytes,
             Body::Stream(mut stream, _) => {
@@ -82,7 +82,7 @@ impl Outgoing {
         Ok((self.status, self.headers, body))
     }
 
-    pub fn into_response(self) -> HttpResponse {
+    pub(super) fn into_response(self) -> HttpResponse {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_GATEWAY);
         let mut response = HttpResponse::build(status);
         for (name, value) in self.headers {
@@ -97,12 +97,12 @@ impl Outgoing {
 }
 
 /// Why a request's body was not taken.
-pub enum BodyFault {
+pub(super) enum BodyFault {
     TooLarge,
     Broken,
 }
 
-pub async fn incoming(
+pub(super) async fn incoming(
     request: &HttpRequest,
     payload: web::Payload,
     limit: usize,

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::status::{self, Service};
 use super::{Shared, Worker};
 
-pub fn routes(config: &mut web::ServiceConfig) {
+pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
         .route("/health", web::get().to(health))
         .route("/health", web::head().to(health))

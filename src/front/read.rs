@@ -37,7 +37,7 @@ const NOT_PASSED: [&str; 10] = [
     "expect",
 ];
 
-pub async fn read(worker: &Worker, read: &Read, incoming: Incoming) -> Outgoing {
+pub(super) async fn read(worker: &Worker, read: &Read, incoming: Incoming) -> Outgoing {
     match read {
         Read::Server => forward(worker, Gate::Server, None, true, &incoming).await,
         Read::Records { collection, verb } => {
@@ -50,14 +50,19 @@ pub async fn read(worker: &Worker, read: &Read, incoming: Incoming) -> Outgoing 
 }
 
 /// A read whose path names a collection by its logical id.
-pub async fn of_collection(worker: &Worker, id: CollectionId, again: bool, incoming: &Incoming) -> Outgoing {
+pub(super) async fn of_collection(
+    worker: &Worker,
+    id: CollectionId,
+    again: bool,
+    incoming: &Incoming,
+) -> Outgoing {
     let known = worker.shared.system.board.sequencer().catalog.collection(id).is_some();
     let gate = Gate::Stream(if known { Stream::Collection(id) } else { Stream::Catalog });
     forward(worker, gate, Some(id), again, incoming).await
 }
 
 /// Asks node after node until one answers.
-pub async fn forward(
+pub(super) async fn forward(
     worker: &Worker,
     gate: Gate,
     collection: Option<CollectionId>,

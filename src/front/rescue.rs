@@ -14,7 +14,7 @@ fn unavailable(message: &str) -> Outgoing {
     Outgoing::error(503, "ServiceUnavailable", message).with("retry-after", RETRY_AFTER_S)
 }
 
-pub fn refusal(refusal: &Refusal) -> Outgoing {
+pub(super) fn refusal(refusal: &Refusal) -> Outgoing {
     match refusal {
         Refusal::NoSuchCollection(id) => {
             Outgoing::error(404, "NotFoundError", &format!("Collection [{id}] does not exist."))
@@ -36,7 +36,7 @@ pub fn refusal(refusal: &Refusal) -> Outgoing {
     }
 }
 
-pub fn shed(shed: Shed) -> Outgoing {
+pub(super) fn shed(shed: Shed) -> Outgoing {
     match shed {
         Shed::QueueFull => unavailable("too many requests are waiting; try again"),
         Shed::TimedOut => unavailable("the request waited too long for its turn; try again"),
@@ -44,7 +44,7 @@ pub fn shed(shed: Shed) -> Outgoing {
 }
 
 /// As Chroma answers it: plain text.
-pub fn body(fault: &BodyFault, limit: usize) -> Outgoing {
+pub(super) fn body(fault: &BodyFault, limit: usize) -> Outgoing {
     let text = vec![("content-type".to_owned(), "text/plain; charset=utf-8".to_owned())];
     match fault {
         BodyFault::TooLarge => Outgoing::whole(
@@ -56,6 +56,6 @@ pub fn body(fault: &BodyFault, limit: usize) -> Outgoing {
     }
 }
 
-pub fn node(fault: &NodeFault) -> Outgoing {
+pub(super) fn node(fault: &NodeFault) -> Outgoing {
     unavailable(&format!("the Chroma server did not answer ({fault}) and no other could; try again"))
 }

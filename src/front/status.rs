@@ -13,7 +13,7 @@ use super::Shared;
 
 /// Whether clients are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Service {
+pub(super) enum Service {
     /// The log is writable and every node is up.
     Healthy,
     /// Reads or durable writes can be served, but something is missing.
@@ -23,7 +23,7 @@ pub enum Service {
 }
 
 impl Service {
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Service::Healthy => "healthy",
             Service::Degraded => "degraded",
@@ -31,7 +31,7 @@ impl Service {
         }
     }
 
-    pub fn of(system: &ActorSystem) -> Service {
+    pub(super) fn of(system: &ActorSystem) -> Service {
         let leading = system.board.sequencer().leading();
         let mut states = system.board.posts.iter().map(|post| **post.state.load());
         let serving = states.clone().any(NodeState::serves);
@@ -46,7 +46,7 @@ impl Service {
 }
 
 /// The log is writable, or nodes can be read, and the first look at the nodes is over.
-pub fn ready(shared: &Shared) -> bool {
+pub(super) fn ready(shared: &Shared) -> bool {
     let system = &shared.system;
     let states: Vec<NodeState> = system.board.posts.iter().map(|post| **post.state.load()).collect();
     let looked = states.iter().any(|state| !matches!(state, NodeState::Settling { .. }));
@@ -59,7 +59,7 @@ fn views(system: &ActorSystem) -> Vec<NodeView> {
     sequencer.node_ids().map(|node| sequencer.view(node)).collect()
 }
 
-pub fn status(shared: &Shared) -> Value {
+pub(super) fn status(shared: &Shared) -> Value {
     let system = &shared.system;
     let (leading, epoch, head, completed, collections) = {
         let sequencer = system.board.sequencer();
@@ -125,7 +125,7 @@ fn nodes(shared: &Shared) -> Vec<Value> {
     views(&shared.system).iter().map(describe).collect()
 }
 
-pub fn wal_status(shared: &Shared) -> Value {
+pub(super) fn wal_status(shared: &Shared) -> Value {
     let (head, completed) = {
         let sequencer = shared.system.board.sequencer();
         (sequencer.head().0, sequencer.completed().0)
@@ -158,7 +158,7 @@ fn stream_name(stream: &Stream) -> String {
     stream.to_string()
 }
 
-pub fn wal_stats(shared: &Shared) -> Value {
+pub(super) fn wal_stats(shared: &Shared) -> Value {
     let mut figures = serde_json::Map::new();
     for family in shared.system.stats.registry.gather() {
         let values: Vec<Value> = family.get_metric().iter().map(figure).collect();
@@ -172,7 +172,7 @@ fn figure(metric: &Metric) -> Value {
         metric.get_label().iter().map(|l| (l.name().to_owned(), json!(l.value()))).collect();
     let histogram = metric.get_histogram();
     if histogram.get_bucket().is_empty() {
-        return json!({ "labels": labels, "value": metric.get_counter().value() });
+        return json!({ "labels": labels, "value": metric.get_counter().get_value() });
     }
     json!({
         "labels": labels,

@@ -10,7 +10,7 @@ use super::dispatch::{self, refused};
 use super::exchange::{Incoming, Outgoing};
 use super::{Worker, rescue};
 
-pub async fn v1(worker: &Worker, incoming: Incoming, permit: OwnedSemaphorePermit) -> Outgoing {
+pub(super) async fn v1(worker: &Worker, incoming: Incoming, permit: OwnedSemaphorePermit) -> Outgoing {
     let caller = Caller::of(incoming.header("user-agent"));
     let translated = match v1::translate(&incoming.method, &incoming.path_and_query, &incoming.body) {
         Ok(translated) => translated,

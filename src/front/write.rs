@@ -11,12 +11,12 @@ use super::exchange::{Incoming, Outgoing};
 use super::{Worker, rescue};
 
 /// Names the write in answers, for `/wal/writes/{write_id}`.
-pub const WRITE_ID: &str = "x-chroma-ha-write-id";
+pub(super) const WRITE_ID: &str = "x-chroma-ha-write-id";
 
 /// Request headers that go to the nodes and into the log. Credentials are not among them.
 const LOGGED: [&str; 2] = ["content-type", "traceparent"];
 
-pub async fn write(
+pub(super) async fn write(
     worker: &Worker,
     write: &Write,
     incoming: Incoming,
