@@ -76,7 +76,7 @@ pub struct Board {
 impl Board {
     pub fn new(limits: Limits, nodes: usize, initial: NodeState) -> Arc<Board> {
         let post = |_| Post {
-            state: ArcSwap::from_pointee(initial.clone()),
+            state: ArcSwap::from_pointee(initial),
             outstanding: AtomicU32::new(0),
             lost: watch::channel(0).0,
             wake: OnceLock::new(),

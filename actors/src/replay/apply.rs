@@ -188,12 +188,13 @@ impl Delivery {
             Found::Done { answer, catalog: Some(found) } => {
                 self.observe(Observation::RequestOk);
                 let changes = catalog::changes(self.node, task, &found);
-                self.commit(task, ticket, changes, Outcome::Applied(found.outcome), answer).await
+                let CatalogFound { effect, outcome } = found;
+                self.commit(task, ticket, changes, Outcome::Applied(outcome), answer, Some(effect)).await
             }
             Found::Refused(answer) if task.role == Role::Acting => {
                 self.observe(Observation::RequestOk);
                 let changes = task.entries.iter().map(|e| rejected(e, &answer)).collect();
-                self.commit(task, ticket, changes, Outcome::Rejected, answer).await
+                self.commit(task, ticket, changes, Outcome::Rejected, answer, None).await
             }
             Found::Refused(answer) => self.refused_by_follower(task, ticket, &answer),
             Found::Failed(failure, answer) => {
@@ -202,7 +203,7 @@ impl Delivery {
                     // Asked often enough: the node's own error is the verdict.
                     Some(answer) => {
                         let changes = task.entries.iter().map(|e| rejected(e, &answer)).collect();
-                        self.commit(task, ticket, changes, Outcome::Rejected, answer).await
+                        self.commit(task, ticket, changes, Outcome::Rejected, answer, None).await
                     }
                     None => {
                         debug!(node = %self.node, stream = %task.stream, %failure, "apply failed");
@@ -221,12 +222,18 @@ impl Delivery {
         changes: Vec<Change>,
         outcome: Outcome,
         answer: Answer,
+        effect: Option<Effect>,
     ) -> Option<Duration> {
         if !self.board.sequencer().claim(ticket) {
             return None;
         }
         match self.record(changes).await {
             Ok(()) => {
+                // Durable now: the other nodes may see it.
+                if let (Some(entry), Some(effect)) = (task.entries.first(), effect) {
+                    entry.resolve(effect);
+                    entry.effect_made_durable();
+                }
                 self.finish(task, ticket, outcome, Some(answer));
                 None
             }
