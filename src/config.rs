@@ -135,8 +135,6 @@ pub enum WriteAck {
     Applied,
     /// Applied on every node that is up.
     All,
-    /// In the log.
-    Log,
 }
 
 impl WriteAck {
@@ -145,7 +143,6 @@ impl WriteAck {
         match word {
             "applied" => Some(WriteAck::Applied),
             "all" => Some(WriteAck::All),
-            "log" => Some(WriteAck::Log),
             _ => None,
         }
     }

@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use chroma_ha_core::entry::Entry;
 use chroma_ha_core::health::NodeState;
-use chroma_ha_core::ids::{NodeId, Seq};
+use chroma_ha_core::ids::{NodeId, Seq, Stream};
 use chroma_ha_core::port::Recovered;
 use chroma_ha_core::sequencer::{Gate, Limits, Sequencer, Standing};
 use tokio::sync::{oneshot, watch};
@@ -42,6 +42,16 @@ impl Answer {
         let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         Answer { status, headers, body: body.into() }
     }
+}
+
+/// A node that may answer a read.
+#[derive(Clone, Copy, Debug)]
+pub struct Readable {
+    pub node: NodeId,
+    /// The node's own id of the collection.
+    pub node_collection: Option<Uuid>,
+    /// How often the node had lost its standing before it was found readable.
+    pub losses: u64,
 }
 
 /// Something may be ready for the node's lanes.
@@ -194,33 +204,47 @@ impl Board {
         self.changed.send_modify(|n| *n += 1);
     }
 
-    /// Resolves when the node loses its standing after this call.
-    pub fn lost(&self, node: NodeId) -> impl Future<Output = ()> + use<> {
+    /// How often the node has lost its standing. To be read before deciding to use the node.
+    pub fn losses(&self, node: NodeId) -> u64 {
+        *self.posts[node.0].lost.borrow()
+    }
+
+    /// Resolves when the node has lost its standing more often than that.
+    pub fn lost(&self, node: NodeId, losses: u64) -> impl Future<Output = ()> + use<> {
         let mut lost = self.posts[node.0].lost.subscribe();
         async move {
-            let _ = lost.changed().await;
+            let _ = lost.wait_for(|now| *now > losses).await;
+        }
+    }
+
+    /// Resolves when every node that can apply has applied this entry.
+    pub async fn on_all(&self, stream: Stream, seq: Seq) {
+        let mut changed = self.changed.subscribe();
+        while !self.sequencer().applied_everywhere(stream, seq) {
+            if changed.changed().await.is_err() {
+                return;
+            }
         }
     }
 
     /// Nodes that may answer a read now, without those to avoid.
-    pub fn readable(&self, gate: Gate, avoid: &[NodeId]) -> Vec<(NodeId, Option<Uuid>)> {
-        let mut nodes = self.sequencer().readable(gate);
-        nodes.retain(|(node, _)| !avoid.contains(node));
-        nodes
+    pub fn readable(&self, gate: Gate, avoid: &[NodeId]) -> Vec<Readable> {
+        // Read first: a loss after this line is noticed by whoever uses the node.
+        let losses: Vec<u64> = (0..self.posts.len()).map(|n| self.losses(NodeId(n))).collect();
+        let nodes = self.sequencer().readable(gate);
+        let wanted = nodes.into_iter().filter(|(node, _)| !avoid.contains(node));
+        wanted
+            .map(|(node, node_collection)| Readable { node, node_collection, losses: losses[node.0] })
+            .collect()
     }
 
-    /// Waits until some node may answer the read, at most until the deadline.
-    pub async fn wait_readable(
-        &self,
-        gate: Gate,
-        avoid: &[NodeId],
-        wait: Duration,
-    ) -> Vec<(NodeId, Option<Uuid>)> {
+    /// Waits until some node may answer the read, at most so long.
+    pub async fn wait_readable(&self, gate: Gate, avoid: &[NodeId], wait: Duration) -> Vec<Readable> {
         let deadline = tokio::time::Instant::now() + wait;
         let mut changed = self.changed.subscribe();
         loop {
             let nodes = self.readable(gate, avoid);
-            if !nodes.is_empty() {
+            if !nodes.is_empty() || self.sequencer().all_gone() {
                 return nodes;
             }
             if tokio::time::timeout_at(deadline, changed.changed()).await.is_err() {

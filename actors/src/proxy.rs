@@ -11,27 +11,19 @@ use chroma_ha_core::port::StoreError;
 use chroma_ha_core::routing::{self, Candidate, Strategy};
 use chroma_ha_core::sequencer::Gate;
 use tokio::sync::OwnedSemaphorePermit;
-use uuid::Uuid;
 
-use crate::board::{Answer, Board, Verdict};
+use crate::board::{Answer, Board, Readable, Verdict};
 use crate::guard::Watched;
 use crate::stats::Stats;
 use crate::wal::{Append, WalActor};
 
 /// Where may this read go?
 #[derive(Message)]
-#[rtype(result = "Result<Chosen, Refusal>")]
+#[rtype(result = "Result<Readable, Refusal>")]
 pub struct Choose {
     pub gate: Gate,
     /// Nodes that have failed this read already.
     pub avoid: Vec<NodeId>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct Chosen {
-    pub node: NodeId,
-    /// The node's own id of the collection.
-    pub node_collection: Option<Uuid>,
 }
 
 /// Take this write through the log to its verdict.
@@ -40,6 +32,17 @@ pub struct Chosen {
 pub struct Submit {
     pub draft: Draft,
     pub permit: OwnedSemaphorePermit,
+    pub ack: Ack,
+}
+
+/// When the client hears of an accepted write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ack {
+    /// Once the acting node has applied it.
+    #[default]
+    Applied,
+    /// Once every node that is up has applied it.
+    All,
 }
 
 #[derive(Clone, Debug)]
@@ -103,26 +106,17 @@ impl ProxyActor {
         ProxyActor { board, wal, config, ticket: 0, watched, stats }
     }
 
-    fn pick(&mut self, nodes: &[(NodeId, Option<Uuid>)]) -> Option<Chosen> {
+    fn pick(&mut self, nodes: &[Readable]) -> Option<Readable> {
         self.ticket = self.ticket.wrapping_add(1);
         pick(&self.board, &self.config, self.ticket, nodes)
     }
 }
 
-fn pick(
-    board: &Board,
-    config: &ProxyConfig,
-    ticket: u64,
-    nodes: &[(NodeId, Option<Uuid>)],
-) -> Option<Chosen> {
-    let candidates: Vec<Candidate> = nodes
-        .iter()
-        .map(|(node, _)| Candidate { node: *node, outstanding: board.outstanding(*node) })
-        .collect();
-    let chance = spread(ticket);
-    let node = routing::choose(config.strategy, config.replica_ratio, &candidates, ticket, chance)?;
-    let (_, node_collection) = nodes.iter().find(|(n, _)| *n == node)?;
-    Some(Chosen { node, node_collection: *node_collection })
+fn pick(board: &Board, config: &ProxyConfig, ticket: u64, nodes: &[Readable]) -> Option<Readable> {
+    let candidate = |r: &Readable| Candidate { node: r.node, outstanding: board.outstanding(r.node) };
+    let candidates: Vec<Candidate> = nodes.iter().map(candidate).collect();
+    let node = routing::choose(config.strategy, config.replica_ratio, &candidates, ticket, spread(ticket))?;
+    nodes.iter().find(|readable| readable.node == node).copied()
 }
 
 /// A low-discrepancy sequence in 0..1: shares come out exact even over few reads.
@@ -140,7 +134,7 @@ impl Actor for ProxyActor {
 impl Supervised for ProxyActor {}
 
 impl Handler<Choose> for ProxyActor {
-    type Result = ResponseFuture<Result<Chosen, Refusal>>;
+    type Result = ResponseFuture<Result<Readable, Refusal>>;
 
     fn handle(&mut self, choose: Choose, _: &mut Self::Context) -> Self::Result {
         self.watched.beat();
@@ -187,7 +181,8 @@ async fn write(
     submit: Submit,
     wait: Duration,
 ) -> Result<Written, Refusal> {
-    let Submit { draft, permit } = submit;
+    let Submit { draft, permit, ack } = submit;
+    let stream = draft.stream();
     admissible(board, &draft)?;
     let write_id = draft.write_id.clone();
     let permit = Arc::new(permit);
@@ -195,7 +190,13 @@ async fn write(
     let appended = wal.send(append).await.map_err(|_| Refusal::Restarting)??;
     let seq = appended.seq;
     let outcome = match tokio::time::timeout(wait, appended.verdict).await {
-        Ok(Ok(Verdict::Answer(answer))) => WriteOutcome::Answered(answer),
+        Ok(Ok(Verdict::Answer(answer))) => {
+            if ack == Ack::All && answer.status < 300 {
+                // In time or not, the write is accepted: a slow node must not turn it into a failure.
+                let _ = tokio::time::timeout(wait, board.on_all(stream, seq)).await;
+            }
+            WriteOutcome::Answered(answer)
+        }
         Ok(Ok(Verdict::Queued)) => WriteOutcome::Queued,
         Ok(Ok(Verdict::Unknown)) | Ok(Err(_)) => WriteOutcome::Pending,
         Err(_) => {

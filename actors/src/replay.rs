@@ -50,11 +50,11 @@ impl ReplayActor {
     }
 
     fn advance(&self) {
-        let now_ms = self.board().now_ms();
+        let (now_ms, losses) = (self.board().now_ms(), self.board().losses(self.node()));
         let steps = self.board().sequencer().steps(self.node(), now_ms);
         for step in steps {
             match step {
-                Step::Apply(task) => drop(actix_rt::spawn(self.delivery.clone().run(task))),
+                Step::Apply(task) => drop(actix_rt::spawn(self.delivery.clone().run(task, losses))),
                 Step::Load { stream, page } => drop(actix_rt::spawn(self.load(stream, page))),
                 Step::Moot { entry, decision } => drop(actix_rt::spawn(self.moot(entry, decision))),
             }

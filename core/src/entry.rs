@@ -98,6 +98,17 @@ pub struct Draft {
     pub headers: Vec<(String, String)>,
 }
 
+impl Draft {
+    /// The collection whose records this write changes.
+    pub fn collection(&self) -> Option<CollectionId> {
+        self.target.filter(|_| self.op.is_record()).map(CollectionId)
+    }
+
+    pub fn stream(&self) -> Stream {
+        self.collection().map_or(Stream::Catalog, Stream::Collection)
+    }
+}
+
 /// What was decided about an entry by the acting node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -140,7 +151,7 @@ impl Entry {
     }
 
     pub fn stream(&self) -> Stream {
-        self.collection().map_or(Stream::Catalog, Stream::Collection)
+        self.draft.stream()
     }
 
     /// What the request means; entries are only ever made of write routes.
@@ -159,7 +170,7 @@ impl Entry {
 
     /// The collection whose records this entry writes.
     pub fn collection(&self) -> Option<CollectionId> {
-        self.draft.target.filter(|_| self.draft.op.is_record()).map(CollectionId)
+        self.draft.collection()
     }
 
     pub fn decision(&self) -> Option<Decision> {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
-use chroma_ha_actors::board::Board;
+use chroma_ha_actors::board::{Board, Readable};
 use chroma_ha_actors::health::Observed;
-use chroma_ha_actors::proxy::{Choose, Chosen, Refusal};
+use chroma_ha_actors::proxy::{Choose, Refusal};
 use chroma_ha_core::answer::with_id;
 use chroma_ha_core::health::{Failure, Observation};
 use chroma_ha_core::ids::{CollectionId, NodeId, Stream};
@@ -125,11 +125,11 @@ fn counter(board: &Board, node: NodeId) -> &AtomicU32 {
 /// One node's answer; an error if it has none.
 async fn ask(
     worker: &Worker,
-    chosen: Chosen,
+    chosen: Readable,
     collection: Option<CollectionId>,
     incoming: &Incoming,
 ) -> Result<Outgoing, NodeFault> {
-    let Chosen { node, node_collection } = chosen;
+    let Readable { node, node_collection, losses } = chosen;
     // An unknown id is asked under one that no node has, so that a node's own ids stay hidden.
     let own = collection.map(|_| node_collection.unwrap_or_else(Uuid::new_v4));
     let path = match own {
@@ -144,7 +144,7 @@ async fn ask(
         response = request(worker, node, &path, incoming).send() => {
             response.map_err(|error| crate::chroma::fault(&error, worker.shared.config.upstream.request_timeout))
         }
-        () = board.lost(node) => Err(NodeFault::Lost("the node is in doubt".to_owned())),
+        () = board.lost(node, losses) => Err(NodeFault::Lost("the node is in doubt".to_owned())),
     };
     match response {
         Ok(response) => take(response, outstanding, collection.zip(own)).await,

@@ -1,7 +1,7 @@
 //! A mutation: made into a draft for the log, submitted, its verdict answered. What the client hears is
 //! the acting node's answer, with the id under which the log keeps the write.
 
-use chroma_ha_actors::proxy::{Refusal, Submit, WriteOutcome, Written};
+use chroma_ha_actors::proxy::{Ack, Refusal, Submit, WriteOutcome, Written};
 use chroma_ha_core::entry::Draft;
 use chroma_ha_core::route::Write;
 use tokio::sync::OwnedSemaphorePermit;
@@ -9,9 +9,13 @@ use uuid::Uuid;
 
 use super::exchange::{Incoming, Outgoing};
 use super::{Worker, rescue};
+use crate::config::WriteAck;
 
 /// Names the write in answers, for `/wal/writes/{write_id}`.
 pub(super) const WRITE_ID: &str = "x-chroma-ha-write-id";
+
+/// Per request: when the write is answered.
+const ACK: &str = "x-chroma-ha-ack";
 
 /// Request headers that go to the nodes and into the log. Credentials are not among them.
 const LOGGED: [&str; 2] = ["content-type", "traceparent"];
@@ -22,12 +26,32 @@ pub(super) async fn write(
     incoming: Incoming,
     permit: OwnedSemaphorePermit,
 ) -> Outgoing {
+    let ack = match ack(worker.shared.config.wal.write_ack, &incoming) {
+        Ok(ack) => ack,
+        Err(refused) => return refused,
+    };
     let draft = draft(write, incoming);
     let record = draft.op.is_record();
-    match worker.proxy.send(Submit { draft, permit }).await {
+    match worker.proxy.send(Submit { draft, permit, ack }).await {
         Ok(Ok(written)) => answered(written, record),
         Ok(Err(refusal)) => rescue::refusal(&refusal),
         Err(_) => rescue::refusal(&Refusal::Restarting),
+    }
+}
+
+/// What the request asks for, else what is configured.
+fn ack(configured: WriteAck, incoming: &Incoming) -> Result<Ack, Outgoing> {
+    let asked = match incoming.header(ACK) {
+        None => Some(configured),
+        Some(word) => WriteAck::parse(word),
+    };
+    match asked {
+        Some(WriteAck::Applied) => Ok(Ack::Applied),
+        Some(WriteAck::All) => Ok(Ack::All),
+        None => {
+            let message = format!("{ACK} accepts `applied` and `all`; the write was not logged");
+            Err(Outgoing::error(400, "InvalidArgumentError", &message))
+        }
     }
 }
 

@@ -59,10 +59,11 @@ pub struct CatalogFound {
 }
 
 impl Delivery {
-    pub async fn run(self, task: Task) {
+    /// `losses`: how often the node had lost its standing when the task was handed out.
+    pub async fn run(self, task: Task, losses: u64) {
         let ticket = Ticket { node: self.node, stream: task.stream, generation: task.generation };
         let mut open = Open { delivery: &self, task: &task, ticket, closed: false };
-        let lost = self.board.lost(self.node);
+        let lost = self.board.lost(self.node, losses);
         let started = tokio::time::Instant::now();
         let found = tokio::select! {
             biased;

@@ -77,6 +77,12 @@ impl Sequencer {
         }
     }
 
+    /// Every node whose lanes may send has applied this entry.
+    pub fn applied_everywhere(&self, stream: Stream, seq: Seq) -> bool {
+        let behind = |n: &super::NodeLog| n.fed < seq || n.first(stream).is_some_and(|first| first <= seq);
+        !self.nodes.iter().any(|node| node.standing.applies && behind(node))
+    }
+
     /// Every node has applied everything up to here.
     pub fn completed(&self) -> Seq {
         self.nodes.iter().map(|n| n.cursor()).min().unwrap_or(self.head)

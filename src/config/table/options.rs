@@ -154,9 +154,9 @@ pub const OPTIONS: &[Variable] = &[
         "WRITE_ACK",
         "",
         Value("applied"),
-        Word(&["applied", "all", "log"]),
-        "When a write is answered: in the log and applied on the acting node, on all nodes that are up, or in \
-         the log",
+        Word(&["applied", "all"]),
+        "When a write is answered: in the log and applied on the acting node, or on every \
+         node that is up",
     ),
     row(
         "WAL_BATCH_SIZE",
