@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chroma_ha_actors::proxy::ProxyConfig;
+use chroma_ha_actors::replay::copy::Conflict;
 use chroma_ha_actors::slack::Sender;
 use chroma_ha_actors::stats::Stats;
 use chroma_ha_actors::system::{ActorSystem, Ports, Settings};
@@ -18,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::chroma::{ChromaNode, ClientError};
-use crate::config::Config;
+use crate::config::{AdoptConflict, Config};
 use crate::front;
 use crate::host::Host;
 use crate::postgres::{self, PgLog};
@@ -174,6 +175,10 @@ fn settings(config: &Config) -> Result<Settings, BootError> {
         },
         scan_interval: wal.sync_interval,
         retry: Backoff::try_new(wal.retry_delay, 2, Duration::from_secs(30).max(wal.retry_delay))?,
+        conflict: match wal.adopt_conflict {
+            AdoptConflict::Report => Conflict::Report,
+            AdoptConflict::PrimaryWins => Conflict::PrimaryWins,
+        },
         node_timeout: request,
         max_requests: config.limits.max_concurrent_requests,
         max_queued: config.limits.request_queue_size,

@@ -5,6 +5,8 @@
 mod harness;
 
 mod promises {
+    mod adoption;
     mod dev_command;
     mod embedded;
+    mod lost_disk;
 }

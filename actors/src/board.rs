@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use chroma_ha_core::entry::Entry;
 use chroma_ha_core::health::NodeState;
-use chroma_ha_core::ids::{NodeId, Seq, Stream};
+use chroma_ha_core::ids::{CollectionId, NodeId, Seq, Stream};
 use chroma_ha_core::port::Recovered;
 use chroma_ha_core::sequencer::{Gate, Limits, Sequencer, Standing};
+use serde::Serialize;
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
@@ -72,6 +73,17 @@ pub struct Post {
     /// Rises when the node loses its standing: requests under way there move on at once.
     lost: watch::Sender<u64>,
     wake: OnceLock<Recipient<Wake>>,
+    copy: ArcSwapOption<CopyProgress>,
+}
+
+/// How far a copy onto a node is.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct CopyProgress {
+    pub collection: CollectionId,
+    /// Records copied.
+    pub done: usize,
+    /// Records of the collection when the copy began.
+    pub total: usize,
 }
 
 pub struct Board {
@@ -90,6 +102,7 @@ impl Board {
             outstanding: AtomicU32::new(0),
             lost: watch::channel(0).0,
             wake: OnceLock::new(),
+            copy: ArcSwapOption::empty(),
         };
         Arc::new(Board {
             sequencer: Mutex::new(Sequencer::new(limits, nodes)),
@@ -251,6 +264,14 @@ impl Board {
                 return Vec::new();
             }
         }
+    }
+
+    pub fn set_copy(&self, node: NodeId, progress: Option<CopyProgress>) {
+        self.posts[node.0].copy.store(progress.map(Arc::new));
+    }
+
+    pub fn copy(&self, node: NodeId) -> Option<CopyProgress> {
+        self.posts[node.0].copy.load_full().map(|progress| *progress)
     }
 
     pub fn outstanding(&self, node: NodeId) -> u32 {

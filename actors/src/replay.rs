@@ -21,6 +21,9 @@ use crate::health::Observed;
 
 pub mod apply;
 pub mod catalog;
+pub mod copy;
+pub mod inspect;
+pub mod peer;
 
 use apply::Delivery;
 
@@ -55,6 +58,10 @@ impl ReplayActor {
         for step in steps {
             match step {
                 Step::Apply(task) => drop(actix_rt::spawn(self.delivery.clone().run(task, losses))),
+                Step::Inspect { adopt, generation } => {
+                    drop(actix_rt::spawn(inspect::inspect(self.delivery.clone(), adopt, generation, losses)));
+                }
+                Step::Copy(task) => drop(actix_rt::spawn(copy::copy(self.delivery.clone(), task, losses))),
                 Step::Load { stream, page } => drop(actix_rt::spawn(self.load(stream, page))),
                 Step::Moot { entry, decision } => drop(actix_rt::spawn(self.moot(entry, decision))),
             }

@@ -21,6 +21,7 @@ use crate::health::{HealthActor, Listen};
 use crate::proxy::{ProxyActor, ProxyConfig};
 use crate::replay::ReplayActor;
 use crate::replay::apply::Delivery;
+use crate::replay::copy::Conflict;
 use crate::resources::{Load, ResourcesActor, Sampler};
 use crate::slack::{Sender, SlackActor};
 use crate::stats::Stats;
@@ -52,6 +53,7 @@ pub struct Settings {
     pub wal: WalTimes,
     pub scan_interval: Duration,
     pub retry: Backoff,
+    pub conflict: Conflict,
     pub node_timeout: Duration,
     pub max_requests: usize,
     pub max_queued: usize,
@@ -151,7 +153,7 @@ impl ActorSystem {
             guard::start(&replay_arbiter.handle(), row, tell(&supervisor), move |_| {
                 let delivery = Delivery {
                     node,
-                    port: nodes().swap_remove(n),
+                    ports: nodes().into(),
                     board,
                     wal,
                     health,
@@ -159,6 +161,7 @@ impl ActorSystem {
                     backoff: settings.retry,
                     timeout: settings.node_timeout,
                     attempts: settings.limits.attempts,
+                    conflict: settings.conflict,
                 };
                 ReplayActor::new(delivery, store(), settings.scan_interval, own)
             });

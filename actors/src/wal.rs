@@ -211,7 +211,7 @@ impl WalActor {
         };
         let mut changes = Vec::new();
         for (n, seq) in now.cursors.iter().enumerate() {
-            if self.flushed.cursors.get(n) != Some(seq) {
+            if sequencer.node(NodeId(n)).joined && self.flushed.cursors.get(n) != Some(seq) {
                 changes.push(Change::Cursor { node: NodeId(n).name(), seq: *seq });
             }
         }

@@ -153,6 +153,19 @@ impl Catalog {
         self.collections.iter().filter(|(_, c)| inside(c)).map(|(id, _)| *id).collect()
     }
 
+    pub fn ids(&self) -> impl Iterator<Item = CollectionId> + '_ {
+        self.collections.keys().copied()
+    }
+
+    /// Every database: tenant and name.
+    pub fn databases(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.databases.keys().map(|(tenant, name)| (tenant.as_str(), name.as_str()))
+    }
+
+    pub fn tenants(&self) -> impl Iterator<Item = &str> {
+        self.tenants.iter().map(String::as_str)
+    }
+
     pub fn collection(&self, id: CollectionId) -> Option<&Collection> {
         self.collections.get(&id)
     }

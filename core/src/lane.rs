@@ -117,7 +117,7 @@ impl Lane {
     pub fn offer(&mut self, entry: Arc<Entry>, room: bool) {
         match &mut self.spilled {
             Some(span) => span.last = entry.seq,
-            None if room => {
+            None if room && !matches!(self.phase, Phase::Quarantined { .. }) => {
                 self.bytes += entry.size_bytes();
                 self.queue.push_back(entry);
             }
@@ -147,6 +147,21 @@ impl Lane {
         self.queue.clear();
         self.bytes = 0;
         self.spilled = Some(Span { first, last });
+    }
+
+    /// Everything up to here is on the node already.
+    pub fn skip_through(&mut self, position: Seq) {
+        while self.queue.front().is_some_and(|entry| entry.seq <= position) {
+            if let Some(entry) = self.queue.pop_front() {
+                self.bytes -= entry.size_bytes();
+            }
+        }
+        if let Some(span) = &mut self.spilled {
+            span.first = span.first.max(position.next());
+            if span.first > span.last {
+                self.spilled = None;
+            }
+        }
     }
 
     fn last(&self) -> Option<Seq> {

@@ -47,6 +47,12 @@ pub enum Change {
     Cursor { node: String, seq: Seq },
     /// Every pending entry up to here is on every node: its status becomes `completed`.
     Completed { through: Seq },
+    /// Collections and databases that the primary held before anything was logged.
+    Adopted { moves: Vec<Move> },
+    /// The node belongs to the cluster and follows the log from here.
+    Joined { node: String, seq: Seq },
+    /// A copy of this collection was begun on the node under this id of its own; `None`: it ended.
+    Copying { node: String, collection: CollectionId, node_collection: Option<Uuid> },
     /// Failed deliveries of an entry so far, and the last error.
     Attempts { seq: Seq, retries: u32, error: String },
     /// A change of a node's state, kept as failover history.
@@ -102,6 +108,10 @@ pub struct RecoveredNode {
     pub catalog_cursor: Seq,
     /// The node's own ids of collections.
     pub mapped: Vec<(CollectionId, Uuid)>,
+    /// The node belongs to the cluster.
+    pub joined: bool,
+    /// Copies that were begun and did not end.
+    pub copying: Vec<(CollectionId, Uuid)>,
 }
 
 /// One write as the log shows it to an operator.

@@ -1,6 +1,6 @@
 //! Who acts, who follows, how far is each node. One value holds what every lane needs to decide
 //! together: it is changed synchronously, under one lock, by the actors, which then do what it says.
-//! It performs nothing itself. The parts: `node` (one node's position), `ready` (what may go next),
+//! It performs nothing itself. The parts: `node` (one node's position), `copy` (what a node must be given anew), `ready` (what may go next),
 //! `outcome` (what a finished request changes), `view` (what readers and operators see).
 
 use std::collections::{BTreeSet, HashMap};
@@ -12,11 +12,13 @@ use crate::ids::{NodeId, Seq, Stream};
 use crate::lane::Phase;
 use crate::port::Recovered;
 
+pub mod copy;
 pub mod node;
 pub mod outcome;
 pub mod ready;
 pub mod view;
 
+pub use copy::{CopyTask, Findings, Inspection};
 pub use node::{NodeLog, Standing};
 pub use outcome::{CatalogOutcome, Outcome, Ticket};
 pub use ready::{Role, Step, Task};
@@ -110,10 +112,13 @@ impl Sequencer {
             let (standing, generation) = (node.standing, node.generation + 1);
             let stored = nodes.iter().position(|n| n.name == *name).map(|at| nodes.swap_remove(at));
             let stored = stored.unwrap_or_default();
+            let (joined, copying) = (stored.joined, stored.copying);
             *node =
                 NodeLog::recovered(stored.cursor, stored.catalog_cursor.max(stored.cursor), stored.mapped);
             node.standing = Standing { applies: false, ..standing };
             node.generation = generation;
+            node.joined = joined;
+            node.leftovers = copying.into_iter().collect();
         }
         self.epoch = epoch;
         self.head = head;

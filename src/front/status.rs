@@ -119,6 +119,7 @@ fn nodes(shared: &Shared) -> Vec<Value> {
             "applying": view.in_flight,
             "waiting_streams": view.waiting_lanes,
             "queued_bytes": view.queued_bytes,
+            "copying": shared.system.board.copy(view.node),
             "quarantined_collections": view.quarantined.len(),
         })
     };

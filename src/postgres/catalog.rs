@@ -117,6 +117,30 @@ pub(super) async fn advance(tx: &Transaction<'_>, cursors: &Cursors<'_>) -> Resu
         .await
 }
 
+/// The node belongs to the cluster from this position on.
+pub(super) async fn join(tx: &Transaction<'_>, node: &str, seq: Seq) -> Result<(), StoreError> {
+    let sql = "INSERT INTO wal_cursors AS c (node, applied_seq, catalog_seq, joined) VALUES ($1, $2, $2, true) \
+        ON CONFLICT (node) DO UPDATE SET applied_seq = greatest(c.applied_seq, excluded.applied_seq), \
+            catalog_seq = greatest(c.catalog_seq, excluded.catalog_seq), joined = true, updated_at = now()";
+    run(tx, sql, &[(&node, Type::TEXT), (&number(seq), Type::INT8)]).await
+}
+
+/// A copy of a collection was begun on the node, or has ended.
+pub(super) async fn copying(
+    tx: &Transaction<'_>,
+    node: &str,
+    collection: Uuid,
+    node_collection: Option<Uuid>,
+) -> Result<(), StoreError> {
+    let Some(own) = node_collection else {
+        let sql = "DELETE FROM catalog_copies WHERE node = $1 AND collection = $2";
+        return run(tx, sql, &[(&node, Type::TEXT), (&collection, Type::UUID)]).await;
+    };
+    let sql = "INSERT INTO catalog_copies (node, collection, node_collection) VALUES ($1, $2, $3) \
+        ON CONFLICT (node, collection) DO UPDATE SET node_collection = excluded.node_collection";
+    run(tx, sql, &[(&node, Type::TEXT), (&collection, Type::UUID), (&own, Type::UUID)]).await
+}
+
 pub(super) async fn node_state(
     tx: &Transaction<'_>,
     epoch: i64,
@@ -165,18 +189,25 @@ pub(super) async fn recover(tx: &Transaction<'_>, head: Seq, epoch: u64) -> Resu
 async fn recover_nodes(tx: &Transaction<'_>) -> Result<Vec<RecoveredNode>, StoreError> {
     let mut nodes: BTreeMap<String, RecoveredNode> = BTreeMap::new();
     let node = |name: String| RecoveredNode { name, ..RecoveredNode::default() };
-    let sql = "SELECT node, applied_seq, catalog_seq FROM wal_cursors";
+    let sql = "SELECT node, applied_seq, catalog_seq, joined FROM wal_cursors";
     for row in tx.query_typed(sql, &[]).await.map_err(fault)? {
         let name: String = row.get(0);
         let known = nodes.entry(name.clone()).or_insert_with(|| node(name));
         known.cursor = seq_of(row.get(1));
         known.catalog_cursor = seq_of(row.get(2));
+        known.joined = row.get(3);
     }
     let sql = "SELECT node, collection, node_collection FROM catalog_mappings ORDER BY node, collection";
     for row in tx.query_typed(sql, &[]).await.map_err(fault)? {
         let name: String = row.get(0);
         let known = nodes.entry(name.clone()).or_insert_with(|| node(name));
         known.mapped.push((CollectionId(row.get(1)), row.get(2)));
+    }
+    let sql = "SELECT node, collection, node_collection FROM catalog_copies ORDER BY node, collection";
+    for row in tx.query_typed(sql, &[]).await.map_err(fault)? {
+        let name: String = row.get(0);
+        let known = nodes.entry(name.clone()).or_insert_with(|| node(name));
+        known.copying.push((CollectionId(row.get(1)), row.get(2)));
     }
     Ok(nodes.into_values().collect())
 }

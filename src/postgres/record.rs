@@ -38,7 +38,12 @@ impl<'a> Bulk<'a> {
                     let cursor = bulk.cursors.entry(node).or_default();
                     cursor.1 = cursor.1.max(*seq);
                 }
-                Change::CatalogAccepted { .. } | Change::NodeState { .. } | Change::Completed { .. } => {}
+                Change::CatalogAccepted { .. }
+                | Change::NodeState { .. }
+                | Change::Completed { .. }
+                | Change::Adopted { .. }
+                | Change::Joined { .. }
+                | Change::Copying { .. } => {}
             }
         }
         bulk
@@ -77,6 +82,15 @@ pub(super) async fn commit(client: &mut Client, epoch: i64, changes: &[Change]) 
                 for step in moves {
                     catalog::apply(&tx, step).await?;
                 }
+            }
+            Change::Adopted { moves } => {
+                for step in moves {
+                    catalog::apply(&tx, step).await?;
+                }
+            }
+            Change::Joined { node, seq } => catalog::join(&tx, node, *seq).await?,
+            Change::Copying { node, collection, node_collection } => {
+                catalog::copying(&tx, node, collection.0, *node_collection).await?;
             }
             Change::NodeState { node, from, to, reason } => {
                 catalog::node_state(&tx, epoch, [node, from, to, reason]).await?;

@@ -44,6 +44,11 @@ impl Stack {
     pub(crate) async fn start(options: Options) -> Self {
         let place = Place::new("stack");
         let nodes = start_nodes(&place, options.nodes, options.allow_reset).await;
+        Self::over(place, nodes, options).await
+    }
+
+    /// A balancer over nodes that run already, with whatever they hold.
+    pub(crate) async fn over(place: Place, nodes: Vec<Chroma>, options: Options) -> Self {
         let (postgres, database_url) = start_database(&place, options.own_postgres).await;
         let env = environment(&nodes, &database_url, &options.env);
         let balancer = Balancer::start(env, place.join("balancer-1.log")).await;

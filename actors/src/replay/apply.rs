@@ -12,13 +12,15 @@ use chroma_ha_core::backoff::Backoff;
 use chroma_ha_core::effect::{self, Effect, Question, Send as Sending};
 use chroma_ha_core::entry::{Entry, Op};
 use chroma_ha_core::health::{Failure, Observation};
-use chroma_ha_core::ids::NodeId;
+use chroma_ha_core::ids::{NodeId, Stream};
 use chroma_ha_core::port::{Change, Node, NodeFault, NodeRequest, NodeResponse};
 use chroma_ha_core::route;
 use chroma_ha_core::sequencer::{CatalogOutcome, Outcome, Role, Task, Ticket};
 use tracing::{debug, warn};
 
 use super::catalog;
+use super::copy::Conflict;
+use super::peer::Peer;
 use crate::board::{Answer, Board, Verdict};
 use crate::health::Observed;
 use crate::stats::Stats;
@@ -28,7 +30,8 @@ use crate::wal::{Record, WalActor};
 #[derive(Clone)]
 pub struct Delivery {
     pub node: NodeId,
-    pub port: Arc<dyn Node>,
+    /// Every node, by place: copies read from the others.
+    pub ports: Arc<[Arc<dyn Node>]>,
     pub board: Arc<Board>,
     pub wal: Addr<WalActor>,
     pub health: Recipient<Observed>,
@@ -38,6 +41,7 @@ pub struct Delivery {
     pub timeout: Duration,
     /// Refusals of an accepted entry, or server errors from every candidate, until we give up.
     pub attempts: u32,
+    pub conflict: Conflict,
 }
 
 /// What the node made of the task.
@@ -59,6 +63,10 @@ pub struct CatalogFound {
 }
 
 impl Delivery {
+    pub fn peer(&self, node: NodeId) -> Peer<'_> {
+        Peer { port: &*self.ports[node.0], timeout: self.timeout }
+    }
+
     /// `losses`: how often the node had lost its standing when the task was handed out.
     pub async fn run(self, task: Task, losses: u64) {
         let ticket = Ticket { node: self.node, stream: task.stream, generation: task.generation };
@@ -137,7 +145,7 @@ impl Delivery {
         body: Bytes,
     ) -> Result<NodeResponse, NodeFault> {
         let headers = entry.draft.headers.clone();
-        self.port.call(NodeRequest { method, path, headers, body, timeout: self.timeout }).await
+        self.ports[self.node.0].call(NodeRequest { method, path, headers, body, timeout: self.timeout }).await
     }
 
     /// Sorts an answer; ids in it become the client's.
@@ -245,7 +253,8 @@ impl Delivery {
     fn refused_by_follower(&self, task: &Task, ticket: Ticket, answer: &Answer) -> Option<Duration> {
         let seq = task.entries.first().map(|e| e.seq).unwrap_or_default();
         let text = String::from_utf8_lossy(&answer.body).chars().take(300).collect::<String>();
-        if task.attempts + 1 < self.attempts {
+        // The catalog cannot be copied anew: it is tried until it works or an operator steps in.
+        if task.attempts + 1 < self.attempts || task.stream == Stream::Catalog {
             return self.retry(task, ticket);
         }
         warn!(node = %self.node, stream = %task.stream, %seq, status = answer.status, %text,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::Limits;
+use super::{Inspection, Limits};
 use crate::entry::Entry;
 use crate::ids::{CollectionId, Seq, Stream};
 use crate::lane::{Lane, Phase, Span};
@@ -42,6 +42,14 @@ pub struct NodeLog {
     logical: HashMap<Uuid, CollectionId>,
     queued_bytes: usize,
     pub in_flight: usize,
+    /// The node belongs to the cluster: its contents are adopted or copied.
+    pub joined: bool,
+    pub inspection: Inspection,
+    /// The collection that is being copied onto the node.
+    pub(super) copying: Option<CollectionId>,
+    pub(super) copy_after_ms: HashMap<CollectionId, u64>,
+    /// Collections on the node that a copy made and did not end.
+    pub(super) leftovers: HashMap<CollectionId, Uuid>,
 }
 
 impl NodeLog {
@@ -59,6 +67,11 @@ impl NodeLog {
             mapped: mapped.into_iter().collect(),
             queued_bytes: 0,
             in_flight: 0,
+            joined: false,
+            inspection: Inspection::Due,
+            copying: None,
+            copy_after_ms: HashMap::new(),
+            leftovers: HashMap::new(),
         }
     }
 
@@ -171,6 +184,8 @@ impl NodeLog {
             return;
         }
         self.generation += 1;
+        self.inspection = Inspection::Due;
+        self.copying = None;
         let streams: Vec<Stream> = self.lanes.keys().copied().collect();
         for stream in streams {
             let was_asking = self.change(stream, |lane| {

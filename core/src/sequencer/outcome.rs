@@ -98,7 +98,10 @@ impl Sequencer {
                 lane.phase = Phase::BackOff { until_ms };
             }),
             Outcome::Quarantine { reason } => {
-                self.nodes[node.0].change(stream, |lane| lane.phase = Phase::Quarantined { reason });
+                self.nodes[node.0].change(stream, |lane| {
+                    lane.phase = Phase::Quarantined { reason };
+                    lane.spill();
+                });
             }
         }
     }

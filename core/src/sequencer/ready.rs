@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::Sequencer;
+use super::{CopyTask, Inspection, Sequencer};
 use crate::effect::Effect;
 use crate::entry::{Decision, Entry, Op};
 use crate::ids::{CollectionId, NodeId, Seq, Stream};
@@ -29,6 +29,10 @@ pub enum Step {
     Load { stream: Option<Stream>, page: Page },
     /// Send entries to the node.
     Apply(Task),
+    /// Look at what the node holds; `adopt`: take it over as the cluster's contents.
+    Inspect { adopt: bool, generation: u64 },
+    /// Copy a collection onto the node.
+    Copy(CopyTask),
     /// The entry needs no request: its collection was deleted. Tell who waits.
     Moot { entry: Arc<Entry>, decision: Decision },
 }
@@ -71,6 +75,9 @@ impl Sequencer {
         if !self.leading || !self.nodes[node.0].standing.applies {
             return steps;
         }
+        if !self.push_inspection(node, &mut steps) {
+            return steps;
+        }
         self.push_feed(node, &mut steps);
         for (_, stream) in self.nodes[node.0].candidates(SCAN) {
             if self.nodes[node.0].in_flight >= self.limits.in_flight {
@@ -78,6 +85,7 @@ impl Sequencer {
             }
             self.advance_lane(node, stream, now_ms, &mut steps);
         }
+        self.push_copy(node, now_ms, &mut steps);
         steps
     }
 
@@ -95,6 +103,9 @@ impl Sequencer {
     fn advance_lane(&mut self, node: NodeId, stream: Stream, now_ms: u64, steps: &mut Vec<Step>) {
         loop {
             let log = &self.nodes[node.0];
+            if stream == Stream::Catalog && log.copying.is_some() {
+                return; // a copy relies on the names as they are
+            }
             let Some(lane) = log.lane(stream) else { return };
             match lane.phase {
                 Phase::Idle => {}
@@ -117,13 +128,20 @@ impl Sequencer {
                 }
                 Readiness::Absent => {
                     let reason = "the node has no copy of this collection".to_owned();
-                    return self.nodes[node.0].change(stream, |l| l.phase = Phase::Quarantined { reason });
+                    return self.quarantine_lane(node, stream, reason);
                 }
                 Readiness::Go(role) => {
                     return steps.push(Step::Apply(self.start(node, stream, &entry, role)));
                 }
             }
         }
+    }
+
+    fn quarantine_lane(&mut self, node: NodeId, stream: Stream, reason: String) {
+        self.nodes[node.0].change(stream, |lane| {
+            lane.phase = Phase::Quarantined { reason };
+            lane.spill();
+        });
     }
 
     fn start(&mut self, node: NodeId, stream: Stream, entry: &Entry, role: Role) -> Task {
@@ -214,9 +232,14 @@ impl Sequencer {
 
     fn may_act(&self, node: NodeId, stream: Stream, entry: &Entry, now_ms: u64) -> bool {
         let log = &self.nodes[node.0];
-        let known = entry.collection().is_none_or(|id| log.node_collection(id).is_some());
-        let Some(lane) = log.lane(stream).filter(|_| log.standing.applies && known && log.fed >= entry.seq)
-        else {
+        let known = match entry.collection() {
+            Some(id) => log.node_collection(id).is_some(),
+            // A node without some collection would answer as if it did not exist.
+            None => log.inspection == Inspection::Complete && log.copying.is_none() && !log.has_quarantined(),
+        };
+        let looked_at = matches!(log.inspection, Inspection::Seen | Inspection::Complete);
+        let able = log.standing.applies && looked_at && known && log.fed >= entry.seq;
+        let Some(lane) = log.lane(stream).filter(|_| able) else {
             return false;
         };
         if lane.first() == Some(entry.seq) {

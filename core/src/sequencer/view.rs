@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Sequencer, Standing};
+use super::{Inspection, Sequencer, Standing};
 use crate::ids::{CollectionId, NodeId, Seq, Stream};
 
 /// What a read must not miss.
@@ -44,10 +44,12 @@ impl Sequencer {
         let Gate::Stream(stream) = gate else { return Some(None) };
         let shown = self.streams.get(&stream).map_or(Seq::ZERO, |s| s.acked).max(self.recovered_head);
         let fresh = log.fed >= shown && log.first(stream).is_none_or(|first| first > shown);
-        if !fresh || log.is_quarantined(stream) {
+        let looked_at = matches!(log.inspection, Inspection::Seen | Inspection::Complete);
+        if !fresh || log.is_quarantined(stream) || (log.standing.serves && !looked_at) {
             return None;
         }
         match stream {
+            Stream::Catalog if log.has_quarantined() || log.inspection != Inspection::Complete => None,
             Stream::Catalog => Some(None),
             Stream::Collection(id) => log.node_collection(id).map(Some),
         }
@@ -93,7 +95,9 @@ impl Sequencer {
     pub fn caught_up(&self, node: NodeId) -> bool {
         const MOMENT: u64 = 64;
         let log = &self.nodes[node.0];
-        log.fed == self.head
+        log.inspection == Inspection::Complete
+            && !log.has_quarantined()
+            && log.fed == self.head
             && self.head.0 - log.cursor().0 <= MOMENT
             && !log.lanes.values().any(|l| l.is_spilled())
     }

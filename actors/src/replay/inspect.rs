@@ -1,0 +1,143 @@
+//! A look at a node that came back, before its lanes move: are the collections that it is known to hold
+//! still there? A node met for the first time is adopted (the primary of a fresh cluster) or joins.
+
+use std::collections::HashSet;
+
+use chroma_ha_core::catalog::{DEFAULT_TENANT, Move};
+use chroma_ha_core::ids::CollectionId;
+use chroma_ha_core::port::Change;
+use chroma_ha_core::sequencer::Findings;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use super::apply::Delivery;
+use super::peer::{Peer, PeerError};
+
+/// What the catalog says that the node should hold.
+struct Expected {
+    joined: bool,
+    databases: Vec<(String, String)>,
+    tenants: Vec<String>,
+    mapped: Vec<(CollectionId, Uuid)>,
+}
+
+/// Looks, and tells the sequencer. `losses`: how often the node had lost its standing before.
+pub async fn inspect(delivery: Delivery, adopt: bool, generation: u64, losses: u64) {
+    let node = delivery.node;
+    let found = tokio::select! {
+        biased;
+        () = delivery.board.lost(node, losses) => return,
+        found = look(&delivery, adopt) => found,
+    };
+    let findings = match found {
+        Ok(findings) => Some(findings),
+        Err(error) => {
+            warn!(%node, %error, "looking at what the node holds failed; trying again");
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            None
+        }
+    };
+    if let Some(findings) = &findings
+        && !findings.lost.is_empty()
+    {
+        warn!(%node, collections = findings.lost.len(), "the node lost collections: they are copied anew");
+    }
+    delivery.board.sequencer().inspected(node, generation, findings);
+    delivery.board.wake_all();
+}
+
+async fn look(delivery: &Delivery, adopt: bool) -> Result<Findings, PeerError> {
+    let peer = delivery.peer(delivery.node);
+    if adopt {
+        adopt_contents(delivery, &peer).await?;
+        return Ok(Findings { lost: Vec::new(), joined: true });
+    }
+    let expected = expected(delivery);
+    ensure_places(&peer, &expected).await?;
+    let mut present = HashSet::new();
+    for (tenant, database) in &expected.databases {
+        present.extend(peer.collections(tenant, database).await?.into_iter().map(|c| c.id));
+    }
+    let gone = |(_, own): &&(CollectionId, Uuid)| !present.contains(own);
+    let lost: Vec<CollectionId> = expected.mapped.iter().filter(gone).map(|(id, _)| *id).collect();
+    let mut changes: Vec<Change> = lost
+        .iter()
+        .map(|id| Change::Mapped { node: delivery.node.name(), collection: *id, node_collection: None })
+        .collect();
+    if !expected.joined {
+        let seq = delivery.board.sequencer().node(delivery.node).fed;
+        changes.push(Change::Joined { node: delivery.node.name(), seq });
+        info!(node = %delivery.node, %seq, "the node joins the cluster");
+    }
+    if !changes.is_empty() {
+        delivery.record(changes).await.map_err(|_| PeerError::LogAway)?;
+    }
+    Ok(Findings { lost, joined: true })
+}
+
+fn expected(delivery: &Delivery) -> Expected {
+    let sequencer = delivery.board.sequencer();
+    let log = sequencer.node(delivery.node);
+    let catalog = &sequencer.catalog;
+    let own = |id| log.node_collection(id).map(|own| (id, own));
+    Expected {
+        joined: log.joined,
+        databases: catalog.databases().map(|(t, d)| (t.to_owned(), d.to_owned())).collect(),
+        tenants: catalog.tenants().map(str::to_owned).collect(),
+        mapped: catalog.ids().filter_map(own).collect(),
+    }
+}
+
+/// Tenants and databases that the node lacks are made: they hold nothing but names.
+async fn ensure_places(peer: &Peer<'_>, expected: &Expected) -> Result<(), PeerError> {
+    for tenant in &expected.tenants {
+        let (status, _) =
+            peer.call("looking up the tenant", "GET", format!("/api/v2/tenants/{tenant}"), None).await?;
+        if status == 404 {
+            let body = serde_json::json!({ "name": tenant }).to_string();
+            peer.call("creating the tenant", "POST", "/api/v2/tenants".to_owned(), Some(body)).await?;
+        }
+    }
+    for (tenant, database) in &expected.databases {
+        let place = format!("/api/v2/tenants/{tenant}/databases");
+        let (status, _) =
+            peer.call("looking up the database", "GET", format!("{place}/{database}"), None).await?;
+        if status == 404 {
+            let body = serde_json::json!({ "name": database }).to_string();
+            peer.call("creating the database", "POST", place, Some(body)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What the primary holds before the first write is the cluster's contents: its ids become the logical
+/// ids. Chroma lists no tenants, so only the default tenant's databases are found.
+async fn adopt_contents(delivery: &Delivery, peer: &Peer<'_>) -> Result<(), PeerError> {
+    let tenant = DEFAULT_TENANT.to_owned();
+    let mut moves = Vec::new();
+    let mut mapped = Vec::new();
+    for (id, database) in peer.databases(&tenant).await? {
+        moves.push(Move::DatabaseCreated { id, tenant: tenant.clone(), name: database.clone() });
+        for collection in peer.collections(&tenant, &database).await? {
+            let id = CollectionId(collection.id);
+            mapped.push((id, collection.id));
+            let (tenant, database) = (tenant.clone(), database.clone());
+            moves.push(Move::CollectionCreated { id, tenant, database, name: collection.name });
+        }
+    }
+    let node = delivery.node.name();
+    let mut changes = vec![Change::Adopted { moves: moves.clone() }];
+    changes.extend(mapped.iter().map(|(collection, own)| Change::Mapped {
+        node: node.clone(),
+        collection: *collection,
+        node_collection: Some(*own),
+    }));
+    let seq = delivery.board.sequencer().node(delivery.node).fed;
+    changes.push(Change::Joined { node, seq });
+    delivery.record(changes).await.map_err(|_| PeerError::LogAway)?;
+    if !mapped.is_empty() {
+        info!(collections = mapped.len(), "adopted what the primary holds");
+    }
+    delivery.board.sequencer().adopt(delivery.node, &moves, &mapped);
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! Plain questions to one node, outside of any log entry: what a look at a node and a copy need.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use chroma_ha_core::port::{Node, NodeFault, NodeRequest};
+use chroma_ha_core::route::collection_by_name_path;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// Why a look or a copy did not get on.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerError {
+    #[error("{what}: {fault}")]
+    Fault { what: &'static str, fault: NodeFault },
+    #[error("{what} was answered {status}: {text}")]
+    Refused { what: &'static str, status: u16, text: String },
+    #[error("{what}: the answer could not be read: {cause}")]
+    Unreadable { what: &'static str, cause: String },
+    #[error("the log cannot be reached")]
+    LogAway,
+    #[error("{0}")]
+    Conflict(String),
+}
+
+/// A collection as a node describes it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Described {
+    pub id: Uuid,
+    pub name: String,
+    #[serde(default)]
+    pub metadata: Value,
+    #[serde(default)]
+    pub schema: Value,
+    #[serde(default)]
+    pub configuration_json: Value,
+}
+
+/// Records as `get` answers them, passed on as they are.
+#[derive(Debug, Deserialize)]
+pub struct Records {
+    pub ids: Vec<String>,
+    pub embeddings: Option<Box<RawValue>>,
+    pub metadatas: Option<Box<RawValue>>,
+    pub documents: Option<Box<RawValue>>,
+    pub uris: Option<Box<RawValue>>,
+}
+
+/// One node, asked with one time limit.
+pub struct Peer<'a> {
+    pub port: &'a dyn Node,
+    pub timeout: Duration,
+}
+
+impl Peer<'_> {
+    pub async fn call(
+        &self,
+        what: &'static str,
+        method: &'static str,
+        path: String,
+        body: Option<String>,
+    ) -> Result<(u16, Bytes), PeerError> {
+        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+        let body = body.map(Bytes::from).unwrap_or_default();
+        let request = NodeRequest { method, path, headers, body, timeout: self.timeout };
+        let response = self.port.call(request).await.map_err(|fault| PeerError::Fault { what, fault })?;
+        Ok((response.status, response.body))
+    }
+
+    /// The answer, if it is a success.
+    pub async fn ask(
+        &self,
+        what: &'static str,
+        method: &'static str,
+        path: String,
+        body: Option<String>,
+    ) -> Result<Bytes, PeerError> {
+        let (status, body) = self.call(what, method, path, body).await?;
+        if (200..300).contains(&status) {
+            return Ok(body);
+        }
+        let text = String::from_utf8_lossy(&body).chars().take(300).collect();
+        Err(PeerError::Refused { what, status, text })
+    }
+
+    pub async fn databases(&self, tenant: &str) -> Result<Vec<(Uuid, String)>, PeerError> {
+        #[derive(Deserialize)]
+        struct Database {
+            id: Uuid,
+            name: String,
+        }
+        let what = "listing the databases";
+        let body = self.ask(what, "GET", format!("/api/v2/tenants/{tenant}/databases"), None).await?;
+        let all: Vec<Database> = read(what, &body)?;
+        Ok(all.into_iter().map(|d| (d.id, d.name)).collect())
+    }
+
+    pub async fn collections(&self, tenant: &str, database: &str) -> Result<Vec<Described>, PeerError> {
+        let what = "listing the collections";
+        let body = self.ask(what, "GET", collections_path(tenant, database), None).await?;
+        read(what, &body)
+    }
+
+    pub async fn collection(
+        &self,
+        tenant: &str,
+        database: &str,
+        name: &str,
+    ) -> Result<Option<Described>, PeerError> {
+        let what = "looking up the collection";
+        let (status, body) =
+            self.call(what, "GET", collection_by_name_path(tenant, database, name), None).await?;
+        match status {
+            200 => read(what, &body).map(Some),
+            404 => Ok(None),
+            _ => Err(PeerError::Refused { what, status, text: String::from_utf8_lossy(&body).into_owned() }),
+        }
+    }
+
+    /// Every record id, in one answer: a list in pages could skip what moves while it is read.
+    pub async fn ids(&self, records: &str) -> Result<Vec<String>, PeerError> {
+        let what = "listing the record ids";
+        let body =
+            self.ask(what, "POST", format!("{records}/get"), Some(r#"{"include":[]}"#.to_owned())).await?;
+        read::<Records>(what, &body).map(|records| records.ids)
+    }
+
+    pub async fn records(&self, records: &str, ids: &[String]) -> Result<Records, PeerError> {
+        let what = "reading records";
+        let ask = json!({ "ids": ids, "include": ["embeddings", "metadatas", "documents", "uris"] });
+        let body = self.ask(what, "POST", format!("{records}/get"), Some(ask.to_string())).await?;
+        read(what, &body)
+    }
+}
+
+pub fn read<T: for<'a> Deserialize<'a>>(what: &'static str, body: &Bytes) -> Result<T, PeerError> {
+    serde_json::from_slice(body).map_err(|error| PeerError::Unreadable { what, cause: error.to_string() })
+}
+
+/// Names in the catalog were accepted by Chroma and need no escaping beyond what the route does.
+pub fn collections_path(tenant: &str, database: &str) -> String {
+    let by_name = collection_by_name_path(tenant, database, "");
+    by_name.trim_end_matches('/').to_owned()
+}
+
+/// The path below which a collection's records are reached.
+pub fn records_path(tenant: &str, database: &str, own: Uuid) -> String {
+    format!("{}/{}", collections_path(tenant, database), own.hyphenated())
+}

@@ -1,0 +1,243 @@
+//! Which collections a node must be given anew, and when. A node that comes back is inspected before
+//! its lanes move; a collection that it lost, never had, or refuses is copied from a node that has it,
+//! at a position of the log from which the node's lane then replays. Writes go on meanwhile.
+
+use uuid::Uuid;
+
+use super::{NodeLog, Sequencer, Step};
+use crate::catalog::Move;
+use crate::ids::{CollectionId, NodeId, Seq, Stream};
+use crate::lane::Phase;
+
+/// What is known about a node's contents since it came back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Inspection {
+    /// Nothing: it may have lost its disk.
+    #[default]
+    Due,
+    /// It is being looked at.
+    UnderWay,
+    /// Its known collections are there or marked as lost; those that it never had are not looked up yet.
+    Seen,
+    /// Every collection of the catalog is mapped or waits to be copied.
+    Complete,
+}
+
+/// What a look at a node found.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// Mapped collections that the node does not have.
+    pub lost: Vec<CollectionId>,
+    /// The node belongs to the cluster from now on.
+    pub joined: bool,
+}
+
+/// One collection to be copied onto a node.
+#[derive(Clone, Debug)]
+pub struct CopyTask {
+    pub collection: CollectionId,
+    pub source: NodeId,
+    /// The copy holds everything up to here; the lane replays what follows.
+    pub position: Seq,
+    /// The node's own collection that may be replaced: mapped, or left by a copy that did not end.
+    pub replaces: Vec<Uuid>,
+    pub generation: u64,
+}
+
+/// After a copy failed, its next attempt waits so long.
+const RETRY_MS: u64 = 10_000;
+
+impl Sequencer {
+    /// What must happen before the node's lanes may move; `None`: they may.
+    pub(super) fn push_inspection(&mut self, node: NodeId, steps: &mut Vec<Step>) -> bool {
+        let first = self.is_first_contact(node);
+        let log = &mut self.nodes[node.0];
+        match log.inspection {
+            Inspection::Seen | Inspection::Complete => return true,
+            Inspection::UnderWay => return false,
+            Inspection::Due => {}
+        }
+        if log.joined || first {
+            log.inspection = Inspection::UnderWay;
+            steps.push(Step::Inspect { adopt: first && !log.joined, generation: log.generation });
+        } else if let Some(position) = self.join_position(node) {
+            let log = &mut self.nodes[node.0];
+            log.fed = log.fed.max(position);
+            log.catalog_cursor = log.catalog_cursor.max(position);
+            log.inspection = Inspection::UnderWay;
+            steps.push(Step::Inspect { adopt: false, generation: log.generation });
+        }
+        false
+    }
+
+    /// The primary, before anything was ever logged: what it holds is adopted.
+    fn is_first_contact(&self, node: NodeId) -> bool {
+        node == NodeId::PRIMARY && self.head == Seq::ZERO && self.catalog.is_empty()
+    }
+
+    /// From where a node that was never seen follows the log: everything before is copied.
+    fn join_position(&self, node: NodeId) -> Option<Seq> {
+        let others = self.node_ids().filter(|other| *other != node);
+        others.map(|other| &self.nodes[other.0]).filter(|log| log.joined).map(NodeLog::cursor).max()
+    }
+
+    /// The look at the node is over. False: it lost its standing meanwhile.
+    pub fn inspected(&mut self, node: NodeId, generation: u64, findings: Option<Findings>) -> bool {
+        let log = &mut self.nodes[node.0];
+        if log.generation != generation || log.inspection != Inspection::UnderWay {
+            return false;
+        }
+        let Some(findings) = findings else {
+            log.inspection = Inspection::Due;
+            return true;
+        };
+        log.inspection = Inspection::Seen;
+        log.joined |= findings.joined;
+        for id in findings.lost {
+            log.map(id, None);
+            log.quarantine(id, "the node lost this collection");
+        }
+        true
+    }
+
+    /// The primary's own contents become the catalog.
+    pub fn adopt(&mut self, node: NodeId, moves: &[Move], mapped: &[(CollectionId, Uuid)]) {
+        moves.iter().for_each(|step| self.catalog.apply(step));
+        for (id, own) in mapped {
+            self.nodes[node.0].map(*id, Some(*own));
+        }
+    }
+
+    /// Once the node's catalog is up to date, what it has no copy of was never there.
+    fn complete_inspection(&mut self, node: NodeId) {
+        let log = &self.nodes[node.0];
+        let current = log.fed == self.head && log.first(Stream::Catalog).is_none();
+        if log.inspection != Inspection::Seen || !current {
+            return;
+        }
+        let missing: Vec<_> = self.catalog.ids().filter(|id| log.node_collection(*id).is_none()).collect();
+        let log = &mut self.nodes[node.0];
+        log.inspection = Inspection::Complete;
+        missing.into_iter().for_each(|id| log.quarantine(id, "the node has no copy of this collection"));
+    }
+
+    /// The next copy onto the node, one at a time.
+    pub(super) fn push_copy(&mut self, node: NodeId, now_ms: u64, steps: &mut Vec<Step>) {
+        self.complete_inspection(node);
+        let log = &self.nodes[node.0];
+        let idle = log.copying.is_none() && log.inspection == Inspection::Complete;
+        if !idle || !log.has_quarantined() || log.first(Stream::Catalog).is_some() {
+            return;
+        }
+        self.forget_deleted_lanes(node);
+        let wanted = self.nodes[node.0].quarantined_collections();
+        let due = |id: &CollectionId| self.nodes[node.0].copy_after_ms.get(id).is_none_or(|at| *at <= now_ms);
+        let task = wanted.into_iter().filter(due).find_map(|id| self.copy_task(node, id));
+        if let Some(task) = task {
+            self.nodes[node.0].copying = Some(task.collection);
+            steps.push(Step::Copy(task));
+        }
+    }
+
+    fn forget_deleted_lanes(&mut self, node: NodeId) {
+        for id in self.nodes[node.0].quarantined_collections() {
+            if self.catalog.collection(id).is_none() {
+                self.nodes[node.0].forget_lane(Stream::Collection(id));
+            }
+        }
+    }
+
+    fn copy_task(&self, node: NodeId, id: CollectionId) -> Option<CopyTask> {
+        let stream = Stream::Collection(id);
+        let target = &self.nodes[node.0];
+        let sources = self.node_ids().filter(|other| *other != node);
+        let (source, position) = sources
+            .filter(|other| {
+                let log = &self.nodes[other.0];
+                log.standing.applies && log.node_collection(id).is_some() && !log.is_quarantined(stream)
+            })
+            .map(|other| (other, self.nodes[other.0].position(stream)))
+            // A source that is behind the node itself would lose what the node has passed.
+            .find(|(_, position)| *position >= target.position(stream))?;
+        let replaces = target.node_collection(id).into_iter().chain(target.leftovers.get(&id).copied());
+        Some(CopyTask {
+            collection: id,
+            source,
+            position,
+            replaces: replaces.collect(),
+            generation: target.generation,
+        })
+    }
+
+    /// A copy ended: the node's own id of the new collection, or nothing if it failed. False: the node
+    /// lost its standing meanwhile, or the collection is gone; the copy does not count.
+    pub fn copied(&mut self, node: NodeId, task: &CopyTask, own: Option<Uuid>, now_ms: u64) -> bool {
+        let exists = self.catalog.collection(task.collection).is_some();
+        let log = &mut self.nodes[node.0];
+        if log.generation != task.generation || log.copying != Some(task.collection) {
+            return false;
+        }
+        log.copying = None;
+        let Some(own) = own.filter(|_| exists) else {
+            log.copy_after_ms.insert(task.collection, now_ms + RETRY_MS);
+            return exists;
+        };
+        log.copy_after_ms.remove(&task.collection);
+        log.leftovers.remove(&task.collection);
+        log.map(task.collection, Some(own));
+        let stream = Stream::Collection(task.collection);
+        log.change(stream, |lane| {
+            lane.phase = Phase::Idle;
+            lane.attempts = 0;
+            lane.skip_through(task.position);
+        });
+        true
+    }
+
+    /// The node's half-made copy that a later attempt may replace.
+    pub fn leftover(&mut self, node: NodeId, id: CollectionId, own: Option<Uuid>) {
+        let log = &mut self.nodes[node.0];
+        match own {
+            Some(own) => log.leftovers.insert(id, own),
+            None => log.leftovers.remove(&id),
+        };
+    }
+}
+
+impl NodeLog {
+    /// Everything of the stream up to here is applied.
+    pub fn position(&self, stream: Stream) -> Seq {
+        self.first(stream).map_or(self.fed, Seq::prev).min(self.fed)
+    }
+
+    /// The collection is not served from this node until it is copied.
+    pub(super) fn quarantine(&mut self, id: CollectionId, reason: &str) {
+        let reason = reason.to_owned();
+        let stream = Stream::Collection(id);
+        let was_in_flight = self.change(stream, |lane| {
+            let was = matches!(lane.phase, Phase::Asking | Phase::Committing { .. });
+            lane.phase = Phase::Quarantined { reason };
+            lane.spill();
+            was
+        });
+        self.in_flight -= usize::from(was_in_flight);
+    }
+
+    pub fn has_quarantined(&self) -> bool {
+        self.lanes.values().any(|lane| matches!(lane.phase, Phase::Quarantined { .. }))
+    }
+
+    fn quarantined_collections(&self) -> Vec<CollectionId> {
+        let mut ids: Vec<_> = self
+            .lanes
+            .iter()
+            .filter(|(_, lane)| matches!(lane.phase, Phase::Quarantined { .. }))
+            .filter_map(|(stream, _)| match stream {
+                Stream::Collection(id) => Some(*id),
+                Stream::Catalog => None,
+            })
+            .collect();
+        ids.sort_unstable();
+        ids
+    }
+}

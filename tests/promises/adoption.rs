@@ -1,0 +1,120 @@
+//! Does a Chroma server with data keep it when a balancer comes in front, and does an empty replica
+//! get it? The primary's ids stay valid; nothing that nobody knows is overwritten.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::harness::nodes::{collections_url, difference, node_records};
+use crate::harness::stack::start_nodes;
+use crate::harness::{Options, Place, Stack, assert_nodes_equal, get, post, until};
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// Creates a collection directly on a node and fills it; returns the node's id.
+async fn fill(node_url: &str, name: &str, records: std::ops::Range<usize>, text: &str) -> String {
+    let base = collections_url(node_url);
+    let body = json!({ "name": name, "metadata": { "owner": "before" },
+        "configuration": { "hnsw": { "space": "cosine", "ef_construction": 123 } } });
+    let (status, made) = post(&base, &body).await;
+    assert_eq!(status, 200, "{made}");
+    let id = made["id"].as_str().unwrap().to_owned();
+    let all: Vec<usize> = records.collect();
+    for chunk in all.chunks(500) {
+        let body = json!({
+            "ids": chunk.iter().map(|n| format!("r{n}")).collect::<Vec<_>>(),
+            "embeddings": chunk.iter().map(|n| [*n as f32 * 0.1, 1.0, -0.5]).collect::<Vec<_>>(),
+            "metadatas": chunk.iter().map(|n| json!({ "n": n, "share": *n as f64 / 7.0, "even": n % 2 == 0 })).collect::<Vec<_>>(),
+            "documents": chunk.iter().map(|n| format!("{text} {n}")).collect::<Vec<_>>(),
+        });
+        let (status, answer) = post(&format!("{base}/{id}/add"), &body).await;
+        assert_eq!(status, 201, "{answer}");
+    }
+    id
+}
+
+#[tokio::test]
+async fn existing_data_is_adopted_and_the_empty_replica_is_filled_while_writes_go_on() {
+    let place = Place::new("adoption");
+    let nodes = start_nodes(&place, 2, false).await;
+    let primary = nodes[0].url();
+    let docs = fill(&primary, "docs", 0..2_000, "text").await;
+    fill(&primary, "notes", 0..300, "note").await;
+    fill(&primary, "empty", 0..0, "none").await;
+    let stack = Stack::over(place, nodes, Options::default()).await;
+
+    let url = collections_url(&stack.url());
+    let (status, found) = get(&format!("{url}/docs")).await;
+    assert_eq!((status, found["id"].as_str()), (200, Some(docs.as_str())), "{found}");
+    for n in 0..40 {
+        let body = json!({ "ids": [format!("r{}", n * 7), format!("fresh{n}")], "embeddings": [[9.0, 9.0, n], [8.0, 8.0, n]] });
+        assert_eq!(post(&format!("{url}/{docs}/upsert"), &body).await.0, 200);
+        let body = json!({ "ids": [format!("r{}", 1_000 + n)] });
+        assert_eq!(post(&format!("{url}/{docs}/delete"), &body).await.0, 200);
+    }
+    for name in ["docs", "notes", "empty"] {
+        assert_nodes_equal(&stack, name, SOON).await;
+    }
+    assert_eq!(node_records(&stack.nodes[1].url(), "docs").await.len(), 2_000);
+    let configuration = |url: String| async move {
+        let (_, found) = get(&format!("{}/docs", collections_url(&url))).await;
+        (found["configuration_json"].clone(), found["metadata"].clone())
+    };
+    assert_eq!(configuration(stack.nodes[0].url()).await, configuration(stack.nodes[1].url()).await);
+    all_up(&stack).await;
+}
+
+async fn all_up(stack: &Stack) {
+    until(SOON, "every node is up", async || {
+        get(&format!("{}/health", stack.url())).await.1["status"] == "healthy"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn equal_data_on_both_nodes_is_in_sync_at_once() {
+    let place = Place::new("adoption");
+    let nodes = start_nodes(&place, 2, false).await;
+    fill(&nodes[0].url(), "docs", 0..50, "text").await;
+    let there = fill(&nodes[1].url(), "docs", 0..50, "text").await;
+    let stack = Stack::over(place, nodes, Options::default()).await;
+    all_up(&stack).await;
+    // Kept, not copied: the replica's collection is still the one that it had.
+    let (_, found) = get(&format!("{}/docs", collections_url(&stack.nodes[1].url()))).await;
+    assert_eq!(found["id"].as_str(), Some(there.as_str()));
+}
+
+#[tokio::test]
+async fn different_data_is_reported_and_left_alone() {
+    let place = Place::new("adoption");
+    let nodes = start_nodes(&place, 2, false).await;
+    let docs = fill(&nodes[0].url(), "docs", 0..50, "mine").await;
+    fill(&nodes[1].url(), "docs", 0..60, "theirs").await;
+    let before = node_records(&nodes[1].url(), "docs").await;
+    let stack = Stack::over(place, nodes, Options::default()).await;
+    until(SOON, "the conflict is shown", async || {
+        let (_, status) = get(&format!("{}/wal/status", stack.url())).await;
+        status["quarantined"][0]["stream"] == json!(docs)
+    })
+    .await;
+    let url = format!("{}/{docs}", collections_url(&stack.url()));
+    for _ in 0..10 {
+        let (status, count) = get(&format!("{url}/count")).await;
+        assert_eq!((status, count), (200, json!(50)), "served from the primary only");
+    }
+    let body = json!({ "ids": ["new"], "embeddings": [[1.0, 2.0, 3.0]] });
+    assert_eq!(post(&format!("{url}/add"), &body).await.0, 201);
+    assert_eq!(difference(&before, &node_records(&stack.nodes[1].url(), "docs").await), None);
+}
+
+#[tokio::test]
+async fn the_primary_wins_where_that_is_configured() {
+    let place = Place::new("adoption");
+    let nodes = start_nodes(&place, 2, false).await;
+    fill(&nodes[0].url(), "docs", 0..50, "mine").await;
+    fill(&nodes[1].url(), "docs", 0..60, "theirs").await;
+    let options = Options::default().env("ADOPT_CONFLICT", "primary-wins");
+    let stack = Stack::over(place, nodes, options).await;
+    assert_nodes_equal(&stack, "docs", SOON).await;
+    assert_eq!(node_records(&stack.nodes[1].url(), "docs").await.len(), 50);
+}
