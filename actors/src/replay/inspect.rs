@@ -65,7 +65,7 @@ async fn look(delivery: &Delivery, adopt: bool) -> Result<Findings, PeerError> {
         .map(|id| Change::Mapped { node: delivery.node.name(), collection: *id, node_collection: None })
         .collect();
     if !expected.joined {
-        let seq = delivery.board.sequencer().node(delivery.node).fed;
+        let seq = delivery.board.sequencer().node(delivery.node).cursor();
         changes.push(Change::Joined { node: delivery.node.name(), seq });
         info!(node = %delivery.node, %seq, "the node joins the cluster");
     }
@@ -132,7 +132,7 @@ async fn adopt_contents(delivery: &Delivery, peer: &Peer<'_>) -> Result<(), Peer
         collection: *collection,
         node_collection: Some(*own),
     }));
-    let seq = delivery.board.sequencer().node(delivery.node).fed;
+    let seq = delivery.board.sequencer().node(delivery.node).cursor();
     changes.push(Change::Joined { node, seq });
     delivery.record(changes).await.map_err(|_| PeerError::LogAway)?;
     if !mapped.is_empty() {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{NodeLog, Sequencer, Step};
 use crate::catalog::Move;
 use crate::ids::{CollectionId, NodeId, Seq, Stream};
-use crate::lane::Phase;
+use crate::lane::{Lane, Phase};
 
 /// What is known about a node's contents since it came back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,8 +111,7 @@ impl Sequencer {
     /// Once the node's catalog is up to date, what it has no copy of was never there.
     fn complete_inspection(&mut self, node: NodeId) {
         let log = &self.nodes[node.0];
-        let current = log.fed == self.head && log.first(Stream::Catalog).is_none();
-        if log.inspection != Inspection::Seen || !current {
+        if log.inspection != Inspection::Seen || !self.catalog_is_current(node) {
             return;
         }
         let missing: Vec<_> = self.catalog.ids().filter(|id| log.node_collection(*id).is_none()).collect();
@@ -121,12 +120,21 @@ impl Sequencer {
         missing.into_iter().for_each(|id| log.quarantine(id, "the node has no copy of this collection"));
     }
 
+    /// Every catalog entry that was decided is applied on the node, and none is being asked there.
+    fn catalog_is_current(&self, node: NodeId) -> bool {
+        let log = &self.nodes[node.0];
+        let undecided = |lane: &Lane| {
+            lane.phase == Phase::Idle && lane.front().is_some_and(|entry| self.decision(entry).is_none())
+        };
+        log.fed == self.head && log.lane(Stream::Catalog).is_none_or(undecided)
+    }
+
     /// The next copy onto the node, one at a time.
     pub(super) fn push_copy(&mut self, node: NodeId, now_ms: u64, steps: &mut Vec<Step>) {
         self.complete_inspection(node);
         let log = &self.nodes[node.0];
         let idle = log.copying.is_none() && log.inspection == Inspection::Complete;
-        if !idle || !log.has_quarantined() || log.first(Stream::Catalog).is_some() {
+        if !idle || !log.has_quarantined() || !self.catalog_is_current(node) {
             return;
         }
         self.forget_deleted_lanes(node);
