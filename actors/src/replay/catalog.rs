@@ -97,10 +97,8 @@ impl Step<'_> {
         mapped: Option<(CollectionId, Option<Uuid>)>,
     ) -> Found {
         let moves = if self.acting() { moves } else { Vec::new() };
-        Found::Done {
-            answer,
-            catalog: Some(CatalogFound { effect, outcome: CatalogOutcome { moves, mapped } }),
-        }
+        let outcome = CatalogOutcome { effect: Some(effect.clone()), moves, mapped };
+        Found::Done { answer, catalog: Some(CatalogFound { effect, outcome }) }
     }
 
     /// One request whose acceptance is all there is to it.

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::Sequencer;
 use crate::catalog::Move;
+use crate::effect::Effect;
 use crate::entry::{Decision, Entry};
 use crate::ids::{CollectionId, NodeId, Seq, Stream};
 use crate::lane::Phase;
@@ -35,6 +36,9 @@ pub enum Outcome {
 /// What a catalog entry changed. Empty for record entries.
 #[derive(Clone, Debug, Default)]
 pub struct CatalogOutcome {
+    /// Which collection it turned out to be about; already durable. Followers go by it: the name in the
+    /// request may mean another collection by then.
+    pub effect: Option<Effect>,
     /// Changes of the catalog; only from the acting node.
     pub moves: Vec<Move>,
     /// The node's own id of a collection, or that it has none any more.
@@ -81,6 +85,9 @@ impl Sequencer {
         let Ticket { node, stream, .. } = ticket;
         match outcome {
             Outcome::Applied(catalog) => {
+                for entry in entries {
+                    catalog.effect.iter().for_each(|effect| drop(entry.resolve(effect.clone())));
+                }
                 self.take_catalog(node, catalog);
                 for entry in entries {
                     self.decide(entry, Decision::Accepted);
