@@ -159,6 +159,22 @@ impl World {
         });
     }
 
+    // The log's side of a record
+
+    pub fn commit_changes(&self, epoch: u64, changes: &[Change]) -> bool {
+        if !self.store.borrow_mut().record(epoch, changes) {
+            return false;
+        }
+        for change in changes {
+            match change {
+                Change::CatalogAccepted { seq, .. } => self.decided(&self.entry(*seq), Decision::Accepted, false),
+                Change::Rejected { seq, .. } => self.decided(&self.entry(*seq), Decision::Rejected, false),
+                _ => {}
+            }
+        }
+        true
+    }
+
     // Lazy flush
 
     pub fn flush(self: &Rc<Self>) {
@@ -205,6 +221,7 @@ impl World {
         let recovered = self.store.borrow_mut().acquire();
         self.say(|| format!("epoch {} begins at {}", recovered.epoch, recovered.head));
         self.lease_held.set(true);
+        self.recovered.set(recovered.head);
         self.sequencer.borrow_mut().recover(recovered);
         for node in 0..self.servers.len() {
             self.set_health(NodeId(node), Health::Settling);
@@ -221,7 +238,7 @@ impl World {
                 && done.is_none()
                 && self.rng.percent(50)
             {
-                self.store.borrow_mut().record(*epoch, changes);
+                self.commit_changes(*epoch, changes);
             }
         }
         self.drop_tasks(|_| true);

@@ -84,8 +84,8 @@ impl Step<'_> {
         mapped: Option<(CollectionId, Option<Uuid>)>,
     ) -> Found {
         let moves = if self.acting() { moves } else { Vec::new() };
-        let catalog = CatalogFound { effect, outcome: CatalogOutcome { moves, mapped } };
-        Found::Done { answer, catalog: Some(catalog) }
+        let outcome = CatalogOutcome { effect: Some(effect.clone()), moves, mapped };
+        Found::Done { answer, catalog: Some(CatalogFound { effect, outcome }) }
     }
 
     async fn create(&self, tenant: String, database: String) -> Found {

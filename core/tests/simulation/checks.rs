@@ -23,6 +23,10 @@ impl World {
                 let chroma = self.servers[node.0].chroma.borrow();
                 let shown = own.and_then(|own| chroma.collections.get(&own)).map(|(_, records)| records);
                 let Some(shown) = shown else {
+                    let first = self.sequencer.borrow().node(node).first(Stream::Catalog);
+                    if first.is_some_and(|seq| self.sent.borrow().contains(&(node, seq))) {
+                        continue; // its delete is under way
+                    }
                     self.fail(format!("{node} is readable for {id} and does not have it"));
                     continue;
                 };
@@ -38,7 +42,7 @@ impl World {
             let result = self.shows(
                 node,
                 Stream::Catalog,
-                |seq| self.known_names(node, seq) == shown,
+                |seq| self.oracle.borrow().names(seq) == shown,
                 |e| predicted(e, &self.oracle.borrow().names(e.seq.prev())).is_some_and(|n| loose(&n)),
             );
             self.check(result.map_err(|text| format!("{text}: {shown:?}")));
@@ -54,8 +58,11 @@ impl World {
         state: impl Fn(Seq) -> bool,
         next: impl Fn(&Entry) -> bool,
     ) -> Result<(), String> {
-        let first = self.sequencer.borrow().node(node).first(stream);
-        let at = first.map_or(self.store.borrow().head(), Seq::prev);
+        let (first, fed) = {
+            let sequencer = self.sequencer.borrow();
+            (sequencer.node(node).first(stream), sequencer.node(node).fed)
+        };
+        let at = first.map_or(fed, Seq::prev);
         let acked = self.oracle.borrow().acked(stream);
         if acked > at {
             return Err(format!("{node} is readable for {stream} at {at}, acknowledged is {acked}"));
@@ -67,7 +74,8 @@ impl World {
         Err(format!("{node} shows what {stream} never was at {at}"))
     }
 
-    fn entry(&self, seq: Seq) -> Entry {
+    /// An entry as the log has it.
+    pub fn entry(&self, seq: Seq) -> Entry {
         let store = self.store.borrow();
         let row = store.row(seq);
         Entry::new(seq, row.draft.clone(), 0).recovered(row.effect.clone(), None)
@@ -86,10 +94,6 @@ impl World {
         let sequencer = self.sequencer.borrow();
         let logical = |own| sequencer.logical(node, own).unwrap_or(CollectionId(own));
         chroma.collections.iter().map(|(own, (name, _))| (name.clone(), logical(*own))).collect()
-    }
-
-    fn known_names(&self, _node: NodeId, seq: Seq) -> Names {
-        self.oracle.borrow().names(seq)
     }
 
     pub fn final_checks(&self) {

@@ -3,11 +3,12 @@
 
 use std::rc::Rc;
 
-use chroma_ha_core::ids::NodeId;
+use chroma_ha_core::ids::{NodeId, Seq};
 use chroma_ha_core::port::{NodeFault, NodeResponse};
 use chroma_ha_core::sequencer::Limits;
 
 use super::rng::Rng;
+use super::store::Status;
 use super::world::{Health, Plan, Process, Stage, Work, World};
 
 /// Events that a run may take to drain once faults have stopped.
@@ -71,7 +72,11 @@ impl World {
     fn drained(&self) -> bool {
         let sequencer = self.sequencer.borrow();
         let applied = sequencer.node_ids().all(|n| sequencer.node(n).cursor() == self.store.borrow().head());
-        applied && self.ops.borrow().is_empty() && self.waiters.borrow().is_empty() && sequencer.leading()
+        // Who waited when the lease was lost, or whose refusal was recorded without our hearing of it,
+        // must ask the log.
+        let told = |seq: &Seq| self.store.borrow().row(*seq).status != Status::Rejected;
+        let waits = self.waiters.borrow().keys().any(|seq| *seq > self.recovered.get() && told(seq));
+        applied && self.ops.borrow().is_empty() && !waits && sequencer.leading()
     }
 
     fn state(&self) -> String {
@@ -203,7 +208,7 @@ impl World {
             Work::Record { epoch, changes, done, slot } => match *done {
                 None => {
                     let away = self.log_away.get() || trouble && self.rng.percent(30);
-                    *done = Some(!away && self.store.borrow_mut().record(*epoch, changes));
+                    *done = Some(!away && self.commit_changes(*epoch, changes));
                     false
                 }
                 // A commit whose answer is lost looks like a failure.

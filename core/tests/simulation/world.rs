@@ -105,6 +105,8 @@ pub struct World {
     pub faulty: Cell<bool>,
     pub log_away: Cell<bool>,
     pub lease_held: Cell<bool>,
+    /// The log's end when the lease was last taken.
+    pub recovered: Cell<Seq>,
     pub queue: RefCell<VecDeque<Draft>>,
     pub committing: Cell<bool>,
     pub waiters: RefCell<BTreeMap<Seq, Arc<Entry>>>,
@@ -138,6 +140,7 @@ impl World {
             faulty: Cell::new(true),
             log_away: Cell::new(false),
             lease_held: Cell::new(false),
+            recovered: Cell::default(),
             queue: RefCell::default(),
             committing: Cell::new(false),
             waiters: RefCell::default(),
