@@ -31,7 +31,7 @@ pub struct NodeLog {
     pub fed: Seq,
     /// A page of the log is being read to feed the lanes.
     pub feeding: bool,
-    /// An effect from here on became durable while that page was being read: it may lack it.
+    /// An effect or a refusal from here on became durable while that page was being read: it may lack it.
     pub stale_from: Option<Seq>,
     pub(super) lanes: HashMap<Stream, Lane>,
     /// The first unapplied position of every lane that has one.
@@ -121,7 +121,7 @@ impl NodeLog {
 
     /// What an acceptance elsewhere means for pages that are being read right now.
     pub(super) fn adopt(&mut self, entry: &Arc<Entry>) {
-        if self.feeding && entry.effect().is_some() {
+        if self.feeding && entry.outdates_pages() {
             self.stale_from = Some(self.stale_from.map_or(entry.seq, |from| from.min(entry.seq)));
         }
         if let Some(lane) = self.lanes.get_mut(&entry.stream()) {
