@@ -146,15 +146,6 @@ impl NodeLog {
         result
     }
 
-    /// Drops what is left of a collection that no longer exists.
-    pub fn forget_lane(&mut self, stream: Stream) {
-        if let Some(lane) = self.lanes.remove(&stream) {
-            self.queued_bytes -= lane.bytes();
-            self.in_flight -= usize::from(matches!(lane.phase, Phase::Asking | Phase::Committing { .. }));
-            lane.first().map(|seq| self.waiting.remove(&(seq, stream)));
-        }
-    }
-
     /// The node lost or won its standing. Requests in flight no longer count unless their outcome is
     /// being made durable; a node that is gone gives its memory back.
     pub fn set_standing(&mut self, standing: Standing) {

@@ -104,6 +104,10 @@ impl Sequencer {
                 lane.attempts += 1;
                 lane.phase = Phase::BackOff { until_ms };
             }),
+            // What is left of a deleted collection is passed over, not judged.
+            Outcome::Quarantine { .. } if self.is_deleted(stream) => {
+                self.nodes[node.0].change(stream, |lane| lane.phase = Phase::Idle);
+            }
             Outcome::Quarantine { reason } => {
                 self.nodes[node.0].change(stream, |lane| lane.phase = Phase::Quarantined { reason });
             }
@@ -114,10 +118,11 @@ impl Sequencer {
         outcome.moves.iter().for_each(|step| self.catalog.apply(step));
         if let Some((id, own)) = outcome.mapped {
             self.nodes[node.0].map(id, own);
-            if own.is_none() {
-                self.nodes[node.0].forget_lane(Stream::Collection(id));
-            }
         }
+    }
+
+    pub(super) fn is_deleted(&self, stream: Stream) -> bool {
+        matches!(stream, Stream::Collection(id) if self.catalog.collection(id).is_none())
     }
 
     /// Fixes what holds for an entry everywhere; later calls change nothing.

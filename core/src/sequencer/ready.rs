@@ -99,6 +99,11 @@ impl Sequencer {
             match lane.phase {
                 Phase::Idle => {}
                 Phase::BackOff { until_ms } if until_ms <= now_ms => {}
+                // The collection is gone: nothing is left to be quarantined.
+                Phase::Quarantined { .. } if self.is_deleted(stream) => {
+                    self.nodes[node.0].change(stream, |l| l.phase = Phase::Idle);
+                    continue;
+                }
                 _ => return,
             }
             if let Some(span) = lane.wanted() {
