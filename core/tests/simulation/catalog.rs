@@ -95,7 +95,7 @@ impl Step<'_> {
             Ok(response) if response.status == 409 => match self.look_up(&tenant, &database).await {
                 Ok(Some(found)) if self.is_unmapped(&found) => found,
                 Ok(_) => response,
-                Err(fault) => return Found::Failed { in_doubt: fault.in_doubt() },
+                Err(found) => return found,
             },
             other => match (self.delivery.judge(self.entry, other.clone(), false), other) {
                 (Found::Done { .. }, Ok(response)) => response,
@@ -108,11 +108,16 @@ impl Step<'_> {
         self.created(tenant, database, response)
     }
 
-    async fn look_up(&self, tenant: &str, database: &str) -> Result<Option<NodeResponse>, NodeFault> {
+    async fn look_up(&self, tenant: &str, database: &str) -> Result<Option<NodeResponse>, Found> {
         let name = self.field("name").unwrap_or_default();
         let path = collection_by_name_path(tenant, database, &name);
-        let response = self.call("GET", path, Bytes::new()).await?;
-        Ok(Some(response).filter(|r| r.status == 200))
+        match self.call("GET", path, Bytes::new()).await {
+            Ok(response) if response.status == 404 => Ok(None),
+            other => match (self.delivery.judge(self.entry, other.clone(), false), other) {
+                (Found::Done { .. }, Ok(response)) => Ok(Some(response)),
+                (found, _) => Err(found),
+            },
+        }
     }
 
     fn is_unmapped(&self, response: &NodeResponse) -> bool {
