@@ -225,13 +225,18 @@ impl Delivery {
         if !self.board.sequencer().claim(ticket) {
             return None;
         }
-        match self.record(changes).await {
-            Ok(()) => {
+        // A failed record may have been committed: nothing else may be decided until that is known.
+        for attempt in 0.. {
+            if self.record(changes.clone()).await.is_ok() {
                 self.finish(task, ticket, outcome, Some(answer));
-                None
+                return None;
             }
-            Err(_) => self.retry(task, ticket),
+            tokio::time::sleep(self.backoff.delay(attempt, 1.0)).await;
+            if !self.board.sequencer().claimed(ticket) {
+                return None;
+            }
         }
+        None
     }
 
     fn refused_by_follower(&self, task: &Task, ticket: Ticket, answer: &Answer) -> Option<Duration> {

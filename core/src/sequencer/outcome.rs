@@ -59,6 +59,14 @@ impl Sequencer {
         current
     }
 
+    /// Whether a claimed outcome is still ours to record. A record that failed may have been committed:
+    /// it is repeated until it is known to be, or until this says no. Anything else (asking again, another
+    /// node) would decide in memory what the log may have decided already.
+    pub fn claimed(&self, ticket: Ticket) -> bool {
+        let phase = self.nodes[ticket.node.0].lane(ticket.stream).map(|lane| &lane.phase);
+        self.leading && phase == Some(&Phase::Committing { generation: ticket.generation })
+    }
+
     /// Takes the outcome of a task. False: it came too late and changes nothing.
     pub fn finish(&mut self, ticket: Ticket, entries: &[Arc<Entry>], outcome: Outcome) -> bool {
         let log = &mut self.nodes[ticket.node.0];

@@ -190,11 +190,14 @@ impl Delivery {
         if !self.world.sequencer.borrow_mut().claim(ticket) {
             return None;
         }
-        if self.world.record(changes).await {
-            self.finish(ticket, outcome, Some(answer));
-            return None;
+        while !self.world.record(changes.clone()).await {
+            self.world.sleep(100).await;
+            if !self.world.sequencer.borrow().claimed(ticket) {
+                return None;
+            }
         }
-        self.retry(ticket)
+        self.finish(ticket, outcome, Some(answer));
+        None
     }
 
     fn refused_by_follower(&self, ticket: Ticket, answer: &Answer) -> Option<u64> {
