@@ -3,7 +3,7 @@
 //! It performs nothing itself. The parts: `node` (one node's position), `ready` (what may go next),
 //! `outcome` (what a finished request changes), `view` (what readers and operators see).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::catalog::Catalog;
@@ -74,7 +74,7 @@ pub struct Sequencer {
     floor: Seq,
     streams: HashMap<Stream, StreamState>,
     /// Undecided entries that may make a collection disappear.
-    destructive: BTreeSet<Seq>,
+    destructive: BTreeMap<Seq, Arc<Entry>>,
     nodes: Vec<NodeLog>,
     pub catalog: Catalog,
     limits: Limits,
@@ -91,7 +91,7 @@ impl Sequencer {
             recovered_head: Seq::ZERO,
             floor: Seq::ZERO,
             streams: HashMap::new(),
-            destructive: BTreeSet::new(),
+            destructive: BTreeMap::new(),
             nodes: (0..nodes).map(|_| node()).collect(),
             catalog: Catalog::fresh(),
             limits,
@@ -170,7 +170,7 @@ impl Sequencer {
     }
 
     /// Keeps what later entries must know of this one.
-    fn note(&mut self, entry: &Entry) {
+    fn note(&mut self, entry: &Arc<Entry>) {
         let floor = self.floor;
         let state = self
             .streams
@@ -178,7 +178,7 @@ impl Sequencer {
             .or_insert_with(|| StreamState { decided: floor, ..StreamState::default() });
         state.head = state.head.max(entry.seq);
         if entry.draft.op.is_destructive() && entry.decision().is_none() && entry.seq > state.decided {
-            self.destructive.insert(entry.seq);
+            self.destructive.insert(entry.seq, Arc::clone(entry));
         }
     }
 

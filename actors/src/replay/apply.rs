@@ -44,6 +44,8 @@ pub struct Delivery {
 pub enum Found {
     /// Applied, or nothing had to be.
     Done { answer: Answer, catalog: Option<CatalogFound> },
+    /// The collection is gone from the node, and what was logged before with it.
+    Gone,
     /// A judgement about the request.
     Refused(Answer),
     /// No judgement.
@@ -153,8 +155,10 @@ impl Delivery {
         };
         let status = response.status;
         let answer = self.answer(task, response);
+        let gone = || status == 404 && self.board.sequencer().taken_along(entry);
         match meaning(entry.draft.op, status, name_taken) {
             Meaning::Accepted => Found::Done { answer, catalog: None },
+            Meaning::Refused if gone() => Found::Gone,
             Meaning::Refused => Found::Refused(answer),
             Meaning::Trouble => Found::Failed(Failure::Status(status), Some(answer)),
         }
@@ -180,6 +184,12 @@ impl Delivery {
     /// long to wait before the lane is looked at again.
     async fn conclude(&self, task: &Task, ticket: Ticket, found: Found) -> Option<Duration> {
         match found {
+            Found::Gone => {
+                self.observe(Observation::RequestOk);
+                let answer = empty_answer(Op::Update);
+                self.finish(task, ticket, Outcome::Applied(CatalogOutcome::default()), Some(answer));
+                None
+            }
             Found::Done { answer, catalog: None } => {
                 self.observe(Observation::RequestOk);
                 self.finish(task, ticket, Outcome::Applied(CatalogOutcome::default()), Some(answer));

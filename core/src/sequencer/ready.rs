@@ -186,9 +186,21 @@ impl Sequencer {
         }
     }
 
+    /// A node says that it has no such collection: because a later entry took it away, on this node
+    /// only so far? It was sent after everything before it was applied there, so this entry was, too.
+    pub fn taken_along(&self, entry: &Entry) -> bool {
+        let Some(id) = entry.collection() else { return false };
+        let takes = |later: &Arc<Entry>| match later.draft.op {
+            Op::DeleteCollection => self.subject(later) == Some(id),
+            _ => true,
+        };
+        self.catalog.collection(id).is_none()
+            || self.destructive.range(entry.seq..).any(|(_, later)| takes(later))
+    }
+
     fn asking(&self, node: NodeId, entry: &Entry, now_ms: u64) -> Readiness {
         if let Some(id) = entry.collection() {
-            if self.destructive.first().is_some_and(|first| *first < entry.seq) {
+            if self.destructive.first_key_value().is_some_and(|(first, _)| *first < entry.seq) {
                 return Readiness::Wait;
             }
             if self.catalog.collection(id).is_none() {

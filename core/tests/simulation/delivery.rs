@@ -27,6 +27,8 @@ pub struct Answer {
 pub enum Found {
     Done { answer: Answer, catalog: Option<catalog::CatalogFound> },
     Refused(Answer),
+    /// The collection is gone from the node, and what was logged before with it.
+    Gone,
     /// No judgement; whether the request may still execute.
     Failed { in_doubt: bool },
     LogAway,
@@ -139,8 +141,10 @@ impl Delivery {
         };
         let status = response.status;
         let answer = self.answer(response);
+        let gone = || status == 404 && self.world.sequencer.borrow().taken_along(entry);
         match meaning(entry.draft.op, status, name_taken) {
             Meaning::Accepted => Found::Done { answer, catalog: None },
+            Meaning::Refused if gone() => Found::Gone,
             Meaning::Refused => Found::Refused(answer),
             Meaning::Trouble => Found::Failed { in_doubt: false },
         }
@@ -157,6 +161,11 @@ impl Delivery {
     async fn conclude(&self, ticket: Ticket, found: Found) -> Option<u64> {
         let entry = self.task.entries.first()?;
         match found {
+            Found::Gone => {
+                let answer = Answer { status: 200, body: Bytes::from_static(b"{}") };
+                self.finish(ticket, Outcome::Applied(CatalogOutcome::default()), Some(answer));
+                None
+            }
             Found::Done { answer, catalog: None } => {
                 self.finish(ticket, Outcome::Applied(CatalogOutcome::default()), Some(answer));
                 None
