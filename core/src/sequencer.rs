@@ -63,6 +63,9 @@ struct StreamState {
     acked: Seq,
     /// The node that has been asked about the first undecided entry.
     asked: Option<NodeId>,
+    /// That entry as it was handed out. Its effect is fixed on this copy: every other copy gives way to
+    /// it until the entry is decided.
+    given: Option<Arc<Entry>>,
 }
 
 #[derive(Debug)]
@@ -162,15 +165,15 @@ impl Sequencer {
             if entry.seq <= self.nodes[node.0].fed || entry.seq > through {
                 continue;
             }
-            self.note(&entry);
+            let entry = self.note(&entry);
             self.nodes[node.0].offer(&entry, &self.limits);
         }
         let log = &mut self.nodes[node.0];
         log.fed = log.fed.max(through);
     }
 
-    /// Keeps what later entries must know of this one.
-    fn note(&mut self, entry: &Arc<Entry>) {
+    /// Keeps what later entries must know of this one. Returns the copy that counts.
+    fn note(&mut self, entry: &Arc<Entry>) -> Arc<Entry> {
         let floor = self.floor;
         let state = self
             .streams
@@ -180,6 +183,8 @@ impl Sequencer {
         if entry.draft.op.is_destructive() && entry.decision().is_none() && entry.seq > state.decided {
             self.destructive.insert(entry.seq, Arc::clone(entry));
         }
+        let given = state.given.as_ref().filter(|given| given.seq == entry.seq);
+        Arc::clone(given.unwrap_or(entry))
     }
 
     /// What was decided about an entry, by its own mark or by its place before the decided position.

@@ -142,6 +142,7 @@ impl Sequencer {
             && entry.seq > state.decided
         {
             state.decided = entry.seq;
+            state.given = None;
             if decision == Decision::Accepted {
                 state.acked = state.acked.max(entry.seq);
             }
@@ -182,9 +183,7 @@ impl Sequencer {
         if self.nodes[node.0].wanted(stream).is_none_or(|span| span.first != from) {
             return; // read for an earlier life of this lane
         }
-        for entry in &entries {
-            self.note(entry);
-        }
+        let entries = entries.iter().map(|entry| self.note(entry)).collect();
         self.nodes[node.0].change(stream, |lane| lane.loaded(entries, through));
     }
 

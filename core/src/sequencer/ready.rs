@@ -131,10 +131,12 @@ impl Sequencer {
         }
     }
 
-    fn start(&mut self, node: NodeId, stream: Stream, entry: &Entry, role: Role) -> Task {
+    fn start(&mut self, node: NodeId, stream: Stream, entry: &Arc<Entry>, role: Role) -> Task {
         let subject = self.subject(entry);
         if let Some(state) = self.streams.get_mut(&stream).filter(|_| role == Role::Acting) {
             state.asked = Some(node);
+            state.given = Some(Arc::clone(entry));
+            self.nodes.iter_mut().for_each(|other| other.adopt(entry));
         }
         let log = &mut self.nodes[node.0];
         log.in_flight += 1;

@@ -324,3 +324,18 @@ fn a_queued_write_counts_as_acknowledged() {
     s.set_standing(A, UP);
     assert_eq!(readable(&s), [] as [usize; 0]);
 }
+
+#[test]
+fn an_effect_that_one_node_was_asked_for_holds_for_the_next_one() {
+    let mut s = nodes(2);
+    s.set_standing(B, DOWN);
+    admit(&mut s, &[Op::Update]);
+    s.set_standing(B, UP);
+    assert_eq!(starts(&mut s, B).0, "l1");
+    let update = one(&mut s, A, "a1");
+    update.entries[0].resolve(Effect::Ids { ids: vec!["a".to_owned()] });
+    s.loaded(B, STREAM, Seq(1), vec![entry(1, Op::Update)], Seq(1));
+    s.set_standing(A, SUSPECT);
+    let update = one(&mut s, B, "a1");
+    assert!(update.entries[0].effect().is_some(), "B's copy was read before the effect was durable");
+}
