@@ -81,6 +81,8 @@ pub struct Sequencer {
     nodes: Vec<NodeLog>,
     pub catalog: Catalog,
     limits: Limits,
+    /// Rises with every recovery: pages that were read before it do not count.
+    life: u64,
     /// Whether this balancer holds the lease. Without it no step is given out.
     leading: bool,
 }
@@ -98,6 +100,7 @@ impl Sequencer {
             nodes: (0..nodes).map(|_| node()).collect(),
             catalog: Catalog::fresh(),
             limits,
+            life: 0,
             leading: false,
         }
     }
@@ -116,6 +119,7 @@ impl Sequencer {
             node.standing = Standing { applies: false, ..standing };
             node.generation = generation;
         }
+        self.life += 1;
         self.head = head;
         self.recovered_head = head;
         self.floor = self.nodes.iter().map(|n| n.fed).max().unwrap_or_default();
@@ -152,11 +156,19 @@ impl Sequencer {
         }
     }
 
-    /// A page of the whole log was read for a node that is behind.
-    pub fn feed(&mut self, node: NodeId, from: Seq, entries: Vec<Arc<Entry>>, complete_through: Seq) {
+    /// A page of the whole log was read for a node that is behind. One that was asked for before a
+    /// recovery is void: what was decided since is not in it, and nobody remembers that it was not.
+    pub fn feed(
+        &mut self,
+        node: NodeId,
+        life: u64,
+        from: Seq,
+        entries: Vec<Arc<Entry>>,
+        complete_through: Seq,
+    ) {
         let log = &mut self.nodes[node.0];
-        if log.fed.next() != from {
-            return; // read for an earlier life of this node's log
+        if life != self.life || log.fed.next() != from {
+            return;
         }
         log.feeding = false;
         let fresh = log.stale_from.take().map_or(self.head, Seq::prev);

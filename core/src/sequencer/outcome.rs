@@ -93,8 +93,10 @@ impl Sequencer {
         let Ticket { node, stream, .. } = ticket;
         match outcome {
             Outcome::Applied(catalog) => {
-                for entry in entries {
-                    catalog.effect.iter().for_each(|effect| drop(entry.resolve(effect.clone())));
+                if let Some(effect) = &catalog.effect {
+                    for entry in entries {
+                        entry.resolve(effect.clone());
+                    }
                 }
                 self.take_catalog(node, catalog);
                 for entry in entries {
@@ -175,11 +177,15 @@ impl Sequencer {
     pub fn loaded(
         &mut self,
         node: NodeId,
+        life: u64,
         stream: Stream,
         from: Seq,
         entries: Vec<Arc<Entry>>,
         through: Seq,
     ) {
+        if life != self.life {
+            return;
+        }
         if self.nodes[node.0].wanted(stream).is_none_or(|span| span.first != from) {
             return; // read for an earlier life of this lane
         }
@@ -188,8 +194,9 @@ impl Sequencer {
     }
 
     /// Reading a page failed; the next pass asks again.
-    pub fn load_failed(&mut self, node: NodeId, stream: Option<Stream>) {
+    pub fn load_failed(&mut self, node: NodeId, life: u64, stream: Option<Stream>) {
         match stream {
+            _ if life != self.life => {}
             None => self.nodes[node.0].feeding = false,
             Some(stream) => self.nodes[node.0].change(stream, |lane| {
                 if lane.phase == Phase::Loading {

@@ -25,8 +25,9 @@ pub enum Role {
 /// Work for one node.
 #[derive(Debug)]
 pub enum Step {
-    /// Read a page of the log for the node's lanes (`stream` none) or for one lane.
-    Load { stream: Option<Stream>, page: Page },
+    /// Read a page of the log for the node's lanes (`stream` none) or for one lane, and hand it in with
+    /// `life`.
+    Load { stream: Option<Stream>, page: Page, life: u64 },
     /// Send entries to the node.
     Apply(Task),
     /// The entry needs no request: its collection was deleted. Tell who waits.
@@ -87,7 +88,8 @@ impl Sequencer {
         let log = &mut self.nodes[node.0];
         if log.fed < head && !log.feeding && log.queued_bytes() < limits.node_bytes {
             log.feeding = true;
-            steps.push(Step::Load { stream: None, page: page(None, log.fed.next(), head, &limits) });
+            let page = page(None, log.fed.next(), head, &limits);
+            steps.push(Step::Load { stream: None, page, life: self.life });
         }
     }
 
@@ -109,7 +111,7 @@ impl Sequencer {
             if let Some(span) = lane.wanted() {
                 let page = page(Some(stream), span.first, span.last, &self.limits);
                 self.nodes[node.0].change(stream, |l| l.phase = Phase::Loading);
-                return steps.push(Step::Load { stream: Some(stream), page });
+                return steps.push(Step::Load { stream: Some(stream), page, life: self.life });
             }
             let Some(entry) = lane.front().cloned() else { return };
             match self.readiness(node, &entry, now_ms) {

@@ -145,7 +145,7 @@ fn the_primary_acts_again_under_a_steady_load() {
     let first = one(&mut s, B, "a1");
     s.set_standing(A, UP);
     assert_eq!(starts(&mut s, A).0, "l1");
-    s.loaded(A, STREAM, Seq(1), vec![entry(1, Op::Add)], Seq(1));
+    s.loaded(A, s.life, STREAM, Seq(1), vec![entry(1, Op::Add)], Seq(1));
     assert!(applied(&mut s, B, &first));
     admit(&mut s, &[Op::Add]);
     idle(&mut s, B); // the primary is a single entry behind
@@ -166,7 +166,7 @@ fn a_node_that_is_away_spills_and_reads_back() {
     }
     s.set_standing(B, UP);
     assert_eq!(starts(&mut s, B).0, "l1");
-    s.loaded(B, STREAM, Seq(1), vec![entry(1, Op::Add), entry(2, Op::Add)], Seq(2));
+    s.loaded(B, s.life, STREAM, Seq(1), vec![entry(1, Op::Add), entry(2, Op::Add)], Seq(2));
     let first = one(&mut s, B, "f1");
     assert!(applied(&mut s, B, &first));
     let second = one(&mut s, B, "f2");
@@ -180,7 +180,7 @@ fn a_recovered_node_is_fed_in_pages() {
     s.recover(Recovered { head: Seq(3), ..Recovered::default() });
     s.set_standing(A, UP);
     assert_eq!(starts(&mut s, A).0, "l1");
-    s.feed(A, Seq(1), vec![entry(1, Op::DeleteCollection), entry(2, Op::DeleteCollection)], Seq(2));
+    s.feed(A, s.life, Seq(1), vec![entry(1, Op::DeleteCollection), entry(2, Op::DeleteCollection)], Seq(2));
     assert_eq!(starts(&mut s, A).0, "l3 a1");
 }
 
@@ -261,7 +261,7 @@ fn page_behind_a_decision(refused: bool) -> String {
         update.entries[0].resolve(Effect::Ids { ids: Vec::new() });
         assert!(applied(&mut s, A, &update));
     }
-    s.loaded(B, STREAM, Seq(1), vec![entry(1, Op::Update), entry(2, Op::Add)], Seq(2));
+    s.loaded(B, s.life, STREAM, Seq(1), vec![entry(1, Op::Update), entry(2, Op::Add)], Seq(2));
     starts(&mut s, B).0
 }
 
@@ -334,8 +334,27 @@ fn an_effect_that_one_node_was_asked_for_holds_for_the_next_one() {
     assert_eq!(starts(&mut s, B).0, "l1");
     let update = one(&mut s, A, "a1");
     update.entries[0].resolve(Effect::Ids { ids: vec!["a".to_owned()] });
-    s.loaded(B, STREAM, Seq(1), vec![entry(1, Op::Update)], Seq(1));
+    s.loaded(B, s.life, STREAM, Seq(1), vec![entry(1, Op::Update)], Seq(1));
     s.set_standing(A, SUSPECT);
     let update = one(&mut s, B, "a1");
     assert!(update.entries[0].effect().is_some(), "B's copy was read before the effect was durable");
+}
+
+#[test]
+fn a_page_asked_for_before_a_recovery_is_void() {
+    let mut s = nodes(1);
+    let recovered = || Recovered { head: Seq(1), ..Recovered::default() };
+    s.recover(recovered());
+    s.set_standing(A, UP);
+    assert_eq!(starts(&mut s, A).0, "l1");
+    let before = s.life;
+    s.recover(recovered());
+    s.set_standing(A, UP);
+    assert_eq!(starts(&mut s, A).0, "l1");
+    s.feed(A, before, Seq(1), vec![entry(1, Op::DeleteCollection)], Seq(1));
+    idle(&mut s, A);
+    s.load_failed(A, before, None);
+    idle(&mut s, A);
+    s.feed(A, s.life, Seq(1), vec![entry(1, Op::DeleteCollection)], Seq(1));
+    one(&mut s, A, "a1");
 }

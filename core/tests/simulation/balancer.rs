@@ -113,13 +113,13 @@ impl World {
                     self.say(|| format!("{node} {:?} {}", task.role, task.entries[0].seq));
                     Delivery::start(self, node, task);
                 }
-                Step::Load { stream, page } => self.load(node, stream, page),
+                Step::Load { stream, page, life } => self.load(node, stream, page, life),
                 Step::Moot { entry, decision } => self.moot(&entry, decision),
             }
         }
     }
 
-    fn load(self: &Rc<Self>, node: NodeId, stream: Option<Stream>, page: Page) {
+    fn load(self: &Rc<Self>, node: NodeId, stream: Option<Stream>, page: Page, life: u64) {
         let world = Rc::clone(self);
         self.say(|| format!("{node} reads {stream:?} from {}", page.from));
         self.spawn(&lasting(), async move {
@@ -130,13 +130,13 @@ impl World {
                     let mut sequencer = world.sequencer.borrow_mut();
                     let (entries, through) = (pages.entries, pages.complete_through);
                     match stream {
-                        None => sequencer.feed(node, page.from, entries, through),
-                        Some(stream) => sequencer.loaded(node, stream, page.from, entries, through),
+                        None => sequencer.feed(node, life, page.from, entries, through),
+                        Some(stream) => sequencer.loaded(node, life, stream, page.from, entries, through),
                     }
                 }
                 None => {
                     world.sleep(500).await;
-                    world.sequencer.borrow_mut().load_failed(node, stream);
+                    world.sequencer.borrow_mut().load_failed(node, life, stream);
                 }
             }
             world.wake(node);

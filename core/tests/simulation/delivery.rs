@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chroma_ha_core::answer::{Meaning, meaning, with_id};
 use chroma_ha_core::effect::{self, Question, Send as Sending};
-use chroma_ha_core::entry::Entry;
+use chroma_ha_core::entry::{Decision, Entry};
 use chroma_ha_core::ids::NodeId;
 use chroma_ha_core::port::{Change, NodeFault, NodeRequest, NodeResponse};
 use chroma_ha_core::route;
@@ -226,9 +226,9 @@ impl Delivery {
 
     fn finish(&self, ticket: Ticket, outcome: Outcome, answer: Option<Answer>) {
         let world = &self.world;
-        let decision = outcome.decision();
-        let text = format!("{outcome:?}");
+        let decision = decision(&outcome);
         let quarantined = matches!(outcome, Outcome::Quarantine { .. });
+        let text = if self.world.trace || quarantined { format!("{outcome:?}") } else { String::new() };
         let took = world.sequencer.borrow_mut().finish(ticket, &self.task.entries, outcome);
         let seq = self.task.entries.first().map(|e| e.seq).unwrap_or_default();
         world.say(|| format!("{} {seq} {:?} took={took} {text}", self.node, self.task.role));
@@ -249,17 +249,10 @@ impl Delivery {
 }
 
 /// What an outcome of the acting node decides.
-trait Decides {
-    fn decision(&self) -> Option<chroma_ha_core::entry::Decision>;
-}
-
-impl Decides for Outcome {
-    fn decision(&self) -> Option<chroma_ha_core::entry::Decision> {
-        match self {
-            Outcome::Applied(_) => Some(chroma_ha_core::entry::Decision::Accepted),
-            Outcome::Rejected => Some(chroma_ha_core::entry::Decision::Rejected),
-            Outcome::Retry { .. } | Outcome::Quarantine { .. } => None,
-        }
+fn decision(outcome: &Outcome) -> Option<Decision> {
+    match outcome {
+        Outcome::Applied(_) => Some(Decision::Accepted),
+        Outcome::Rejected => Some(Decision::Rejected),
+        Outcome::Retry { .. } | Outcome::Quarantine { .. } => None,
     }
 }
-

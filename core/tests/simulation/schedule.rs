@@ -29,8 +29,8 @@ pub fn plan(rng: &Rng) -> Plan {
     Plan {
         nodes,
         limits,
-        writes: 8 + rng.below(22),
-        faults: [0, 5, 20, 60][rng.below(4)],
+        writes: 6 + rng.below(18),
+        faults: [0, 5, 20, 60, 120][rng.below(5)],
         pace: [0; 3].map(|_| 1 + rng.below(8)),
         node_pace: (0..nodes).map(|_| 1 + rng.below(8)).collect(),
     }
@@ -88,7 +88,7 @@ impl World {
     /// One event; false if nothing can happen.
     fn event(self: &Rc<Self>) -> bool {
         let progressed = self.one_event();
-        if self.rng.percent(15) || !self.faulty.get() && self.rng.percent(30) {
+        if self.rng.percent(8) {
             self.check_reads();
         }
         if let Some(text) = self.store.borrow().violation.clone() {
