@@ -1,6 +1,6 @@
 //! Who acts, who follows, how far is each node. One value holds what every lane needs to decide
 //! together: it is changed synchronously, under one lock, by the actors, which then do what it says.
-//! It performs nothing itself. The parts: `node` (one node's position), `ready` (what may go next),
+//! It performs nothing itself. The parts: `node` (one node's position), `acting` (who judges), `ready` (what may go next),
 //! `outcome` (what a finished request changes), `view` (what readers and operators see).
 
 use std::collections::{BTreeMap, HashMap};
@@ -12,6 +12,7 @@ use crate::ids::{NodeId, Seq, Stream};
 use crate::lane::Phase;
 use crate::port::Recovered;
 
+mod acting;
 pub mod node;
 pub mod outcome;
 pub mod ready;

@@ -9,7 +9,9 @@ mod simulation {
     pub mod chroma;
     pub mod delivery;
     pub mod faults;
+    pub mod lease;
     pub mod oracle;
+    pub mod progress;
     pub mod rng;
     pub mod schedule;
     pub mod store;
@@ -42,7 +44,9 @@ fn failure(seed: u64, trace: bool) -> Option<String> {
 
 fn report(seed: u64) -> Option<String> {
     let text = failure(seed, false)?;
-    Some(format!("seed {seed}: {text}\n  CHROMA_HA_SIM_SEED={seed} cargo test -p chroma-ha-core --test simulation"))
+    Some(format!(
+        "seed {seed}: {text}\n  CHROMA_HA_SIM_SEED={seed} cargo test -p chroma-ha-core --test simulation"
+    ))
 }
 
 /// `CHROMA_HA_SIM_SEEDS=n` runs that many; `CHROMA_HA_SIM_SEED=n` only this one, with a trace.

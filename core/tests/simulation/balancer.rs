@@ -1,5 +1,5 @@
-//! The rest of the balancer, as its actors do it: group commit, lazy flush, lease and recovery, page
-//! reads, node states, and the clients that wait.
+//! The rest of the balancer, as its actors do it: group commit, lazy flush, page reads, and the clients
+//! that wait.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -8,10 +8,10 @@ use std::sync::Arc;
 use chroma_ha_core::entry::{Decision, Draft, Entry};
 use chroma_ha_core::ids::{CollectionId, NodeId, Seq, Stream};
 use chroma_ha_core::port::{Change, Page};
-use chroma_ha_core::sequencer::{Sequencer, Standing, Step};
+use chroma_ha_core::sequencer::Step;
 
 use super::delivery::{Answer, Delivery};
-use super::world::{Health, Stage, Work, World};
+use super::world::World;
 
 fn lasting() -> Rc<Cell<Option<NodeId>>> {
     Rc::default()
@@ -77,7 +77,7 @@ impl World {
         self.wake_all();
     }
 
-    fn release_waiters(&self) {
+    pub fn release_waiters(&self) {
         for (seq, entry) in std::mem::take(&mut *self.waiters.borrow_mut()) {
             if entry.draft.op.is_record() {
                 self.sequencer.borrow_mut().acknowledge_queued(&entry);
@@ -167,7 +167,9 @@ impl World {
         }
         for change in changes {
             match change {
-                Change::CatalogAccepted { seq, .. } => self.decided(&self.entry(*seq), Decision::Accepted, false),
+                Change::CatalogAccepted { seq, .. } => {
+                    self.decided(&self.entry(*seq), Decision::Accepted, false)
+                }
                 Change::Rejected { seq, .. } => self.decided(&self.entry(*seq), Decision::Rejected, false),
                 _ => {}
             }
@@ -183,7 +185,8 @@ impl World {
             if !sequencer.leading() {
                 return;
             }
-            let cursor = |node: NodeId| Change::Cursor { node: node.name(), seq: sequencer.node(node).cursor() };
+            let cursor =
+                |node: NodeId| Change::Cursor { node: node.name(), seq: sequencer.node(node).cursor() };
             let mut changes: Vec<Change> = sequencer.node_ids().map(cursor).collect();
             changes.push(Change::Completed { through: sequencer.completed() });
             changes
@@ -192,90 +195,6 @@ impl World {
         self.spawn(&lasting(), async move {
             world.record(changes).await;
         });
-    }
-
-    // Lease
-
-    pub fn lose_lease(&self) {
-        if self.lease_held.replace(false) {
-            self.say(|| "the lease is lost".to_owned());
-            self.sequencer.borrow_mut().set_leading(false);
-            self.queue.borrow_mut().clear();
-            self.fail_appends();
-        }
-    }
-
-    /// The session broke: what it was doing may have happened, its answer is an error.
-    fn fail_appends(&self) {
-        for op in self.ops.borrow_mut().iter_mut() {
-            if let Work::Append { epoch, entries, done, .. } = &mut op.work {
-                if done.is_none() && self.rng.percent(50) {
-                    self.store.borrow_mut().append(*epoch, entries);
-                }
-                *done = Some(false);
-            }
-        }
-    }
-
-    pub fn acquire(&self) {
-        let recovered = self.store.borrow_mut().acquire();
-        self.say(|| format!("epoch {} begins at {}", recovered.epoch, recovered.head));
-        self.lease_held.set(true);
-        self.recovered.set(recovered.head);
-        self.sequencer.borrow_mut().recover(recovered);
-        for node in 0..self.servers.len() {
-            self.set_health(NodeId(node), Health::Settling);
-            self.drop_tasks(|lost| lost == Some(NodeId(node)));
-        }
-    }
-
-    /// Everything in memory is gone; what was sent may still happen.
-    pub fn crash(&self) {
-        self.say(|| "the balancer crashes".to_owned());
-        self.fail_appends();
-        for op in self.ops.borrow_mut().iter_mut() {
-            if let Work::Record { epoch, changes, done, .. } = &mut op.work
-                && done.is_none()
-                && self.rng.percent(50)
-            {
-                self.commit_changes(*epoch, changes);
-            }
-        }
-        self.drop_tasks(|_| true);
-        self.ops.borrow_mut().retain(|op| matches!(op.work, Work::Call { stage: Stage::Ghost, .. }));
-        *self.sequencer.borrow_mut() = Sequencer::new(self.plan.limits, self.plan.nodes);
-        self.waiters.borrow_mut().clear();
-        self.queue.borrow_mut().clear();
-        self.committing.set(false);
-        self.lease_held.set(false);
-        for server in &self.servers {
-            server.health.set(Health::Settling);
-            server.suspicion.set(false);
-            server.woken.set(false);
-        }
-    }
-
-    // Node states
-
-    pub fn set_health(&self, node: NodeId, health: Health) {
-        self.say(|| format!("{node} is {health:?}"));
-        self.servers[node.0].health.set(health);
-        self.servers[node.0].suspicion.set(false);
-        let up = health == Health::Up;
-        let standing = Standing { applies: up, serves: up, gone: health == Health::Down };
-        let (lost, gone) = {
-            let mut sequencer = self.sequencer.borrow_mut();
-            let before = sequencer.node(node).standing;
-            sequencer.set_standing(node, standing);
-            (before.serves && !up || before.applies && !up, sequencer.all_gone())
-        };
-        if lost {
-            self.drop_tasks(|on| on == Some(node));
-        }
-        if gone {
-            self.release_waiters();
-        }
-        self.wake_all();
     }
 }
 

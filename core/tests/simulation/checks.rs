@@ -30,9 +30,15 @@ impl World {
                     self.fail(format!("{node} is readable for {id} and does not have it"));
                     continue;
                 };
-                self.check(self.shows(node, stream, |seq| self.oracle.borrow().records(*id, seq) == *shown, |e| {
-                    self.with_entry(*id, e) == *shown
-                }).map_err(|text| format!("{text}: {shown:?}")));
+                self.check(
+                    self.shows(
+                        node,
+                        stream,
+                        |seq| self.oracle.borrow().records(*id, seq) == *shown,
+                        |e| self.with_entry(*id, e) == *shown,
+                    )
+                    .map_err(|text| format!("{text}: {shown:?}")),
+                );
             }
         }
         let readable = self.sequencer.borrow().readable(Gate::Stream(Stream::Catalog));

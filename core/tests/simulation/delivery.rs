@@ -25,12 +25,17 @@ pub struct Answer {
 }
 
 pub enum Found {
-    Done { answer: Answer, catalog: Option<catalog::CatalogFound> },
+    Done {
+        answer: Answer,
+        catalog: Option<catalog::CatalogFound>,
+    },
     Refused(Answer),
     /// The collection is gone from the node, and what was logged before with it.
     Gone,
     /// No judgement; whether the request may still execute.
-    Failed { in_doubt: bool },
+    Failed {
+        in_doubt: bool,
+    },
     LogAway,
 }
 

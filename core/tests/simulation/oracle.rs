@@ -104,7 +104,11 @@ impl Oracle {
         let seq = entry.seq;
         if let Some(deleted) = self.deleted.get(&id) {
             let fine = decision == Decision::Rejected && moot && *deleted < seq;
-            return if fine { Ok(()) } else { Err(format!("{seq} is {decision:?} after its collection went")) };
+            return if fine {
+                Ok(())
+            } else {
+                Err(format!("{seq} is {decision:?} after its collection went"))
+            };
         }
         let history = self.records.entry(id).or_default();
         if history.last().is_some_and(|(last, _)| *last >= seq) {
@@ -188,9 +192,8 @@ pub fn predicted(entry: &Entry, before: &Names) -> Option<Names> {
     match entry.draft.op {
         Op::CreateCollection => {
             let name = named("name").filter(|name| name.len() < 8)?;
-            if !names.contains_key(&name) {
-                names.insert(name, target);
-            } else if body["get_or_create"] != true {
+            let id = *names.entry(name).or_insert(target);
+            if id != target && body["get_or_create"] != true {
                 return None;
             }
         }

@@ -21,6 +21,8 @@ use super::store::Store;
 
 pub type Slot<T> = Rc<RefCell<Option<T>>>;
 pub type Lost = Rc<Cell<Option<NodeId>>>;
+/// By time, then by order: whose timer it is.
+type Timers = BTreeMap<(u64, u64), (u64, Slot<()>)>;
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
 /// What differs from seed to seed.
@@ -98,7 +100,7 @@ pub struct World {
     pub oracle: RefCell<Oracle>,
     pub ops: RefCell<Vec<Op>>,
     tasks: RefCell<BTreeMap<u64, Running>>,
-    pub timers: RefCell<BTreeMap<(u64, u64), (u64, Slot<()>)>>,
+    pub timers: RefCell<Timers>,
     pub now_ms: Cell<u64>,
     next_id: Cell<u64>,
     current: Cell<u64>,
