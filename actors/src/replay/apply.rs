@@ -96,7 +96,7 @@ impl Delivery {
                 Err(found) => return found,
             }
         }
-        match effect::send(entry, task.role) {
+        match effect::send(entry) {
             Sending::Empty => Found::Done { answer: empty_answer(entry.draft.op), catalog: None },
             Sending::Body(body) => {
                 let path = own_path(task, &entry.draft.path);

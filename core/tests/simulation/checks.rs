@@ -3,7 +3,7 @@
 use chroma_ha_core::effect::{self, Send};
 use chroma_ha_core::entry::{Decision, Entry};
 use chroma_ha_core::ids::{CollectionId, NodeId, Seq, Stream};
-use chroma_ha_core::sequencer::{Gate, Role};
+use chroma_ha_core::sequencer::Gate;
 
 use super::chroma::{Records, parsed};
 use super::oracle::{Names, predicted};
@@ -89,7 +89,7 @@ impl World {
 
     fn with_entry(&self, id: CollectionId, entry: &Entry) -> Records {
         let mut records = self.oracle.borrow().records(id, entry.seq.prev());
-        if let Send::Body(body) = effect::send(entry, Role::Following) {
+        if let Send::Body(body) = effect::send(entry) {
             let _ = records.apply(entry.draft.op, &parsed(&body), 0);
         }
         records

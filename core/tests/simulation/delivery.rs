@@ -78,7 +78,7 @@ impl Delivery {
         {
             return found;
         }
-        match effect::send(entry, self.task.role) {
+        match effect::send(entry) {
             Sending::Empty => {
                 self.world.sent.borrow_mut().insert((self.node, entry.seq));
                 Found::Done { answer: Answer { status: 200, body: Bytes::from_static(b"{}") }, catalog: None }

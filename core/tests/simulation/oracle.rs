@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use chroma_ha_core::effect::{self, Effect, Send};
 use chroma_ha_core::entry::{Decision, Entry, Op};
 use chroma_ha_core::ids::{CollectionId, Seq, Stream};
-use chroma_ha_core::sequencer::Role;
 
 use super::catalog::collection_of;
 use super::chroma::{Records, parsed};
@@ -125,7 +124,7 @@ impl Oracle {
         }
         if accepted {
             admissible_effect(entry, &state)?;
-            let sent = match effect::send(entry, Role::Following) {
+            let sent = match effect::send(entry) {
                 Send::Body(body) => Some(body),
                 Send::Empty => None,
             };
