@@ -21,6 +21,7 @@ use crate::health::Observed;
 
 pub mod apply;
 pub mod catalog;
+mod judged;
 
 use apply::Delivery;
 

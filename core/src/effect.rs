@@ -2,6 +2,8 @@
 //! depend on what is there, so at their place in the acting node's lane they are resolved to ids,
 //! once; after that every node gets the same ids. It asks and sends nothing itself.
 
+mod judgement;
+
 use std::collections::HashSet;
 
 use bytes::Bytes;
@@ -10,6 +12,8 @@ use serde_json::{Map, Value, json};
 
 use crate::entry::{Entry, Op};
 use crate::ids::CollectionId;
+
+pub use judgement::{Judge, judge};
 
 /// Resolved once, at the entry's place in the acting node's lane, and durable before any node
 /// gets the entry. Applying any suffix of the log again, from any earlier position, must end in

@@ -97,9 +97,10 @@ impl Delivery {
                 Err(found) => return found,
             }
         }
-        match effect::send(entry) {
-            Sending::Empty => Found::Done { answer: empty_answer(entry.draft.op), catalog: None },
-            Sending::Body(body) => {
+        match self.sending(task, entry).await {
+            Err(fault) => Found::Failed(Failure::Fault(fault), None),
+            Ok(Sending::Empty) => Found::Done { answer: empty_answer(entry.draft.op), catalog: None },
+            Ok(Sending::Body(body)) => {
                 let path = own_path(task, &entry.draft.path);
                 self.judge(task, entry, self.call(entry, "POST", path, body).await, false)
             }
