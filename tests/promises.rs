@@ -11,6 +11,7 @@ mod promises {
     mod endpoints;
     mod log_table;
     mod names_and_ids;
+    mod nothing_comes_back;
     mod read_your_writes;
     mod refusals;
     mod replication;

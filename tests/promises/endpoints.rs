@@ -40,9 +40,21 @@ async fn status_describes_the_log_the_nodes_and_the_actors() {
     let actors = page["actors"].as_array().expect("actors");
     for kind in ACTORS {
         let of_kind = |actor: &&Value| actor["name"].as_str().is_some_and(|name| name.contains(kind));
-        let actor = actors.iter().find(of_kind);
-        assert_has(actor.unwrap_or_else(|| panic!("no {kind} in {page}")), &["state", "handled"]);
+        let of_kind: Vec<&Value> = actors.iter().filter(of_kind).collect();
+        assert!(!of_kind.is_empty(), "no {kind} in {page}");
+        assert_has(of_kind[0], &["mailbox_capacity", "last_error", "last_heard_ms"]);
+        assert_eq!(of_kind[0]["restarts_after_panic"], 0);
     }
+    let before = handled(&page, "wal");
+    create(&url, "heard").await;
+    let (_, page) = get(&format!("{url}/status")).await;
+    assert!(handled(&page, "wal") > before, "{page}");
+}
+
+fn handled(page: &Value, kind: &str) -> u64 {
+    let of_kind = |actor: &&Value| actor["name"].as_str().is_some_and(|name| name.contains(kind));
+    let actors = page["actors"].as_array().expect("actors").iter().filter(of_kind);
+    actors.filter_map(|actor| actor["handled"].as_u64()).sum()
 }
 
 #[tokio::test]
