@@ -22,7 +22,8 @@ fn assert_has(page: &Value, fields: &[&str]) {
 
 #[tokio::test]
 async fn status_describes_the_log_the_nodes_and_the_actors() {
-    let stack = Stack::start(Options::default().env("SERVICE_NAME", "named-here")).await;
+    let stack =
+        Stack::start(Options::default().env("SERVICE_NAME", "named-here").env("PROBE_TIMEOUT", "20")).await;
     let url = stack.url();
     until_state(&url, "replica-1", "up").await;
     let (status, page) = get(&format!("{url}/status")).await;
@@ -103,7 +104,8 @@ async fn samples(url: &str) -> BTreeMap<String, f64> {
 
 #[tokio::test]
 async fn metrics_move_with_writes_and_reads() {
-    let stack = Stack::start(Options::default()).await;
+    // Figures are compared exactly: a slow probe must not move a write or a read.
+    let stack = Stack::start(Options::default().env("PROBE_TIMEOUT", "20")).await;
     let url = stack.url();
     let id = create(&url, "measured").await;
     until_quiet(&url).await;
