@@ -12,6 +12,9 @@ use super::nodes::{collections_url, until};
 /// A returning node must be probed, settle and catch up, on a busy machine.
 pub(crate) const RETURN: Duration = Duration::from_secs(20);
 
+/// As the balancer names them: the primary, the first replica.
+pub(crate) const NODES: [&str; 2] = ["primary", "replica-1"];
+
 /// Creates a collection in the default database and returns its id.
 pub(crate) async fn create(url: &str, name: &str) -> String {
     let (status, made) = post(&collections_url(url), &json!({"name": name})).await;

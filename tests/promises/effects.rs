@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::surface::{RETURN, create, document, records, until_quiet, until_state};
+use crate::harness::surface::{NODES, RETURN, create, document, records, until_quiet, until_state};
 use crate::harness::{Options, Stack, assert_nodes_equal, node_records};
 
 const SOON: Duration = Duration::from_secs(5);
-
-const NAMES: [&str; 2] = ["primary", "replica-1"];
 
 async fn taken(url: &str, id: &str, verb: &str, body: Value) -> Value {
     let (status, answer) = records(url, id, verb, &body).await;
@@ -74,12 +72,12 @@ async fn across_an_outage_of(node: usize) {
     delete_some(&url, &id).await;
     stack.nodes[node].start_again().await.expect("the node again");
     update_then_add(&url, &id, "after").await;
-    until_state(&url, NAMES[node], "up").await;
+    until_state(&url, NODES[node], "up").await;
     until_quiet(&url).await;
     assert_nodes_equal(&stack, "effects", SOON).await;
     assert_values(&stack, &url, &id).await;
     // A restart makes Chroma build its vector index again: nothing may change by that.
-    for (node, name) in stack.nodes.iter_mut().zip(NAMES) {
+    for (node, name) in stack.nodes.iter_mut().zip(NODES) {
         node.stop().await;
         node.start_again().await.expect("the node again");
         until_state(&url, name, "up").await;

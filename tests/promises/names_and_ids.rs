@@ -7,13 +7,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::nodes::collections_url;
-use crate::harness::surface::{create, records, until_quiet, until_state, upsert};
+use crate::harness::surface::{NODES, create, records, until_quiet, until_state, upsert};
 use crate::harness::twin::id_of;
 use crate::harness::{Options, Stack, assert_nodes_equal, delete, get, node_records, post};
 
 const SOON: Duration = Duration::from_secs(5);
-
-const NAMES: [&str; 2] = ["primary", "replica-1"];
 
 /// Both nodes answer, in turn.
 async fn in_turn() -> Stack {
@@ -45,7 +43,7 @@ async fn an_id_stays_the_same_over_failover_and_return() {
         let made = create(&url, &format!("born-without-{node}")).await;
         upsert(&url, &made, "b", "during").await;
         stack.nodes[node].start_again().await.expect("the node again");
-        until_state(&url, NAMES[node], "up").await;
+        until_state(&url, NODES[node], "up").await;
         until_quiet(&url).await;
         for _ in 0..4 {
             assert_eq!(get(&by_name).await.1["id"], id.as_str());

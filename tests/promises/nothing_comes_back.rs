@@ -8,13 +8,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::nodes::collections_url;
-use crate::harness::surface::{create, records, until_quiet, until_state, upsert};
+use crate::harness::surface::{NODES, create, records, until_quiet, until_state, upsert};
 use crate::harness::twin::{Twin, id_of};
 use crate::harness::{Options, Stack, assert_nodes_equal, delete, get, node_records, post, put, request};
 
 const SOON: Duration = Duration::from_secs(5);
-
-const NAMES: [&str; 2] = ["primary", "replica-1"];
 
 /// Both nodes answer, in turn.
 async fn in_turn(allow_reset: bool) -> Stack {
@@ -25,7 +23,7 @@ async fn in_turn(allow_reset: bool) -> Stack {
 async fn back(stack: &mut Stack, node: usize) {
     let url = stack.url();
     stack.nodes[node].start_again().await.expect("the node again");
-    until_state(&url, NAMES[node], "up").await;
+    until_state(&url, NODES[node], "up").await;
     until_quiet(&url).await;
 }
 

@@ -12,7 +12,7 @@ use crate::harness::nodes::{Records, collections_url};
 use crate::harness::recorder::Recorder;
 use crate::harness::shared::database;
 use crate::harness::stack::start_nodes;
-use crate::harness::surface::{create, exchange, records, upsert};
+use crate::harness::surface::{create, exchange, metric, records, until_quiet, upsert};
 use crate::harness::twin::{id_of, without_ids};
 use crate::harness::{Balancer, Options, Place, Twin, assert_nodes_equal, get, node_records};
 
@@ -151,6 +151,50 @@ async fn what_chroma_refuses_is_refused_in_its_own_words_and_applied_nowhere() {
     assert_eq!(status, 201, "{answer}");
     assert_nodes_equal(&twin.stack, "strict", SOON).await;
     assert_eq!(get(&format!("{url}/wal/status")).await.1["quarantined"], json!([]));
+}
+
+/// Method and path for things that are not there, or not allowed.
+const MISSES: [(&str, &str); 16] = [
+    ("GET", "/api/v2/nonsense"),
+    ("GET", "/nonsense"),
+    ("PUT", "/api/v2/heartbeat"),
+    ("DELETE", "/api/v2/tenants"),
+    ("GET", "/api/v2/collections/only:two"),
+    ("GET", "/api/v2/tenants/missing"),
+    ("GET", "/api/v2/tenants/missing/databases"),
+    ("GET", "/api/v2/tenants/default_tenant/databases/missing"),
+    ("DELETE", "/api/v2/tenants/default_tenant/databases/missing"),
+    ("GET", "/api/v2/tenants/default_tenant/databases/missing/collections"),
+    ("GET", "/api/v2/tenants/default_tenant/databases/missing/collections_count"),
+    ("GET", "/api/v2/tenants/default_tenant/databases/default_database/collections/missing"),
+    ("DELETE", "/api/v2/tenants/default_tenant/databases/default_database/collections/missing"),
+    ("GET", "/api/v2/tenants/default_tenant/databases/default_database/collections/by-id/no-id"),
+    ("GET", "/api/v2/tenants/default_tenant/databases/default_database/collections/no-id/count"),
+    ("POST", "/api/v2/reset"),
+];
+
+#[tokio::test]
+async fn what_is_not_there_is_missed_in_chromas_own_words() {
+    let mut twin = Twin::start(Options::default().env("PROBE_TIMEOUT", "20")).await;
+    twin.post("{}/collections", json!({"name": "stays"})).await;
+    let mut odd = Vec::new();
+    for (method, path) in MISSES {
+        let ours = exchange(method, &format!("{}{path}", twin.stack.url()), &[], "").await;
+        let bare = exchange(method, &format!("{}{path}", twin.bare.url()), &[], "").await;
+        if ours != bare {
+            odd.push(format!("{method} {path}\n  {ours:?}\n  {bare:?} (bare)"));
+        }
+    }
+    assert!(odd.is_empty(), "answers differ:\n{}", odd.join("\n"));
+    // A single server closes the connection on these; the balancer answers.
+    let crn = format!("{}/api/v2/collections/default_tenant:default_database:missing", twin.stack.url());
+    assert_eq!(get(&crn).await.0, 404);
+    // None of it was taken for a fault of a node.
+    until_quiet(&twin.stack.url()).await;
+    for node in ["primary", "replica-1"] {
+        let changes = format!("chroma_ha_node_state_changes_total{{node=\"{node}\",to=\"suspect\"}}");
+        assert_eq!(metric(&twin.stack.url(), &changes).await, 0.0, "{node}");
+    }
 }
 
 fn serve(variables: &[(&str, &str)]) -> Output {
