@@ -6,5 +6,13 @@ mod harness;
 
 mod promises {
     mod dev_command;
+    mod effects;
     mod embedded;
+    mod endpoints;
+    mod log_table;
+    mod names_and_ids;
+    mod nothing_comes_back;
+    mod read_your_writes;
+    mod refusals;
+    mod replication;
 }
