@@ -5,6 +5,13 @@
 mod harness;
 
 mod promises {
+    mod all_nodes_killed;
+    mod balancer_killed;
     mod dev_command;
     mod embedded;
+    mod node_hung;
+    mod postgres_restarted;
+    mod primary_killed;
+    mod replica_killed;
+    mod rolling;
 }
