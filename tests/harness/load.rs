@@ -23,6 +23,8 @@ use worker::Worker;
 
 /// Streams of the log that are written side by side.
 const COLLECTIONS: usize = 2;
+/// Writes of each writer that make a round.
+const ROUND: usize = 5;
 const SHOWN: usize = 5;
 
 /// What clients met.
@@ -90,13 +92,14 @@ impl Load {
         self.shared.book().writes.len()
     }
 
-    /// Until every writer, on average, got one more write acknowledged and as many reads were answered.
+    /// Until every writer, on average, got some more writes acknowledged and as many reads were answered.
     pub(crate) async fn a_round(&self, deadline: Duration) {
         let of = |book: &Book| (book.writes.len(), book.reads.len());
         let (writes, reads) = of(&self.shared.book());
+        let more = ROUND * self.writers;
         until(deadline, "the load makes progress", async || {
             let (now_writes, now_reads) = of(&self.shared.book());
-            now_writes >= writes + self.writers && now_reads >= reads + self.writers
+            now_writes >= writes + more && now_reads >= reads + more
         })
         .await;
     }

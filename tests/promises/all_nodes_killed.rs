@@ -54,7 +54,7 @@ async fn all_are_killed_and_return(order: [usize; 2]) {
     write(&records, "add", row("before", "b", 0.5), 201).await;
     until(PATIENCE, "all is applied", async || pending(&stack).await == 0).await;
     stack.nodes.iter_mut().for_each(|node| node.kill9());
-    for name in ["primary", "replica"] {
+    for name in ["primary", "replica-1"] {
         until(PATIENCE, "the node is seen to be down", async || state(&stack, name).await == "down").await;
     }
     let queued = queue(&records).await;

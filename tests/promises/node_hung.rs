@@ -37,5 +37,5 @@ async fn no_request_fails_when_the_primary_hangs_and_late_writes_change_nothing(
 
 #[tokio::test]
 async fn no_request_fails_when_the_replica_hangs_and_reads_move_on() {
-    hang_and_wake(1, "replica").await;
+    hang_and_wake(1, "replica-1").await;
 }

@@ -18,7 +18,7 @@ async fn no_request_fails_when_the_primary_is_killed_and_it_returns_to_its_role(
     load.print_gap("primary killed", begun);
     until(PATIENCE, "the primary is seen to be down", async || state(&stack, "primary").await == "down")
         .await;
-    assert!(applied(&stack, "acting", "replica").await > 0.0);
+    assert!(applied(&stack, "acting", "replica-1").await > 0.0);
     load.a_round(PATIENCE).await;
     stack.primary().start_again().await.expect("a second start");
     let before = applied(&stack, "acting", "primary").await;

@@ -16,14 +16,14 @@ async fn no_request_fails_when_the_replica_is_killed_and_it_catches_up() {
     stack.replica().kill9();
     load.a_round(PATIENCE).await;
     load.print_gap("replica killed", begun);
-    until(PATIENCE, "the replica is seen to be down", async || state(&stack, "replica").await == "down")
+    until(PATIENCE, "the replica is seen to be down", async || state(&stack, "replica-1").await == "down")
         .await;
     load.a_round(PATIENCE).await;
     stack.replica().start_again().await.expect("a second start");
-    let before = applied(&stack, "following", "replica").await;
-    until(PATIENCE, "the replica is up under load", async || state(&stack, "replica").await == "up").await;
+    let before = applied(&stack, "following", "replica-1").await;
+    until(PATIENCE, "the replica is up under load", async || state(&stack, "replica-1").await == "up").await;
     until(PATIENCE, "the replica follows again under load", async || {
-        applied(&stack, "following", "replica").await > before + 16.0
+        applied(&stack, "following", "replica-1").await > before + 16.0
     })
     .await;
     load.a_round(PATIENCE).await;

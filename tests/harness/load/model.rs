@@ -115,9 +115,14 @@ impl Trail {
         self.0.len() - 1
     }
 
-    /// Whether a read that began at `place` and has just ended may show this.
-    pub(crate) fn admits(&self, place: usize, state: &State) -> bool {
-        self.0[place..].iter().any(|states| states.contains(state))
+    /// Whether a read that began at `place` and has just ended may show this. Chroma itself reads the
+    /// embedding at another moment than the rest, so a write that ends meanwhile may show in one only.
+    pub(crate) fn admits(&self, place: usize, shown: &State) -> bool {
+        let mut states = self.0[place..].iter().flatten();
+        let Some(shown) = shown else { return states.any(Option::is_none) };
+        let mut rows = states.clone().flatten();
+        let rest = |row: &Row| row.document == shown.document && row.metadata == shown.metadata;
+        rows.any(|row| row.embedding == shown.embedding) && states.flatten().any(rest)
     }
 
     /// Sent: it may happen at any time now. Returns what holds once it is acknowledged.
