@@ -96,7 +96,7 @@ pub(crate) fn row(record: &Record) -> Option<Row> {
 }
 
 /// What was admissible for one record, from its first write on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Trail(Vec<States>);
 
 impl Default for Trail {
