@@ -120,8 +120,7 @@ fn reaches(package: &str) -> BTreeSet<String> {
 
 #[test]
 fn core_is_pure_and_actors_know_no_wire() {
-    for (package, banned) in
-        [("chroma-ha-core", &NOT_IN_CORE[..]), ("chroma-ha-actors", &NOT_IN_ACTORS[..])]
+    for (package, banned) in [("chroma-ha-core", &NOT_IN_CORE[..]), ("chroma-ha-actors", &NOT_IN_ACTORS[..])]
     {
         let reached = reaches(package);
         assert!(reached.contains("serde"), "{package}: the tree was not understood: {reached:?}");

@@ -8,7 +8,8 @@ use super::{assert_none, read, root};
 
 /// What a reader finds, from the root of the workspace.
 fn documents() -> Vec<String> {
-    let mut found = vec!["README.md".to_owned(), "CHANGELOG.md".to_owned(), "migrations/README.md".to_owned()];
+    let mut found =
+        vec!["README.md".to_owned(), "CHANGELOG.md".to_owned(), "migrations/README.md".to_owned()];
     for folder in ["docs", "docs/adr"] {
         for entry in fs::read_dir(root().join(folder)).expect("a folder").flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
