@@ -5,14 +5,21 @@
 
 mod balancer;
 pub(crate) mod client;
+pub(crate) mod load;
 pub(crate) mod nodes;
 mod place;
+pub(crate) mod recorder;
 pub(crate) mod shared;
 pub(crate) mod stack;
+pub(crate) mod status;
+pub(crate) mod surface;
+pub(crate) mod twin;
 
 pub(crate) use balancer::Balancer;
 pub(crate) use client::{delete, get, post, put, request};
+pub(crate) use load::Load;
 pub(crate) use nodes::{Record, assert_nodes_equal, difference, node_records, until};
 pub(crate) use place::Place;
 pub(crate) use shared::toolbox;
 pub(crate) use stack::{Options, Stack};
+pub(crate) use twin::Twin;

@@ -6,7 +6,22 @@ mod harness;
 
 mod promises {
     mod adoption;
+    mod all_nodes_killed;
+    mod balancer_killed;
     mod dev_command;
+    mod effects;
     mod embedded;
+    mod endpoints;
+    mod log_table;
     mod lost_disk;
+    mod names_and_ids;
+    mod node_hung;
+    mod nothing_comes_back;
+    mod postgres_restarted;
+    mod primary_killed;
+    mod read_your_writes;
+    mod refusals;
+    mod replica_killed;
+    mod replication;
+    mod rolling;
 }

@@ -23,6 +23,7 @@ pub mod apply;
 pub mod catalog;
 pub mod copy;
 pub mod inspect;
+mod judged;
 pub mod peer;
 
 use apply::Delivery;
@@ -62,32 +63,31 @@ impl ReplayActor {
                     drop(actix_rt::spawn(inspect::inspect(self.delivery.clone(), adopt, generation, losses)));
                 }
                 Step::Copy(task) => drop(actix_rt::spawn(copy::copy(self.delivery.clone(), task, losses))),
-                Step::Load { stream, page } => drop(actix_rt::spawn(self.load(stream, page))),
+                Step::Load { stream, page, life } => drop(actix_rt::spawn(self.load(stream, page, life))),
                 Step::Moot { entry, decision } => drop(actix_rt::spawn(self.moot(entry, decision))),
             }
         }
         self.tell_if_caught_up();
     }
 
-    fn load(&self, stream: Option<Stream>, page: Page) -> impl Future<Output = ()> + use<> {
+    fn load(&self, stream: Option<Stream>, page: Page, life: u64) -> impl Future<Output = ()> + use<> {
         let (store, board, node) = (Arc::clone(&self.store), Arc::clone(self.board()), self.node());
         let watched = Arc::clone(&self.watched);
         async move {
             match store.page(page).await {
                 Ok(pages) => {
+                    let (entries, through) = (pages.entries, pages.complete_through);
                     let mut sequencer = board.sequencer();
                     match stream {
-                        None => sequencer.feed(node, page.from, pages.entries, pages.complete_through),
-                        Some(stream) => {
-                            sequencer.loaded(node, stream, page.from, pages.entries, pages.complete_through);
-                        }
+                        None => sequencer.feed(node, life, page.from, entries, through),
+                        Some(stream) => sequencer.loaded(node, life, stream, page.from, entries, through),
                     }
                 }
                 Err(error) => {
                     warn!(%node, %error, "reading the log failed");
                     watched.error(error);
                     tokio::time::sleep(Duration::from_millis(500)).await;
-                    board.sequencer().load_failed(node, stream);
+                    board.sequencer().load_failed(node, life, stream);
                 }
             }
             board.wake(node);

@@ -2,6 +2,8 @@
 //! depend on what is there, so at their place in the acting node's lane they are resolved to ids,
 //! once; after that every node gets the same ids. It asks and sends nothing itself.
 
+mod judgement;
+
 use std::collections::HashSet;
 
 use bytes::Bytes;
@@ -10,7 +12,8 @@ use serde_json::{Map, Value, json};
 
 use crate::entry::{Entry, Op};
 use crate::ids::CollectionId;
-use crate::sequencer::Role;
+
+pub use judgement::{Judge, judge};
 
 /// Resolved once, at the entry's place in the acting node's lane, and durable before any node
 /// gets the entry. Applying any suffix of the log again, from any earlier position, must end in
@@ -70,22 +73,15 @@ pub fn resolved(answer: &[u8]) -> Option<Effect> {
     serde_json::from_value(ids).ok().map(|ids| Effect::Ids { ids })
 }
 
-/// What to send for an entry, in the given role.
-pub fn send(entry: &Entry, role: Role) -> Send {
+/// What to send for an entry. A delete by filter goes to every node by its ids, to the acting one, too:
+/// delivered again over a later state, the filter would spare a record that an `add` brought back.
+pub fn send(entry: &Entry) -> Send {
     let body = &entry.draft.body;
     let Some(Effect::Ids { ids }) = entry.effect() else { return Send::Body(body.clone()) };
-    match (entry.draft.op, role) {
-        (Op::Update, _) => update_of(body, ids),
-        (Op::Delete, Role::Following) if ids.is_empty() => Send::Empty,
-        (Op::Delete, Role::Following) => Send::Body(bytes(&json!({ "ids": ids }))),
-        // The filter goes along, so that Chroma itself judges the request as the client wrote it.
-        (Op::Delete, Role::Acting) => match object(body) {
-            Some(mut fields) => {
-                fields.insert("ids".to_owned(), json!(ids));
-                Send::Body(bytes(&Value::Object(fields)))
-            }
-            None => Send::Body(body.clone()),
-        },
+    match entry.draft.op {
+        Op::Update => update_of(body, ids),
+        Op::Delete if ids.is_empty() => Send::Empty,
+        Op::Delete => Send::Body(bytes(&json!({ "ids": ids }))),
         _ => Send::Body(body.clone()),
     }
 }
@@ -150,8 +146,8 @@ mod tests {
         Entry::new(Seq(1), draft, 0).recovered(effect.map(ids), None)
     }
 
-    fn sent(op: Op, body: Value, effect: &[&str], role: Role) -> Option<Value> {
-        match send(&entry(op, body, Some(effect)), role) {
+    fn sent(op: Op, body: Value, effect: &[&str]) -> Option<Value> {
+        match send(&entry(op, body, Some(effect))) {
             Send::Body(body) => serde_json::from_slice(&body).unwrap(),
             Send::Empty => None,
         }
@@ -179,24 +175,21 @@ mod tests {
     fn an_update_reaches_the_rows_that_existed() {
         let body = json!({"ids": ["a", "b"], "documents": ["x", "y"], "metadatas": null});
         let one = json!({"ids": ["b"], "documents": ["y"], "metadatas": null});
-        assert_eq!(sent(Op::Update, body.clone(), &["b"], Role::Following), Some(one.clone()));
-        assert_eq!(sent(Op::Update, body.clone(), &["b"], Role::Acting), Some(one));
-        assert_eq!(sent(Op::Update, body.clone(), &["b", "a"], Role::Acting), Some(body.clone()));
-        assert_eq!(sent(Op::Update, body, &[], Role::Acting), None);
+        assert_eq!(sent(Op::Update, body.clone(), &["b"]), Some(one));
+        assert_eq!(sent(Op::Update, body.clone(), &["b", "a"]), Some(body.clone()));
+        assert_eq!(sent(Op::Update, body, &[]), None);
     }
 
     #[test]
     fn a_malformed_update_goes_to_chroma_as_it_is() {
         let body = json!({"ids": ["a", "b"], "documents": ["x"]});
-        assert_eq!(sent(Op::Update, body.clone(), &["a"], Role::Acting), Some(body));
+        assert_eq!(sent(Op::Update, body.clone(), &["a"]), Some(body));
     }
 
     #[test]
     fn a_delete_by_filter_reaches_the_same_ids_everywhere() {
         let body = json!({"where": {"k": 1}, "limit": 2});
-        let acting = json!({"ids": ["a"], "where": {"k": 1}, "limit": 2});
-        assert_eq!(sent(Op::Delete, body.clone(), &["a"], Role::Acting), Some(acting));
-        assert_eq!(sent(Op::Delete, body.clone(), &["a"], Role::Following), Some(json!({"ids": ["a"]})));
-        assert_eq!(sent(Op::Delete, body, &[], Role::Following), None);
+        assert_eq!(sent(Op::Delete, body.clone(), &["a"]), Some(json!({"ids": ["a"]})));
+        assert_eq!(sent(Op::Delete, body, &[]), None);
     }
 }

@@ -191,6 +191,12 @@ impl Entry {
         self.effect_durable.store(true, Ordering::Release);
     }
 
+    /// Whether a copy that was read from the log before the decision would be delivered wrongly: without
+    /// its effect, or although it was refused.
+    pub fn outdates_pages(&self) -> bool {
+        self.effect().is_some() || self.decision() == Some(Decision::Rejected)
+    }
+
     /// Fixes the decision and returns the one that holds: the first.
     pub fn decide(&self, decision: Decision) -> Decision {
         *self.decision.get_or_init(|| decision)

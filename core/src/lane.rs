@@ -56,7 +56,7 @@ pub struct Lane {
     /// Failed deliveries of the front entry.
     pub attempts: u32,
     bytes: usize,
-    /// An effect from here on became durable while a page was being read: the page may lack it.
+    /// An effect or a refusal from here on became durable while a page was being read: it may lack it.
     stale_from: Option<Seq>,
 }
 
@@ -181,7 +181,7 @@ impl Lane {
 
     /// Another lane's copy of this entry was decided: take that copy, with its effect and decision.
     pub fn adopt(&mut self, entry: &Arc<Entry>) {
-        if self.phase == Phase::Loading && entry.effect().is_some() {
+        if self.phase == Phase::Loading && entry.outdates_pages() {
             self.stale_from = Some(self.stale_from.map_or(entry.seq, |from| from.min(entry.seq)));
         }
         if let Ok(at) = self.queue.binary_search_by_key(&entry.seq, |e| e.seq) {

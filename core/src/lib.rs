@@ -8,6 +8,7 @@
 //! | `v1` | which v2 request does a v1 request stand for, and how does its answer look |
 //! | `entry` | what is one logged write, and which decisions about it are legal |
 //! | `effect` | what does an entry do to records, independent of when it is applied |
+//! | `poison` | which writes must not be logged because nodes die on them |
 //! | `answer` | what does a node's answer to a write mean |
 //! | `catalog` | which collections and databases exist, under which ids, on which node |
 //! | `lane` | what does one node apply next in one stream |
@@ -30,6 +31,7 @@ pub mod entry;
 pub mod health;
 pub mod ids;
 pub mod lane;
+pub mod poison;
 pub mod port;
 pub mod pressure;
 pub mod route;

@@ -1,9 +1,10 @@
 //! Who acts, who follows, how far is each node. One value holds what every lane needs to decide
 //! together: it is changed synchronously, under one lock, by the actors, which then do what it says.
-//! It performs nothing itself. The parts: `node` (one node's position), `copy` (what a node must be given anew), `ready` (what may go next),
+//! It performs nothing itself. The parts: `node` (one node's position), `acting` (who judges), `copy`
+//! (what a node must be given anew), `ready` (what may go next),
 //! `outcome` (what a finished request changes), `view` (what readers and operators see).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::catalog::Catalog;
@@ -12,6 +13,7 @@ use crate::ids::{NodeId, Seq, Stream};
 use crate::lane::Phase;
 use crate::port::Recovered;
 
+mod acting;
 pub mod copy;
 pub mod node;
 pub mod outcome;
@@ -65,6 +67,9 @@ struct StreamState {
     acked: Seq,
     /// The node that has been asked about the first undecided entry.
     asked: Option<NodeId>,
+    /// That entry as it was handed out. Its effect is fixed on this copy: every other copy gives way to
+    /// it until the entry is decided.
+    given: Option<Arc<Entry>>,
 }
 
 #[derive(Debug)]
@@ -77,10 +82,12 @@ pub struct Sequencer {
     floor: Seq,
     streams: HashMap<Stream, StreamState>,
     /// Undecided entries that may make a collection disappear.
-    destructive: BTreeSet<Seq>,
+    destructive: BTreeMap<Seq, Arc<Entry>>,
     nodes: Vec<NodeLog>,
     pub catalog: Catalog,
     limits: Limits,
+    /// Rises with every recovery: pages that were read before it do not count.
+    life: u64,
     /// Whether this balancer holds the lease. Without it no step is given out.
     leading: bool,
 }
@@ -95,10 +102,11 @@ impl Sequencer {
             recovered_head: Seq::ZERO,
             floor: Seq::ZERO,
             streams: HashMap::new(),
-            destructive: BTreeSet::new(),
+            destructive: BTreeMap::new(),
             nodes: (0..nodes).map(|_| node()).collect(),
             catalog: Catalog::fresh(),
             limits,
+            life: 0,
             leading: false,
         }
     }
@@ -121,6 +129,7 @@ impl Sequencer {
             node.leftovers = copying.into_iter().collect();
         }
         self.epoch = epoch;
+        self.life += 1;
         self.head = head;
         self.recovered_head = head;
         self.floor = self.nodes.iter().map(|n| n.fed).max().unwrap_or_default();
@@ -162,11 +171,19 @@ impl Sequencer {
         }
     }
 
-    /// A page of the whole log was read for a node that is behind.
-    pub fn feed(&mut self, node: NodeId, from: Seq, entries: Vec<Arc<Entry>>, complete_through: Seq) {
+    /// A page of the whole log was read for a node that is behind. One that was asked for before a
+    /// recovery is void: what was decided since is not in it, and nobody remembers that it was not.
+    pub fn feed(
+        &mut self,
+        node: NodeId,
+        life: u64,
+        from: Seq,
+        entries: Vec<Arc<Entry>>,
+        complete_through: Seq,
+    ) {
         let log = &mut self.nodes[node.0];
-        if log.fed.next() != from {
-            return; // read for an earlier life of this node's log
+        if life != self.life || log.fed.next() != from {
+            return;
         }
         log.feeding = false;
         let fresh = log.stale_from.take().map_or(self.head, Seq::prev);
@@ -175,15 +192,15 @@ impl Sequencer {
             if entry.seq <= self.nodes[node.0].fed || entry.seq > through {
                 continue;
             }
-            self.note(&entry);
+            let entry = self.note(&entry);
             self.nodes[node.0].offer(&entry, &self.limits);
         }
         let log = &mut self.nodes[node.0];
         log.fed = log.fed.max(through);
     }
 
-    /// Keeps what later entries must know of this one.
-    fn note(&mut self, entry: &Entry) {
+    /// Keeps what later entries must know of this one. Returns the copy that counts.
+    fn note(&mut self, entry: &Arc<Entry>) -> Arc<Entry> {
         let floor = self.floor;
         let state = self
             .streams
@@ -191,8 +208,10 @@ impl Sequencer {
             .or_insert_with(|| StreamState { decided: floor, ..StreamState::default() });
         state.head = state.head.max(entry.seq);
         if entry.draft.op.is_destructive() && entry.decision().is_none() && entry.seq > state.decided {
-            self.destructive.insert(entry.seq);
+            self.destructive.insert(entry.seq, Arc::clone(entry));
         }
+        let given = state.given.as_ref().filter(|given| given.seq == entry.seq);
+        Arc::clone(given.unwrap_or(entry))
     }
 
     /// What was decided about an entry, by its own mark or by its place before the decided position.

@@ -12,10 +12,19 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Standard output of a program that ended well; else the last line that it complained with.
 pub(super) async fn output(program: &Path, args: &[&str]) -> Result<String, String> {
+    output_within(PATIENCE, program, args).await
+}
+
+/// The same for a program that has work to do.
+pub(super) async fn output_within(
+    patience: Duration,
+    program: &Path,
+    args: &[&str],
+) -> Result<String, String> {
     let mut command = Command::new(program);
     command.args(args).stdin(std::process::Stdio::null()).kill_on_drop(true);
-    let done = match timeout(PATIENCE, command.output()).await {
-        Err(_) => return Err(format!("no answer in {} s", PATIENCE.as_secs())),
+    let done = match timeout(patience, command.output()).await {
+        Err(_) => return Err(format!("no answer in {} s", patience.as_secs())),
         Ok(Err(reason)) => return Err(reason.to_string()),
         Ok(Ok(done)) => done,
     };

@@ -2,6 +2,7 @@
 //! not at what is named: a python3 that does not start is passed over.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::{Error, Result, command};
 
@@ -78,10 +79,13 @@ fn parse(said: &str, candidate: &Path) -> Option<Found> {
     Some(Found { python: Python { program, version }, missing })
 }
 
+/// pip unpacks itself into the environment, which takes a slow or busy machine a minute.
+const MAKING: Duration = Duration::from_secs(300);
+
 /// Makes the virtual environment `folder`; what was there before is gone.
 pub(super) async fn make_environment(python: &Python, folder: &Path) -> Result<()> {
     let target = folder.to_string_lossy();
-    command::output(&python.program, &["-m", "venv", "--clear", &target])
+    command::output_within(MAKING, &python.program, &["-m", "venv", "--clear", &target])
         .await
         .map(drop)
         .map_err(|reason| Error::Venv { folder: folder.to_owned(), reason })

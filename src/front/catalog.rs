@@ -22,7 +22,9 @@ pub(super) async fn read(worker: &Worker, read: &Read, incoming: &Incoming) -> O
             forward(worker, CATALOG, None, true, &Incoming { path_and_query, ..incoming.clone() }).await
         }
         Read::ListCollections { .. } => {
-            let path_and_query = incoming.path().to_owned();
+            let paged_here = pageable(incoming.query());
+            let path_and_query = if paged_here { incoming.path() } else { &incoming.path_and_query };
+            let path_and_query = path_and_query.to_owned();
             forward(worker, CATALOG, None, true, &Incoming { path_and_query, ..incoming.clone() }).await
         }
         _ => forward(worker, CATALOG, None, true, incoming).await,
@@ -77,9 +79,23 @@ fn listed(worker: &Worker, query: &str, body: &Bytes) -> Option<Bytes> {
     Some(Bytes::from(Value::Array(page).to_string()))
 }
 
+/// Whether a node would take these parameters. Those that it refuses go to it, so that it says why.
+fn pageable(query: &str) -> bool {
+    let good = |name: &str| match &given(query, name)[..] {
+        [] => true,
+        [value] => value.parse::<u32>().is_ok(),
+        _ => false,
+    };
+    good("limit") && good("offset")
+}
+
+fn given(query: &str, name: &str) -> Vec<String> {
+    let pairs = url::form_urlencoded::parse(query.as_bytes());
+    pairs.filter(|(n, _)| n == name).map(|(_, value)| value.into_owned()).collect()
+}
+
 fn parameter(query: &str, name: &str) -> Option<usize> {
-    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.filter(|(n, _)| *n == name).find_map(|(_, value)| value.parse().ok())
+    given(query, name).first()?.parse().ok()
 }
 
 fn databases(worker: &Worker, body: &Bytes) -> Option<Bytes> {

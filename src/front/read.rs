@@ -61,7 +61,8 @@ pub(super) async fn of_collection(
     forward(worker, gate, Some(id), again, incoming).await
 }
 
-/// Asks node after node until one answers.
+/// Asks node after node until one answers. A 5xx is tried once more even where there is no other node:
+/// Chroma answers one ("Error finding id") to a `get` that meets a delete of what it finds.
 pub(super) async fn forward(
     worker: &Worker,
     gate: Gate,
@@ -71,6 +72,7 @@ pub(super) async fn forward(
 ) -> Outgoing {
     let mut avoid = Vec::new();
     let mut last = None;
+    let mut troubled = false;
     for _ in 0..TRIES {
         let choose = Choose { gate, avoid: avoid.clone() };
         let chosen = match worker.proxy.send(choose).await {
@@ -79,8 +81,15 @@ pub(super) async fn forward(
             Err(_) => return rescue::refusal(&Refusal::Restarting),
         };
         match ask(worker, chosen, collection, incoming).await {
-            Ok(answer) if answer.status >= 500 && again && others(worker, gate, chosen.node, &avoid) => {
-                last = Some(answer);
+            Ok(answer) if answer.status >= 500 && again => {
+                let elsewhere = others(worker, gate, chosen.node, &avoid);
+                if troubled && !elsewhere {
+                    return answer;
+                }
+                (troubled, last) = (true, Some(answer));
+                if !elsewhere {
+                    continue;
+                }
             }
             Ok(answer) => return answer,
             Err(fault) => last = Some(rescue::node(&fault)),

@@ -57,6 +57,13 @@ impl Balancer {
         balancer
     }
 
+    /// Without waiting until it is ready: a standby is not.
+    pub(crate) fn launched(env: Vec<(String, String)>, log: PathBuf) -> Self {
+        let mut balancer = Self { env, log, port: free_port().expect("a free port"), process: None };
+        balancer.launch();
+        balancer
+    }
+
     /// The same port and settings; panics with the end of its log if it does not get ready.
     pub(crate) async fn start_again(&mut self) {
         if let Err(reason) = self.launch_and_wait().await {
@@ -112,6 +119,11 @@ impl Balancer {
 
     pub(crate) fn is_running(&mut self) -> bool {
         self.process.as_mut().is_some_and(|process| process.exit().is_none())
+    }
+
+    /// Once it has ended on its own; `None` also when a signal ended it.
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        self.process.as_mut().and_then(Process::exit).and_then(|status| status.code())
     }
 
     pub(crate) fn pid(&self) -> Option<u32> {

@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use std::sync::Once;
 use std::time::Duration;
 
+use reqwest::header::HeaderMap;
 use reqwest::{Client, Method};
 use serde_json::Value;
 
@@ -38,19 +39,34 @@ pub(crate) async fn try_request(
     url: &str,
     body: Option<&Value>,
 ) -> Result<(u16, Value), reqwest::Error> {
+    exchange(method, url, body).await.map(|answer| (answer.status, answer.body))
+}
+
+/// An answer with its headers.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+pub(crate) async fn exchange(
+    method: Method,
+    url: &str,
+    body: Option<&Value>,
+) -> Result<Answer, reqwest::Error> {
     let mut request = client().request(method, url);
     if let Some(body) = body {
         request = request.json(body);
     }
     let answer = request.send().await?;
-    let status = answer.status().as_u16();
+    let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
     let text = answer.text().await?;
-    let json = match serde_json::from_str(&text) {
+    let body = match serde_json::from_str(&text) {
         Ok(json) => json,
         Err(_) if text.is_empty() => Value::Null,
         Err(_) => Value::String(text),
     };
-    Ok((status, json))
+    Ok(Answer { status, headers, body })
 }
 
 pub(crate) async fn get(url: &str) -> (u16, Value) {

@@ -68,7 +68,8 @@ async fn ask(method: Method, url: &str, body: Option<&Value>) -> Result<Value, S
     if status == 200 { Ok(answer) } else { Err(format!("{status} {answer}")) }
 }
 
-fn record(page: &Value, at: usize) -> Result<Record, String> {
+/// One record of a page that includes everything.
+pub(crate) fn record(page: &Value, at: usize) -> Result<Record, String> {
     let embedding = serde_json::from_value(page["embeddings"][at].clone());
     let embedding = embedding.map_err(|reason| format!("embedding {at}: {reason}"))?;
     let field = |name: &str| page[name][at].clone();

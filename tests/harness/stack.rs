@@ -62,6 +62,13 @@ impl Stack {
         Balancer::start(environment(&self.nodes, &self.database_url, &self.extra), log).await
     }
 
+    /// The same, not yet ready: it stands by while another one holds the lease.
+    pub(crate) fn launch_beside(&mut self) -> Balancer {
+        self.balancers += 1;
+        let log = self.place.join(&format!("balancer-{}.log", self.balancers));
+        Balancer::launched(environment(&self.nodes, &self.database_url, &self.extra), log)
+    }
+
     pub(crate) fn url(&self) -> String {
         self.balancer.url()
     }

@@ -48,6 +48,8 @@ pub struct Delivery {
 pub enum Found {
     /// Applied, or nothing had to be.
     Done { answer: Answer, catalog: Option<CatalogFound> },
+    /// The collection is gone from the node, and what was logged before with it.
+    Gone,
     /// A judgement about the request.
     Refused(Answer),
     /// No judgement.
@@ -103,9 +105,10 @@ impl Delivery {
                 Err(found) => return found,
             }
         }
-        match effect::send(entry, task.role) {
-            Sending::Empty => Found::Done { answer: empty_answer(entry.draft.op), catalog: None },
-            Sending::Body(body) => {
+        match self.sending(task, entry).await {
+            Err(fault) => Found::Failed(Failure::Fault(fault), None),
+            Ok(Sending::Empty) => Found::Done { answer: empty_answer(entry.draft.op), catalog: None },
+            Ok(Sending::Body(body)) => {
                 let path = own_path(task, &entry.draft.path);
                 self.judge(task, entry, self.call(entry, "POST", path, body).await, false)
             }
@@ -162,8 +165,10 @@ impl Delivery {
         };
         let status = response.status;
         let answer = self.answer(task, response);
+        let gone = || status == 404 && self.board.sequencer().taken_along(entry);
         match meaning(entry.draft.op, status, name_taken) {
             Meaning::Accepted => Found::Done { answer, catalog: None },
+            Meaning::Refused if gone() => Found::Gone,
             Meaning::Refused => Found::Refused(answer),
             Meaning::Trouble => Found::Failed(Failure::Status(status), Some(answer)),
         }
@@ -189,6 +194,12 @@ impl Delivery {
     /// long to wait before the lane is looked at again.
     async fn conclude(&self, task: &Task, ticket: Ticket, found: Found) -> Option<Duration> {
         match found {
+            Found::Gone => {
+                self.observe(Observation::RequestOk);
+                let answer = empty_answer(Op::Update);
+                self.finish(task, ticket, Outcome::Applied(CatalogOutcome::default()), Some(answer));
+                None
+            }
             Found::Done { answer, catalog: None } => {
                 self.observe(Observation::RequestOk);
                 self.finish(task, ticket, Outcome::Applied(CatalogOutcome::default()), Some(answer));
@@ -197,13 +208,12 @@ impl Delivery {
             Found::Done { answer, catalog: Some(found) } => {
                 self.observe(Observation::RequestOk);
                 let changes = catalog::changes(self.node, task, &found);
-                let CatalogFound { effect, outcome } = found;
-                self.commit(task, ticket, changes, Outcome::Applied(outcome), answer, Some(effect)).await
+                self.commit(task, ticket, changes, Outcome::Applied(found.outcome), answer).await
             }
             Found::Refused(answer) if task.role == Role::Acting => {
                 self.observe(Observation::RequestOk);
                 let changes = task.entries.iter().map(|e| rejected(e, &answer)).collect();
-                self.commit(task, ticket, changes, Outcome::Rejected, answer, None).await
+                self.commit(task, ticket, changes, Outcome::Rejected, answer).await
             }
             Found::Refused(answer) => self.refused_by_follower(task, ticket, &answer),
             Found::Failed(failure, answer) => {
@@ -212,7 +222,7 @@ impl Delivery {
                     // Asked often enough: the node's own error is the verdict.
                     Some(answer) => {
                         let changes = task.entries.iter().map(|e| rejected(e, &answer)).collect();
-                        self.commit(task, ticket, changes, Outcome::Rejected, answer, None).await
+                        self.commit(task, ticket, changes, Outcome::Rejected, answer).await
                     }
                     None => {
                         debug!(node = %self.node, stream = %task.stream, %failure, "apply failed");
@@ -231,23 +241,22 @@ impl Delivery {
         changes: Vec<Change>,
         outcome: Outcome,
         answer: Answer,
-        effect: Option<Effect>,
     ) -> Option<Duration> {
         if !self.board.sequencer().claim(ticket) {
             return None;
         }
-        match self.record(changes).await {
-            Ok(()) => {
-                // Durable now: the other nodes may see it.
-                if let (Some(entry), Some(effect)) = (task.entries.first(), effect) {
-                    entry.resolve(effect);
-                    entry.effect_made_durable();
-                }
+        // A failed record may have been committed: nothing else may be decided until that is known.
+        for attempt in 0.. {
+            if self.record(changes.clone()).await.is_ok() {
                 self.finish(task, ticket, outcome, Some(answer));
-                None
+                return None;
             }
-            Err(_) => self.retry(task, ticket),
+            tokio::time::sleep(self.backoff.delay(attempt, 1.0)).await;
+            if !self.board.sequencer().claimed(ticket) {
+                return None;
+            }
         }
+        None
     }
 
     fn refused_by_follower(&self, task: &Task, ticket: Ticket, answer: &Answer) -> Option<Duration> {

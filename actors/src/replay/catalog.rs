@@ -97,10 +97,8 @@ impl Step<'_> {
         mapped: Option<(CollectionId, Option<Uuid>)>,
     ) -> Found {
         let moves = if self.acting() { moves } else { Vec::new() };
-        Found::Done {
-            answer,
-            catalog: Some(CatalogFound { effect, outcome: CatalogOutcome { moves, mapped } }),
-        }
+        let outcome = CatalogOutcome { effect: Some(effect.clone()), moves, mapped };
+        Found::Done { answer, catalog: Some(CatalogFound { effect, outcome }) }
     }
 
     /// One request whose acceptance is all there is to it.
@@ -148,7 +146,7 @@ impl Step<'_> {
             Ok(response) if response.status == 409 => match self.look_up(&tenant, &database).await {
                 Ok(Some(found)) if self.is_unmapped(&found) => found,
                 Ok(_) => response,
-                Err(fault) => return Found::Failed(Failure::Fault(fault), None),
+                Err(found) => return found,
             },
             other => match self.delivery.judge(self.task, self.entry, other.clone(), false) {
                 Found::Done { .. } => match other {
@@ -164,11 +162,17 @@ impl Step<'_> {
         self.created(tenant, database, response)
     }
 
-    async fn look_up(&self, tenant: &str, database: &str) -> Result<Option<NodeResponse>, NodeFault> {
+    /// The collection of this name on the node. Only a 404 means that there is none.
+    async fn look_up(&self, tenant: &str, database: &str) -> Result<Option<NodeResponse>, Found> {
         let Some(name) = self.field("name") else { return Ok(None) };
         let path = collection_by_name_path(tenant, database, &name);
-        let response = self.call("GET", path, Bytes::new()).await?;
-        Ok(Some(response).filter(|r| r.status == 200))
+        match self.call("GET", path, Bytes::new()).await {
+            Ok(response) if response.status == 404 => Ok(None),
+            other => match (self.delivery.judge(self.task, self.entry, other.clone(), false), other) {
+                (Found::Done { .. }, Ok(response)) => Ok(Some(response)),
+                (found, _) => Err(found),
+            },
+        }
     }
 
     fn is_unmapped(&self, response: &NodeResponse) -> bool {

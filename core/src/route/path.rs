@@ -68,6 +68,12 @@ pub fn collection_by_name_path(tenant: &str, database: &str, name: &str) -> Stri
     format!("/api/v2/tenants/{tenant}/databases/{database}/collections/{name}")
 }
 
+/// The path of the lookup by a node's own id.
+pub fn collection_by_id_path(tenant: &str, database: &str, own: Uuid) -> String {
+    let [tenant, database] = [tenant, database].map(encode);
+    format!("/api/v2/tenants/{tenant}/databases/{database}/collections/by-id/{own}")
+}
+
 /// One segment, so encoded that decoding gives the same text.
 pub(crate) fn encode(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()

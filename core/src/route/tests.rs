@@ -1,3 +1,5 @@
+//! Requests of every kind against the table, in the spellings that nodes take and refuse.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -109,7 +109,7 @@ impl Sequencer {
     }
 
     /// Once the node's catalog is up to date, what it has no copy of was never there.
-    fn complete_inspection(&mut self, node: NodeId) {
+    pub(super) fn complete_inspection(&mut self, node: NodeId) {
         let log = &self.nodes[node.0];
         if log.inspection != Inspection::Seen || !self.catalog_is_current(node) {
             return;
@@ -126,12 +126,12 @@ impl Sequencer {
         let undecided = |lane: &Lane| {
             lane.phase == Phase::Idle && lane.front().is_some_and(|entry| self.decision(entry).is_none())
         };
-        log.fed == self.head && log.lane(Stream::Catalog).is_none_or(undecided)
+        let decided = self.streams.get(&Stream::Catalog).map_or(self.floor, |state| state.decided);
+        log.fed >= decided && log.lane(Stream::Catalog).is_none_or(undecided)
     }
 
     /// The next copy onto the node, one at a time.
     pub(super) fn push_copy(&mut self, node: NodeId, now_ms: u64, steps: &mut Vec<Step>) {
-        self.complete_inspection(node);
         let log = &self.nodes[node.0];
         let idle = log.copying.is_none() && log.inspection == Inspection::Complete;
         if !idle || !log.has_quarantined() || !self.catalog_is_current(node) {
@@ -150,7 +150,7 @@ impl Sequencer {
     fn forget_deleted_lanes(&mut self, node: NodeId) {
         for id in self.nodes[node.0].quarantined_collections() {
             if self.catalog.collection(id).is_none() {
-                self.nodes[node.0].forget_lane(Stream::Collection(id));
+                self.nodes[node.0].change(Stream::Collection(id), |lane| lane.phase = Phase::Idle);
             }
         }
     }

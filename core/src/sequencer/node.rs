@@ -31,7 +31,7 @@ pub struct NodeLog {
     pub fed: Seq,
     /// A page of the log is being read to feed the lanes.
     pub feeding: bool,
-    /// An effect from here on became durable while that page was being read: it may lack it.
+    /// An effect or a refusal from here on became durable while that page was being read: it may lack it.
     pub stale_from: Option<Seq>,
     pub(super) lanes: HashMap<Stream, Lane>,
     /// The first unapplied position of every lane that has one.
@@ -140,7 +140,7 @@ impl NodeLog {
 
     /// What an acceptance elsewhere means for pages that are being read right now.
     pub(super) fn adopt(&mut self, entry: &Arc<Entry>) {
-        if self.feeding && entry.effect().is_some() {
+        if self.feeding && entry.outdates_pages() {
             self.stale_from = Some(self.stale_from.map_or(entry.seq, |from| from.min(entry.seq)));
         }
         if let Some(lane) = self.lanes.get_mut(&entry.stream()) {
@@ -163,15 +163,6 @@ impl NodeLog {
             now_first.map(|seq| self.waiting.insert((seq, stream)));
         }
         result
-    }
-
-    /// Drops what is left of a collection that no longer exists.
-    pub fn forget_lane(&mut self, stream: Stream) {
-        if let Some(lane) = self.lanes.remove(&stream) {
-            self.queued_bytes -= lane.bytes();
-            self.in_flight -= usize::from(matches!(lane.phase, Phase::Asking | Phase::Committing { .. }));
-            lane.first().map(|seq| self.waiting.remove(&(seq, stream)));
-        }
     }
 
     /// The node lost or won its standing. Requests in flight no longer count unless their outcome is

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::Sequencer;
 use crate::catalog::Move;
+use crate::effect::Effect;
 use crate::entry::{Decision, Entry};
 use crate::ids::{CollectionId, NodeId, Seq, Stream};
 use crate::lane::Phase;
@@ -35,6 +36,9 @@ pub enum Outcome {
 /// What a catalog entry changed. Empty for record entries.
 #[derive(Clone, Debug, Default)]
 pub struct CatalogOutcome {
+    /// Which collection it turned out to be about; already durable. Followers go by it: the name in the
+    /// request may mean another collection by then.
+    pub effect: Option<Effect>,
     /// Changes of the catalog; only from the acting node.
     pub moves: Vec<Move>,
     /// The node's own id of a collection, or that it has none any more.
@@ -53,6 +57,14 @@ impl Sequencer {
             log.change(ticket.stream, |lane| lane.phase = Phase::Committing { generation });
         }
         current
+    }
+
+    /// Whether a claimed outcome is still ours to record. A record that failed may have been committed:
+    /// it is repeated until it is known to be, or until this says no. Anything else (asking again, another
+    /// node) would decide in memory what the log may have decided already.
+    pub fn claimed(&self, ticket: Ticket) -> bool {
+        let phase = self.nodes[ticket.node.0].lane(ticket.stream).map(|lane| &lane.phase);
+        self.leading && phase == Some(&Phase::Committing { generation: ticket.generation })
     }
 
     /// Takes the outcome of a task. False: it came too late and changes nothing.
@@ -81,6 +93,11 @@ impl Sequencer {
         let Ticket { node, stream, .. } = ticket;
         match outcome {
             Outcome::Applied(catalog) => {
+                if let Some(effect) = &catalog.effect {
+                    for entry in entries {
+                        entry.resolve(effect.clone());
+                    }
+                }
                 self.take_catalog(node, catalog);
                 for entry in entries {
                     self.decide(entry, Decision::Accepted);
@@ -97,11 +114,12 @@ impl Sequencer {
                 lane.attempts += 1;
                 lane.phase = Phase::BackOff { until_ms };
             }),
+            // What is left of a deleted collection is passed over, not judged.
+            Outcome::Quarantine { .. } if self.is_deleted(stream) => {
+                self.nodes[node.0].change(stream, |lane| lane.phase = Phase::Idle);
+            }
             Outcome::Quarantine { reason } => {
-                self.nodes[node.0].change(stream, |lane| {
-                    lane.phase = Phase::Quarantined { reason };
-                    lane.spill();
-                });
+                self.nodes[node.0].change(stream, |lane| lane.phase = Phase::Quarantined { reason });
             }
         }
     }
@@ -110,10 +128,11 @@ impl Sequencer {
         outcome.moves.iter().for_each(|step| self.catalog.apply(step));
         if let Some((id, own)) = outcome.mapped {
             self.nodes[node.0].map(id, own);
-            if own.is_none() {
-                self.nodes[node.0].forget_lane(Stream::Collection(id));
-            }
         }
+    }
+
+    pub(super) fn is_deleted(&self, stream: Stream) -> bool {
+        matches!(stream, Stream::Collection(id) if self.catalog.collection(id).is_none())
     }
 
     /// Fixes what holds for an entry everywhere; later calls change nothing.
@@ -125,6 +144,7 @@ impl Sequencer {
             && entry.seq > state.decided
         {
             state.decided = entry.seq;
+            state.given = None;
             if decision == Decision::Accepted {
                 state.acked = state.acked.max(entry.seq);
             }
@@ -157,23 +177,26 @@ impl Sequencer {
     pub fn loaded(
         &mut self,
         node: NodeId,
+        life: u64,
         stream: Stream,
         from: Seq,
         entries: Vec<Arc<Entry>>,
         through: Seq,
     ) {
+        if life != self.life {
+            return;
+        }
         if self.nodes[node.0].wanted(stream).is_none_or(|span| span.first != from) {
             return; // read for an earlier life of this lane
         }
-        for entry in &entries {
-            self.note(entry);
-        }
+        let entries = entries.iter().map(|entry| self.note(entry)).collect();
         self.nodes[node.0].change(stream, |lane| lane.loaded(entries, through));
     }
 
     /// Reading a page failed; the next pass asks again.
-    pub fn load_failed(&mut self, node: NodeId, stream: Option<Stream>) {
+    pub fn load_failed(&mut self, node: NodeId, life: u64, stream: Option<Stream>) {
         match stream {
+            _ if life != self.life => {}
             None => self.nodes[node.0].feeding = false,
             Some(stream) => self.nodes[node.0].change(stream, |lane| {
                 if lane.phase == Phase::Loading {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{CopyTask, Inspection, Sequencer};
+use super::{CopyTask, Sequencer};
 use crate::effect::Effect;
 use crate::entry::{Decision, Entry, Op};
 use crate::ids::{CollectionId, NodeId, Seq, Stream};
@@ -25,8 +25,9 @@ pub enum Role {
 /// Work for one node.
 #[derive(Debug)]
 pub enum Step {
-    /// Read a page of the log for the node's lanes (`stream` none) or for one lane.
-    Load { stream: Option<Stream>, page: Page },
+    /// Read a page of the log for the node's lanes (`stream` none) or for one lane, and hand it in with
+    /// `life`.
+    Load { stream: Option<Stream>, page: Page, life: u64 },
     /// Send entries to the node.
     Apply(Task),
     /// Look at what the node holds; `adopt`: take it over as the cluster's contents.
@@ -78,6 +79,7 @@ impl Sequencer {
         if !self.push_inspection(node, &mut steps) {
             return steps;
         }
+        self.complete_inspection(node);
         self.push_feed(node, &mut steps);
         for (_, stream) in self.nodes[node.0].candidates(SCAN) {
             if self.nodes[node.0].in_flight >= self.limits.in_flight {
@@ -95,7 +97,8 @@ impl Sequencer {
         let log = &mut self.nodes[node.0];
         if log.fed < head && !log.feeding && log.queued_bytes() < limits.node_bytes {
             log.feeding = true;
-            steps.push(Step::Load { stream: None, page: page(None, log.fed.next(), head, &limits) });
+            let page = page(None, log.fed.next(), head, &limits);
+            steps.push(Step::Load { stream: None, page, life: self.life });
         }
     }
 
@@ -110,12 +113,17 @@ impl Sequencer {
             match lane.phase {
                 Phase::Idle => {}
                 Phase::BackOff { until_ms } if until_ms <= now_ms => {}
+                // The collection is gone: nothing is left to be quarantined.
+                Phase::Quarantined { .. } if self.is_deleted(stream) => {
+                    self.nodes[node.0].change(stream, |l| l.phase = Phase::Idle);
+                    continue;
+                }
                 _ => return,
             }
             if let Some(span) = lane.wanted() {
                 let page = page(Some(stream), span.first, span.last, &self.limits);
                 self.nodes[node.0].change(stream, |l| l.phase = Phase::Loading);
-                return steps.push(Step::Load { stream: Some(stream), page });
+                return steps.push(Step::Load { stream: Some(stream), page, life: self.life });
             }
             let Some(entry) = lane.front().cloned() else { return };
             match self.readiness(node, &entry, now_ms) {
@@ -144,10 +152,12 @@ impl Sequencer {
         });
     }
 
-    fn start(&mut self, node: NodeId, stream: Stream, entry: &Entry, role: Role) -> Task {
+    fn start(&mut self, node: NodeId, stream: Stream, entry: &Arc<Entry>, role: Role) -> Task {
         let subject = self.subject(entry);
         if let Some(state) = self.streams.get_mut(&stream).filter(|_| role == Role::Acting) {
             state.asked = Some(node);
+            state.given = Some(Arc::clone(entry));
+            self.nodes.iter_mut().for_each(|other| other.adopt(entry));
         }
         let log = &mut self.nodes[node.0];
         log.in_flight += 1;
@@ -161,7 +171,7 @@ impl Sequencer {
     }
 
     /// The collection that an entry is about.
-    fn subject(&self, entry: &Entry) -> Option<CollectionId> {
+    pub(super) fn subject(&self, entry: &Entry) -> Option<CollectionId> {
         match (entry.effect(), entry.draft.op) {
             (_, op) if op.is_record() => entry.collection(),
             (Some(Effect::Collection { id }), _) => Some(*id),
@@ -201,7 +211,7 @@ impl Sequencer {
 
     fn asking(&self, node: NodeId, entry: &Entry, now_ms: u64) -> Readiness {
         if let Some(id) = entry.collection() {
-            if self.destructive.first().is_some_and(|first| *first < entry.seq) {
+            if self.destructive.first_key_value().is_some_and(|(first, _)| *first < entry.seq) {
                 return Readiness::Wait;
             }
             if self.catalog.collection(id).is_none() {
@@ -217,40 +227,6 @@ impl Sequencer {
             Some(id) if self.nodes[node.0].node_collection(id).is_none() => Readiness::Wait,
             _ => Readiness::Go(Role::Acting),
         }
-    }
-
-    /// The node to be asked about an undecided entry: the most preferred that has applied everything
-    /// before it. A more preferred one that is a single entry behind is waited for, so that the
-    /// primary acts again under a steady load.
-    fn acting(&self, entry: &Entry, now_ms: u64) -> Option<NodeId> {
-        let stream = entry.stream();
-        if let Some(asked) = self.streams.get(&stream).and_then(|s| s.asked) {
-            return Some(asked);
-        }
-        self.node_ids().find(|node| self.may_act(*node, stream, entry, now_ms))
-    }
-
-    fn may_act(&self, node: NodeId, stream: Stream, entry: &Entry, now_ms: u64) -> bool {
-        let log = &self.nodes[node.0];
-        let known = match entry.collection() {
-            Some(id) => log.node_collection(id).is_some(),
-            // A node without some collection would answer as if it did not exist.
-            None => log.inspection == Inspection::Complete && log.copying.is_none() && !log.has_quarantined(),
-        };
-        let looked_at = matches!(log.inspection, Inspection::Seen | Inspection::Complete);
-        let able = log.standing.applies && looked_at && known && log.fed >= entry.seq;
-        let Some(lane) = log.lane(stream).filter(|_| able) else {
-            return false;
-        };
-        if lane.first() == Some(entry.seq) {
-            return match lane.phase {
-                Phase::BackOff { until_ms } => until_ms <= now_ms,
-                Phase::Quarantined { .. } => false,
-                Phase::Idle | Phase::Loading | Phase::Asking | Phase::Committing { .. } => true,
-            };
-        }
-        let close = lane.second().is_some_and(|next| next.seq == entry.seq);
-        close && matches!(lane.phase, Phase::Idle | Phase::Asking | Phase::Committing { .. })
     }
 
     /// Whether what a destructive entry takes away has first taken everything logged before it.

@@ -1,3 +1,5 @@
+//! Requests and answers of the old API, as clients of its releases send and expect them.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use uuid::Uuid;

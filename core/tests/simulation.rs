@@ -1,0 +1,82 @@
+//! The sequencer under every interleaving that chance finds: real decisions, a scripted log and servers
+//! with Chroma's quirks. Many seeds a run; a failing one is printed with how to replay it.
+#![expect(unreachable_pub, reason = "the modules of a test are its own")]
+
+mod simulation {
+    pub mod balancer;
+    pub mod catalog;
+    pub mod checks;
+    pub mod chroma;
+    pub mod delivery;
+    pub mod faults;
+    pub mod lease;
+    pub mod oracle;
+    pub mod progress;
+    pub mod rng;
+    pub mod schedule;
+    pub mod store;
+    pub mod world;
+}
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+
+use simulation::rng::Rng;
+use simulation::schedule::plan;
+use simulation::world::World;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// What went wrong under this seed.
+fn failure(seed: u64, trace: bool) -> Option<String> {
+    let run = || {
+        let world = World::new(seed, plan(&Rng::new(seed ^ 0xABCD)), trace);
+        world.say(|| format!("{:?}", world.plan));
+        world.run();
+        let failure = world.failure.borrow().clone();
+        world.drop_tasks(|_| true);
+        failure
+    };
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Some("panicked, see above".to_owned()))
+}
+
+fn report(seed: u64) -> Option<String> {
+    let text = failure(seed, false)?;
+    Some(format!(
+        "seed {seed}: {text}\n  CHROMA_HA_SIM_SEED={seed} cargo test -p chroma-ha-core --test simulation"
+    ))
+}
+
+/// `CHROMA_HA_SIM_SEEDS=n` runs that many; `CHROMA_HA_SIM_SEED=n` only this one, with a trace.
+#[test]
+fn every_schedule_keeps_the_promises() {
+    if let Some(seed) = number("CHROMA_HA_SIM_SEED") {
+        let found = failure(seed, true);
+        assert_eq!(found, None, "seed {seed}");
+        return;
+    }
+    let seeds = number("CHROMA_HA_SIM_SEEDS").unwrap_or(10_000);
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    let failed = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let failed = &failed;
+            scope.spawn(move || {
+                let found = (thread..seeds).step_by(threads as usize).filter_map(report);
+                failed.lock().unwrap().extend(found.take(5));
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+/// Seeds that failed once: paste them here, with what they showed.
+#[test]
+fn seeds_that_failed_once() {
+    const SEEDS: [u64; 0] = [];
+    let failed: Vec<String> = SEEDS.into_iter().filter_map(report).collect();
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}

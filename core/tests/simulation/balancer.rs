@@ -1,0 +1,213 @@
+//! The rest of the balancer, as its actors do it: group commit, lazy flush, page reads, and the clients
+//! that wait.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use chroma_ha_core::entry::{Decision, Draft, Entry};
+use chroma_ha_core::ids::{CollectionId, NodeId, Seq, Stream};
+use chroma_ha_core::port::{Change, Page};
+use chroma_ha_core::sequencer::{Findings, Step};
+
+use super::delivery::{Answer, Delivery};
+use super::world::World;
+
+fn lasting() -> Rc<Cell<Option<NodeId>>> {
+    Rc::default()
+}
+
+impl World {
+    // Writes
+
+    /// What the proxy does with a write. False: refused before anything is logged.
+    pub fn submit(self: &Rc<Self>, draft: Draft) -> bool {
+        {
+            let sequencer = self.sequencer.borrow();
+            let id = CollectionId(draft.target.unwrap_or_default());
+            let known = sequencer.catalog.collection(id).is_some();
+            let fits = if draft.op.is_record() { known } else { !sequencer.all_gone() };
+            if !self.lease_held.get() || !sequencer.leading() || !fits {
+                return false;
+            }
+        }
+        self.queue.borrow_mut().push_back(draft);
+        self.commit();
+        true
+    }
+
+    fn commit(self: &Rc<Self>) {
+        if self.committing.get() || self.queue.borrow().is_empty() {
+            return;
+        }
+        self.committing.set(true);
+        let group: Vec<Draft> = {
+            let mut queue = self.queue.borrow_mut();
+            let take = queue.len().min(3);
+            queue.drain(..take).collect()
+        };
+        let world = Rc::clone(self);
+        self.spawn(&lasting(), async move {
+            let mut seq = world.sequencer.borrow().head();
+            let mut entries = Vec::new();
+            for draft in group {
+                seq = seq.next();
+                entries.push(Arc::new(Entry::new(seq, draft, 0)));
+            }
+            let committed = world.append(entries.clone()).await;
+            world.committing.set(false);
+            if committed {
+                world.admit(&entries);
+                world.commit();
+            } else {
+                world.lose_lease();
+            }
+        });
+    }
+
+    fn admit(&self, entries: &[Arc<Entry>]) {
+        for entry in entries {
+            self.say(|| format!("admit {} {}", entry.seq, describe(&entry.draft)));
+            self.waiters.borrow_mut().insert(entry.seq, Arc::clone(entry));
+        }
+        self.sequencer.borrow_mut().admit(entries);
+        if self.sequencer.borrow().all_gone() {
+            self.release_waiters();
+        }
+        self.wake_all();
+    }
+
+    pub fn release_waiters(&self) {
+        for (seq, entry) in std::mem::take(&mut *self.waiters.borrow_mut()) {
+            if entry.draft.op.is_record() {
+                self.sequencer.borrow_mut().acknowledge_queued(&entry);
+                self.oracle.borrow_mut().queued(&entry);
+                self.say(|| format!("queued {seq}"));
+            }
+        }
+    }
+
+    /// The client of this entry hears its answer, if it still waits.
+    pub fn answered(&self, seq: Seq, answer: &Answer) {
+        if let Some(entry) = self.waiters.borrow_mut().remove(&seq) {
+            self.say(|| format!("answer {seq} {}", answer.status));
+            let result = self.oracle.borrow_mut().answered(&entry, answer);
+            self.check(result);
+        }
+    }
+
+    /// The sequencer took a decision.
+    pub fn decided(&self, entry: &Entry, decision: Decision, moot: bool) {
+        let result = self.oracle.borrow_mut().decided(entry, decision, moot);
+        self.check(result);
+    }
+
+    // What a node can do now
+
+    pub fn advance(self: &Rc<Self>, node: NodeId) {
+        self.servers[node.0].woken.set(false);
+        let steps = self.sequencer.borrow_mut().steps(node, self.now_ms.get());
+        for step in steps {
+            match step {
+                // Disks are not lost here: a look finds what is known, and nothing is ever copied.
+                Step::Inspect { generation, .. } => {
+                    let findings = Findings { lost: Vec::new(), joined: true };
+                    self.sequencer.borrow_mut().inspected(node, generation, Some(findings));
+                    self.advance(node);
+                }
+                Step::Copy(task) => panic!("a copy of {} to {node} without a lost disk", task.collection),
+                Step::Apply(task) => {
+                    self.say(|| format!("{node} {:?} {}", task.role, task.entries[0].seq));
+                    Delivery::start(self, node, task);
+                }
+                Step::Load { stream, page, life } => self.load(node, stream, page, life),
+                Step::Moot { entry, decision } => self.moot(&entry, decision),
+            }
+        }
+    }
+
+    fn load(self: &Rc<Self>, node: NodeId, stream: Option<Stream>, page: Page, life: u64) {
+        let world = Rc::clone(self);
+        self.say(|| format!("{node} reads {stream:?} from {}", page.from));
+        self.spawn(&lasting(), async move {
+            match world.page(page).await {
+                Some(pages) => {
+                    let seqs = || pages.entries.iter().map(|e| e.seq.0).collect::<Vec<_>>();
+                    world.say(|| format!("{node} got {:?} through {}", seqs(), pages.complete_through));
+                    let mut sequencer = world.sequencer.borrow_mut();
+                    let (entries, through) = (pages.entries, pages.complete_through);
+                    match stream {
+                        None => sequencer.feed(node, life, page.from, entries, through),
+                        Some(stream) => sequencer.loaded(node, life, stream, page.from, entries, through),
+                    }
+                }
+                None => {
+                    world.sleep(500).await;
+                    world.sequencer.borrow_mut().load_failed(node, life, stream);
+                }
+            }
+            world.wake(node);
+        });
+    }
+
+    fn moot(self: &Rc<Self>, entry: &Arc<Entry>, decision: Decision) {
+        self.say(|| format!("moot {} {decision:?}", entry.seq));
+        self.decided(entry, decision, true);
+        let (world, entry) = (Rc::clone(self), Arc::clone(entry));
+        self.spawn(&lasting(), async move {
+            let mut status = 200;
+            if decision == Decision::Rejected {
+                let reason = "the collection does not exist".to_owned();
+                world.record(vec![Change::Rejected { seq: entry.seq, reason }]).await;
+                status = 404;
+            }
+            world.answered(entry.seq, &Answer { status, body: Default::default() });
+            world.wake_all();
+        });
+    }
+
+    // The log's side of a record
+
+    pub fn commit_changes(&self, epoch: u64, changes: &[Change]) -> bool {
+        if !self.store.borrow_mut().record(epoch, changes) {
+            return false;
+        }
+        for change in changes {
+            match change {
+                Change::CatalogAccepted { seq, .. } => {
+                    self.decided(&self.entry(*seq), Decision::Accepted, false)
+                }
+                Change::Rejected { seq, .. } => self.decided(&self.entry(*seq), Decision::Rejected, false),
+                _ => {}
+            }
+        }
+        true
+    }
+
+    // Lazy flush
+
+    pub fn flush(self: &Rc<Self>) {
+        let changes = {
+            let sequencer = self.sequencer.borrow();
+            if !sequencer.leading() {
+                return;
+            }
+            let cursor =
+                |node: NodeId| Change::Cursor { node: node.name(), seq: sequencer.node(node).cursor() };
+            let mut changes: Vec<Change> = sequencer.node_ids().map(cursor).collect();
+            changes.push(Change::Completed { through: sequencer.completed() });
+            changes
+        };
+        let world = Rc::clone(self);
+        self.spawn(&lasting(), async move {
+            world.record(changes).await;
+        });
+    }
+}
+
+pub fn describe(draft: &Draft) -> String {
+    let target = draft.target.map(|t| t.as_u128()).unwrap_or_default();
+    let path = draft.path.rsplit('/').next().unwrap_or_default();
+    let body = String::from_utf8_lossy(&draft.body);
+    format!("{:?} target={target} {path} {body}", draft.op)
+}

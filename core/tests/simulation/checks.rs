@@ -1,0 +1,131 @@
+//! What readers must never see, checked at any moment, and what must hold at the end.
+
+use chroma_ha_core::effect::{self, Send};
+use chroma_ha_core::entry::{Decision, Entry};
+use chroma_ha_core::ids::{CollectionId, NodeId, Seq, Stream};
+use chroma_ha_core::sequencer::Gate;
+
+use super::chroma::{Records, parsed};
+use super::oracle::{Names, predicted};
+use super::world::World;
+
+impl World {
+    /// Every node that may be read shows what was acknowledged, or later.
+    pub fn check_reads(&self) {
+        if !self.sequencer.borrow().leading() {
+            return;
+        }
+        let live = self.oracle.borrow().names(Seq(u64::MAX));
+        for id in live.values().filter(|id| self.sequencer.borrow().catalog.collection(**id).is_some()) {
+            let stream = Stream::Collection(*id);
+            let readable = self.sequencer.borrow().readable(Gate::Stream(stream));
+            for (node, own) in readable {
+                let chroma = self.servers[node.0].chroma.borrow();
+                let shown = own.and_then(|own| chroma.collections.get(&own)).map(|(_, records)| records);
+                let Some(shown) = shown else {
+                    let first = self.sequencer.borrow().node(node).first(Stream::Catalog);
+                    if first.is_some_and(|seq| self.sent.borrow().contains(&(node, seq))) {
+                        continue; // its delete is under way
+                    }
+                    self.fail(format!("{node} is readable for {id} and does not have it"));
+                    continue;
+                };
+                self.check(
+                    self.shows(
+                        node,
+                        stream,
+                        |seq| self.oracle.borrow().records(*id, seq) == *shown,
+                        |e| self.with_entry(*id, e) == *shown,
+                    )
+                    .map_err(|text| format!("{text}: {shown:?}")),
+                );
+            }
+        }
+        let readable = self.sequencer.borrow().readable(Gate::Stream(Stream::Catalog));
+        for (node, _) in readable {
+            let shown = self.shown_names(node);
+            let loose = |names: &Names| names.keys().eq(shown.keys());
+            let result = self.shows(
+                node,
+                Stream::Catalog,
+                |seq| self.oracle.borrow().names(seq) == shown,
+                |e| predicted(e, &self.oracle.borrow().names(e.seq.prev())).is_some_and(|n| loose(&n)),
+            );
+            self.check(result.map_err(|text| format!("{text}: {shown:?}")));
+        }
+    }
+
+    /// `state`: what is shown is the state at this position. `next`: or the state after the first
+    /// entry that the node is not known to have.
+    fn shows(
+        &self,
+        node: NodeId,
+        stream: Stream,
+        state: impl Fn(Seq) -> bool,
+        next: impl Fn(&Entry) -> bool,
+    ) -> Result<(), String> {
+        let (first, fed) = {
+            let sequencer = self.sequencer.borrow();
+            (sequencer.node(node).first(stream), sequencer.node(node).fed)
+        };
+        let at = first.map_or(fed, Seq::prev);
+        let acked = self.oracle.borrow().acked(stream);
+        if acked > at {
+            return Err(format!("{node} is readable for {stream} at {at}, acknowledged is {acked}"));
+        }
+        let ahead = first.filter(|seq| self.sent.borrow().contains(&(node, *seq)));
+        if state(at) || ahead.is_some_and(|seq| next(&self.entry(seq))) {
+            return Ok(());
+        }
+        Err(format!("{node} shows what {stream} never was at {at}"))
+    }
+
+    /// An entry as the log has it.
+    pub fn entry(&self, seq: Seq) -> Entry {
+        let store = self.store.borrow();
+        let row = store.row(seq);
+        Entry::new(seq, row.draft.clone(), 0).recovered(row.effect.clone(), None)
+    }
+
+    fn with_entry(&self, id: CollectionId, entry: &Entry) -> Records {
+        let mut records = self.oracle.borrow().records(id, entry.seq.prev());
+        if let Send::Body(body) = effect::send(entry) {
+            let _ = records.apply(entry.draft.op, &parsed(&body), 0);
+        }
+        records
+    }
+
+    fn shown_names(&self, node: NodeId) -> Names {
+        let chroma = self.servers[node.0].chroma.borrow();
+        let sequencer = self.sequencer.borrow();
+        let logical = |own| sequencer.logical(node, own).unwrap_or(CollectionId(own));
+        chroma.collections.iter().map(|(own, (name, _))| (name.clone(), logical(*own))).collect()
+    }
+
+    pub fn final_checks(&self) {
+        let head = self.store.borrow().head();
+        self.check_reads();
+        self.check(self.oracle.borrow().promises(head));
+        self.check(self.oracle.borrow().suffixes());
+        let names = self.oracle.borrow().names(head);
+        for node in (0..self.servers.len()).map(NodeId) {
+            let shown = self.shown_names(node);
+            if shown != names {
+                self.fail(format!("{node} ends with {shown:?}, not {names:?}"));
+            }
+            for (own, (name, records)) in &self.servers[node.0].chroma.borrow().collections {
+                let id = self.sequencer.borrow().logical(node, *own);
+                let right = id.map(|id| self.oracle.borrow().records(id, head));
+                if right.as_ref() != Some(records) {
+                    self.fail(format!("{node} ends with {records:?} in {name}, not {right:?}"));
+                }
+            }
+        }
+        for seq in (1..=head.0).map(Seq) {
+            let rejected = self.store.borrow().row(seq).status == super::store::Status::Rejected;
+            if rejected && self.oracle.borrow().fate(seq) != Some(Decision::Rejected) {
+                self.fail(format!("{seq} is rejected in the log only"));
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What goes wrong, and what clients ask for.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use chroma_ha_core::entry::{Draft, Op};
+use chroma_ha_core::ids::{CollectionId, NodeId, Seq};
+use chroma_ha_core::port::NodeFault;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::world::{Health, Process, Stage, Work, World};
+
+const COLLECTIONS: &str = "/api/v2/tenants/default_tenant/databases/default_database/collections";
+
+impl World {
+    pub fn fault(self: &Rc<Self>) {
+        let node = NodeId(self.rng.below(self.servers.len()));
+        match self.rng.weighted(&[8, 8, 6, 6, 3, 3, 2, 2]) {
+            Some(0) => self.time_out(),
+            Some(1) => self.set_process(node, self.rng.pick(&[Process::Hung, Process::Gone])),
+            Some(2) => self.set_process(node, Some(Process::Alive)),
+            Some(3) if self.servers[node.0].health.get() == Health::Up => {
+                self.set_health(node, Health::Suspect);
+            }
+            Some(4) => self.log_away.set(!self.log_away.get()),
+            Some(5) => self.flush(),
+            Some(6) => self.crash(),
+            Some(7) => self.lose_lease(),
+            _ => {}
+        }
+    }
+
+    fn set_process(&self, node: NodeId, process: Option<Process>) {
+        let Some(process) = process else { return };
+        self.say(|| format!("{node}'s process is {process:?}"));
+        self.servers[node.0].process.set(process);
+        if process != Process::Gone {
+            return;
+        }
+        // What was under way is lost, before or after it was executed.
+        self.ops.borrow_mut().retain_mut(|op| match &mut op.work {
+            Work::Call { node: n, request, stage, .. } if *n == node => {
+                if matches!(stage, Stage::Sent) && self.rng.percent(30) {
+                    self.servers[n.0].chroma.borrow_mut().execute(request);
+                }
+                !matches!(std::mem::replace(stage, Stage::Broken), Stage::Ghost)
+            }
+            _ => true,
+        });
+    }
+
+    /// A request gets no answer in time and may be executed later.
+    fn time_out(self: &Rc<Self>) {
+        let sent = |work: &Work| matches!(work, Work::Call { stage: Stage::Sent, .. });
+        let mut ops = self.ops.borrow_mut();
+        let candidates: Vec<usize> = (0..ops.len()).filter(|i| sent(&ops[*i].work)).collect();
+        let Some(index) = self.rng.pick(&candidates) else { return };
+        let owner = std::mem::take(&mut ops[index].owner);
+        if let Work::Call { node, request, stage, slot } = &mut ops[index].work {
+            self.say(|| format!("{node} does not answer {} {}", request.method, request.path));
+            *stage = Stage::Ghost;
+            slot.replace(Some(Err(NodeFault::Timeout(1))));
+        }
+        drop(ops);
+        self.poll(owner);
+    }
+
+    // Clients
+
+    pub fn client(self: &Rc<Self>) {
+        if self.rng.percent(20) {
+            return self.flush();
+        }
+        let known = self.oracle.borrow().known.clone();
+        let live: Vec<CollectionId> = self.oracle.borrow().names(Seq(u64::MAX)).into_values().collect();
+        let target = if self.rng.percent(85) { self.rng.pick(&live) } else { self.rng.pick(&known) };
+        let draft = match target.filter(|_| self.rng.percent(80)) {
+            Some(id) => self.record_draft(id),
+            None => self.catalog_draft(&known),
+        };
+        if self.submit(draft) {
+            self.submitted.set(self.submitted.get() + 1);
+        }
+    }
+
+    fn draft(&self, op: Op, target: Option<Uuid>, method: &str, path: String, body: &Value) -> Draft {
+        Draft {
+            write_id: String::new(),
+            op,
+            target,
+            method: method.to_owned(),
+            path,
+            body: Bytes::from(body.to_string()),
+            headers: Vec::new(),
+        }
+    }
+
+    fn catalog_draft(&self, known: &[CollectionId]) -> Draft {
+        let name = ["x", "y", "z"][self.rng.below(3)];
+        let minted = Uuid::from_u128(1_000 + u128::from(self.rng.next() % 1_000_000));
+        match self.rng.weighted(&[5, 5, 4, 3, 1]) {
+            Some(0) => self.create(minted, json!({ "name": name })),
+            Some(1) => self.create(minted, json!({ "name": name, "get_or_create": true })),
+            Some(2) => {
+                let path = format!("{COLLECTIONS}/{name}");
+                self.draft(Op::DeleteCollection, None, "DELETE", path, &Value::Null)
+            }
+            Some(3) if !known.is_empty() => {
+                let id = known[self.rng.below(known.len())];
+                let path = format!("{COLLECTIONS}/{id}");
+                self.draft(Op::ModifyCollection, Some(id.0), "PUT", path, &json!({ "new_name": name }))
+            }
+            _ => self.create(minted, json!({ "name": "much too long" })),
+        }
+    }
+
+    fn create(&self, minted: Uuid, body: Value) -> Draft {
+        self.draft(Op::CreateCollection, Some(minted), "POST", COLLECTIONS.to_owned(), &body)
+    }
+
+    fn record_draft(&self, id: CollectionId) -> Draft {
+        let op = [Op::Add, Op::Upsert, Op::Update, Op::Delete][self.rng.below(4)];
+        let path = format!("{COLLECTIONS}/{id}/{}", op.name());
+        let ids: Vec<&str> = ["a", "b", "c", "d"].into_iter().filter(|_| self.rng.percent(40)).collect();
+        let ids = if ids.is_empty() { vec!["a"] } else { ids };
+        let body = match op {
+            Op::Delete if self.rng.percent(50) => {
+                let mut body = json!({ "where": { "k": self.rng.below(2) } });
+                if self.rng.percent(60) {
+                    body["limit"] = json!(1);
+                }
+                body
+            }
+            Op::Delete => json!({ "ids": ids }),
+            _ => self.rows(&ids),
+        };
+        self.draft(op, Some(id.0), "POST", path, &body)
+    }
+
+    fn rows(&self, ids: &[&str]) -> Value {
+        let number = |_: &&str| self.rng.next() % 100;
+        let mut body = json!({
+            "ids": ids,
+            "metadatas": ids.iter().map(|id| self.metadata(id)).collect::<Vec<_>>(),
+        });
+        if self.rng.percent(50) {
+            body["documents"] = ids.iter().map(|id| format!("{}", number(id))).collect();
+        }
+        if self.rng.percent(50) {
+            let bad = self.rng.percent(12);
+            let row = |id: &&str| if bad { json!([1]) } else { json!([number(id), 0]) };
+            body["embeddings"] = ids.iter().map(row).collect();
+        }
+        body
+    }
+
+    fn metadata(&self, _id: &str) -> Value {
+        let mut fields = json!({});
+        for key in ["k", "m"] {
+            match self.rng.below(4) {
+                0 => fields[key] = Value::Null,
+                1 => {}
+                _ => fields[key] = json!(self.rng.below(2)),
+            }
+        }
+        fields
+    }
+}

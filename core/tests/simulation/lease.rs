@@ -1,0 +1,92 @@
+//! The lease and the nodes' states: what the balancer loses, what it takes over, and whom it trusts.
+
+use chroma_ha_core::ids::NodeId;
+use chroma_ha_core::sequencer::{Sequencer, Standing};
+
+use super::world::{Health, Stage, Work, World};
+
+impl World {
+    // Lease
+
+    pub fn lose_lease(&self) {
+        if self.lease_held.replace(false) {
+            self.say(|| "the lease is lost".to_owned());
+            self.sequencer.borrow_mut().set_leading(false);
+            self.queue.borrow_mut().clear();
+            self.fail_appends();
+        }
+    }
+
+    /// The session broke: what it was doing may have happened, its answer is an error.
+    fn fail_appends(&self) {
+        for op in self.ops.borrow_mut().iter_mut() {
+            if let Work::Append { epoch, entries, done, .. } = &mut op.work {
+                if done.is_none() && self.rng.percent(50) {
+                    self.store.borrow_mut().append(*epoch, entries);
+                }
+                *done = Some(false);
+            }
+        }
+    }
+
+    pub fn acquire(&self) {
+        let recovered = self.store.borrow_mut().acquire();
+        self.say(|| format!("epoch {} begins at {}", recovered.epoch, recovered.head));
+        self.lease_held.set(true);
+        self.recovered.set(recovered.head);
+        self.sequencer.borrow_mut().recover(recovered);
+        for node in 0..self.servers.len() {
+            self.set_health(NodeId(node), Health::Settling);
+            self.drop_tasks(|lost| lost == Some(NodeId(node)));
+        }
+    }
+
+    /// Everything in memory is gone; what was sent may still happen.
+    pub fn crash(&self) {
+        self.say(|| "the balancer crashes".to_owned());
+        self.fail_appends();
+        for op in self.ops.borrow_mut().iter_mut() {
+            if let Work::Record { epoch, changes, done, .. } = &mut op.work
+                && done.is_none()
+                && self.rng.percent(50)
+            {
+                self.commit_changes(*epoch, changes);
+            }
+        }
+        self.drop_tasks(|_| true);
+        self.ops.borrow_mut().retain(|op| matches!(op.work, Work::Call { stage: Stage::Ghost, .. }));
+        *self.sequencer.borrow_mut() = Sequencer::new(self.plan.limits, self.plan.nodes);
+        self.waiters.borrow_mut().clear();
+        self.queue.borrow_mut().clear();
+        self.committing.set(false);
+        self.lease_held.set(false);
+        for server in &self.servers {
+            server.health.set(Health::Settling);
+            server.suspicion.set(false);
+            server.woken.set(false);
+        }
+    }
+
+    // Node states
+
+    pub fn set_health(&self, node: NodeId, health: Health) {
+        self.say(|| format!("{node} is {health:?}"));
+        self.servers[node.0].health.set(health);
+        self.servers[node.0].suspicion.set(false);
+        let up = health == Health::Up;
+        let standing = Standing { applies: up, serves: up, gone: health == Health::Down };
+        let (lost, gone) = {
+            let mut sequencer = self.sequencer.borrow_mut();
+            let before = sequencer.node(node).standing;
+            sequencer.set_standing(node, standing);
+            ((before.serves || before.applies) && !up, sequencer.all_gone())
+        };
+        if lost {
+            self.drop_tasks(|on| on == Some(node));
+        }
+        if gone {
+            self.release_waiters();
+        }
+        self.wake_all();
+    }
+}

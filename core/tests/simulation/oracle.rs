@@ -1,0 +1,222 @@
+//! What the run must look like from outside: the accepted entries applied one after the other to a
+//! fresh model, with the effects that were resolved. Every decision is compared with it as it falls.
+
+use std::collections::BTreeMap;
+
+use chroma_ha_core::effect::{self, Effect, Send};
+use chroma_ha_core::entry::{Decision, Entry, Op};
+use chroma_ha_core::ids::{CollectionId, Seq, Stream};
+
+use super::catalog::collection_of;
+use super::chroma::{Records, parsed};
+use super::delivery::Answer;
+
+pub type Names = BTreeMap<String, CollectionId>;
+
+#[derive(Debug, Default)]
+pub struct Oracle {
+    catalog: Vec<(Seq, Names)>,
+    records: BTreeMap<CollectionId, Vec<(Seq, Records)>>,
+    deleted: BTreeMap<CollectionId, Seq>,
+    fates: BTreeMap<Seq, Decision>,
+    /// Accepted record entries with their effects, for the suffix property.
+    accepted: BTreeMap<CollectionId, Vec<(Op, Option<bytes::Bytes>)>>,
+    acked: BTreeMap<Stream, Seq>,
+    /// Answered with success: these must be accepted, whatever happens.
+    promised: Vec<Seq>,
+    /// Ids that clients know.
+    pub known: Vec<CollectionId>,
+}
+
+fn at<T: Clone + Default>(history: &[(Seq, T)], seq: Seq) -> T {
+    history.iter().rev().find(|(s, _)| *s <= seq).map(|(_, state)| state.clone()).unwrap_or_default()
+}
+
+impl Oracle {
+    pub fn names(&self, seq: Seq) -> Names {
+        at(&self.catalog, seq)
+    }
+
+    pub fn records(&self, id: CollectionId, seq: Seq) -> Records {
+        self.records.get(&id).map(|history| at(history, seq)).unwrap_or_default()
+    }
+
+    pub fn fate(&self, seq: Seq) -> Option<Decision> {
+        self.fates.get(&seq).copied()
+    }
+
+    pub fn acked(&self, stream: Stream) -> Seq {
+        self.acked.get(&stream).copied().unwrap_or_default()
+    }
+
+    fn acknowledge(&mut self, entry: &Entry) {
+        let acked = self.acked.entry(entry.stream()).or_default();
+        *acked = (*acked).max(entry.seq);
+    }
+
+    pub fn queued(&mut self, entry: &Entry) {
+        self.acknowledge(entry);
+    }
+
+    /// A client hears of its write.
+    pub fn answered(&mut self, entry: &Entry, answer: &Answer) -> Result<(), String> {
+        if answer.status >= 300 {
+            let rejected = self.fate(entry.seq) == Some(Decision::Rejected);
+            return if rejected { Ok(()) } else { Err(format!("{} was refused but counts", entry.seq)) };
+        }
+        self.promised.push(entry.seq);
+        self.acknowledge(entry);
+        if entry.draft.op != Op::CreateCollection {
+            return Ok(());
+        }
+        let Some((id, name)) = collection_of(&answer.body) else { return Err("a create without id".into()) };
+        let id = CollectionId(id);
+        if self.names(Seq(u64::MAX)).get(&name) != Some(&id) {
+            return Err(format!("{}: the client was told {id} for {name}", entry.seq));
+        }
+        if !self.known.contains(&id) {
+            self.known.push(id);
+        }
+        Ok(())
+    }
+
+    /// The sequencer decided an entry; a second time after a restart, and then the same.
+    pub fn decided(&mut self, entry: &Entry, decision: Decision, moot: bool) -> Result<(), String> {
+        match self.fates.insert(entry.seq, decision) {
+            Some(first) if first == decision => return Ok(()),
+            Some(first) => return Err(format!("{} was {first:?} and is {decision:?}", entry.seq)),
+            None => {}
+        }
+        match entry.collection() {
+            Some(id) => self.record_write(id, entry, decision, moot),
+            None => self.catalog_write(entry, decision),
+        }
+    }
+
+    fn record_write(
+        &mut self,
+        id: CollectionId,
+        entry: &Entry,
+        decision: Decision,
+        moot: bool,
+    ) -> Result<(), String> {
+        let seq = entry.seq;
+        if let Some(deleted) = self.deleted.get(&id) {
+            let fine = decision == Decision::Rejected && moot && *deleted < seq;
+            return if fine {
+                Ok(())
+            } else {
+                Err(format!("{seq} is {decision:?} after its collection went"))
+            };
+        }
+        let history = self.records.entry(id).or_default();
+        if history.last().is_some_and(|(last, _)| *last >= seq) {
+            return Err(format!("{seq} was decided out of order"));
+        }
+        let mut state = at(history, seq);
+        let body = parsed(&entry.draft.body);
+        let valid = state.clone().apply(entry.draft.op, &body, 0).is_ok();
+        let accepted = decision == Decision::Accepted;
+        // A mistake in the rows of missing ids is not seen by any node: they are not sent.
+        let unseen = entry.draft.op == Op::Update && accepted;
+        if valid != accepted && !unseen {
+            return Err(format!("{seq} is {decision:?}, but valid: {valid}"));
+        }
+        if accepted {
+            admissible_effect(entry, &state)?;
+            let sent = match effect::send(entry) {
+                Send::Body(body) => Some(body),
+                Send::Empty => None,
+            };
+            if let Some(body) = &sent {
+                state.apply(entry.draft.op, &parsed(body), 0).map_err(|why| format!("{seq}: {why}"))?;
+            }
+            history.push((seq, state));
+            self.accepted.entry(id).or_default().push((entry.draft.op, sent));
+        }
+        Ok(())
+    }
+
+    fn catalog_write(&mut self, entry: &Entry, decision: Decision) -> Result<(), String> {
+        let seq = entry.seq;
+        let before = self.names(seq);
+        let after = predicted(entry, &before);
+        if after.is_some() != (decision == Decision::Accepted) {
+            return Err(format!("{seq} is {decision:?}, but valid: {} in {before:?}", after.is_some()));
+        }
+        let Some(after) = after else { return Ok(()) };
+        for id in before.values().filter(|id| !after.values().any(|other| other == *id)) {
+            self.deleted.insert(*id, seq);
+        }
+        self.catalog.push((seq, after));
+        Ok(())
+    }
+
+    /// What must hold at the end of every run.
+    pub fn promises(&self, head: Seq) -> Result<(), String> {
+        if let Some(open) = (1..=head.0).map(Seq).find(|seq| !self.fates.contains_key(seq)) {
+            return Err(format!("{open} was never decided"));
+        }
+        match self.promised.iter().find(|seq| self.fates.get(seq) != Some(&Decision::Accepted)) {
+            Some(lost) => Err(format!("{lost} was acknowledged and is lost")),
+            None => Ok(()),
+        }
+    }
+
+    /// Any suffix applied again ends in the same state.
+    pub fn suffixes(&self) -> Result<(), String> {
+        for (id, accepted) in &self.accepted {
+            let last = self.records(*id, Seq(u64::MAX));
+            for from in 0..accepted.len() {
+                let mut state = last.clone();
+                for (op, body) in &accepted[from..] {
+                    let applied = body.as_ref().map(|body| state.apply(*op, &parsed(body), 0));
+                    applied.transpose().map_err(|why| format!("a suffix of {id} is refused: {why}"))?;
+                }
+                if state != last {
+                    return Err(format!("{id}: the suffix from {from} ends in {state:?}, not {last:?}"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The catalog after the entry; `None` if it must be refused.
+pub fn predicted(entry: &Entry, before: &Names) -> Option<Names> {
+    let mut names = before.clone();
+    let body = parsed(&entry.draft.body);
+    let named = |field: &str| body[field].as_str().map(str::to_owned);
+    let target = CollectionId(entry.draft.target.unwrap_or_default());
+    match entry.draft.op {
+        Op::CreateCollection => {
+            let name = named("name").filter(|name| name.len() < 8)?;
+            let id = *names.entry(name).or_insert(target);
+            if id != target && body["get_or_create"] != true {
+                return None;
+            }
+        }
+        Op::ModifyCollection => {
+            let name = named("new_name")?;
+            let old = names.iter().find(|(_, id)| **id == target).map(|(old, _)| old.clone())?;
+            names.remove(&old);
+            if names.insert(name, target).is_some() {
+                return None;
+            }
+        }
+        _ => drop(names.remove(entry.draft.path.rsplit('/').next()?)?),
+    }
+    Some(names)
+}
+
+/// An update reaches the ids that existed; a delete by filter as many of the matching as asked.
+fn admissible_effect(entry: &Entry, before: &Records) -> Result<(), String> {
+    let body = parsed(&entry.draft.body);
+    let Some(Effect::Ids { ids }) = entry.effect() else { return Ok(()) };
+    let limit = usize::try_from(body["limit"].as_u64().unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+    let mut free = body.clone();
+    free.as_object_mut().map(|fields| fields.remove("limit"));
+    let matching = before.matching(&free, 0);
+    let fits = ids.iter().all(|id| matching.contains(id)) && ids.len() == matching.len().min(limit);
+    if fits { Ok(()) } else { Err(format!("{}: {ids:?} of {matching:?} is no effect", entry.seq)) }
+}

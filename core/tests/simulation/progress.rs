@@ -1,0 +1,80 @@
+//! One step of something that is under way: it happens at the server or in the log, or its answer
+//! arrives, or gets lost.
+
+use std::rc::Rc;
+
+use chroma_ha_core::port::{NodeFault, NodeResponse};
+
+use super::world::{Process, Stage, Work, World};
+
+impl World {
+    pub fn step_op(self: &Rc<Self>, index: usize) {
+        let mut ops = self.ops.borrow_mut();
+        let op = &mut ops[index];
+        let owner = op.owner;
+        let trouble = self.faulty.get() && self.rng.below(1_000) < self.plan.faults * 2;
+        let finished = match &mut op.work {
+            Work::Call { .. } => self.step_call(&mut op.work, trouble),
+            Work::Record { epoch, changes, done, slot } => match *done {
+                None => {
+                    let away = self.log_away.get() || trouble && self.rng.percent(30);
+                    *done = Some(!away && self.commit_changes(*epoch, changes));
+                    false
+                }
+                // A commit whose answer is lost looks like a failure.
+                Some(done) => slot.replace(Some(done && !trouble)).is_none(),
+            },
+            Work::Append { epoch, entries, done, slot } => match *done {
+                None => {
+                    *done = Some(!self.log_away.get() && self.store.borrow_mut().append(*epoch, entries));
+                    false
+                }
+                Some(done) => slot.replace(Some(done && !trouble)).is_none(),
+            },
+            Work::Page { page, snapshot, slot } => match snapshot.take() {
+                Some(pages) => slot.replace(Some((!trouble).then_some(pages))).is_none(),
+                None if self.log_away.get() => slot.replace(Some(None)).is_none(),
+                None => {
+                    *snapshot = Some(self.store.borrow().page(page));
+                    false
+                }
+            },
+        };
+        if finished {
+            ops.remove(index);
+            drop(ops);
+            self.poll(owner);
+        }
+    }
+
+    fn step_call(&self, work: &mut Work, trouble: bool) -> bool {
+        let Work::Call { node, request, stage, slot } = work else { return false };
+        let server = &self.servers[node.0];
+        let answer = |result: Result<NodeResponse, NodeFault>| slot.replace(Some(result)).is_none();
+        match std::mem::replace(stage, Stage::Ghost) {
+            Stage::Sent if server.process.get() == Process::Gone => answer(Err(NodeFault::Refused)),
+            Stage::Sent if trouble && self.rng.percent(40) => {
+                let status = [500, 503, 429][self.rng.below(3)];
+                if status == 500 && self.rng.percent(50) {
+                    self.say(|| format!("{node} answers 500 but does {} {}", request.method, request.path));
+                    server.chroma.borrow_mut().execute(request);
+                }
+                answer(Ok(NodeResponse { status, headers: Vec::new(), body: Default::default() }))
+            }
+            Stage::Sent => {
+                let response = server.chroma.borrow_mut().execute(request);
+                self.say(|| format!("{node} {} {} -> {}", request.method, request.path, response.status));
+                *stage = Stage::Executed(response);
+                false
+            }
+            Stage::Executed(_) if trouble => answer(Err(NodeFault::Lost(String::new()))),
+            Stage::Executed(response) => answer(Ok(response)),
+            Stage::Broken => answer(Err(NodeFault::Lost(String::new()))),
+            Stage::Ghost => {
+                self.say(|| format!("{node} executes late {} {}", request.method, request.path));
+                server.chroma.borrow_mut().execute(request);
+                true
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Which event comes next: the progress of something under way, a client, a fault. And at the end: no
+//! more faults, everything must drain within a bound, and then all promises are checked.
+
+use std::rc::Rc;
+
+use chroma_ha_core::ids::{NodeId, Seq};
+use chroma_ha_core::sequencer::Limits;
+
+use super::rng::Rng;
+use super::store::Status;
+use super::world::{Health, Plan, Process, Stage, Work, World};
+
+/// Events that a run may take to drain once faults have stopped.
+const DRAIN: usize = 30_000;
+
+pub fn plan(rng: &Rng) -> Plan {
+    let nodes = 1 + rng.weighted(&[1, 6, 4]).unwrap_or(0);
+    let small = rng.percent(60);
+    let size = |small_size: usize, large: usize| if small { small_size } else { large };
+    let limits = Limits {
+        lane_entries: size(1 + rng.below(2), 100),
+        node_bytes: size(600 + rng.below(2_000), 1 << 20),
+        in_flight: size(1 + rng.below(3), 16),
+        page_entries: size(1 + rng.below(3), 50),
+        page_bytes: size(200, 1 << 20),
+        attempts: 3,
+    };
+    Plan {
+        nodes,
+        limits,
+        writes: 6 + rng.below(18),
+        faults: [0, 5, 20, 60, 120][rng.below(5)],
+        pace: [0; 3].map(|_| 1 + rng.below(8)),
+        node_pace: (0..nodes).map(|_| 1 + rng.below(8)).collect(),
+    }
+}
+
+impl World {
+    pub fn run(self: &Rc<Self>) {
+        let mut events = 0;
+        while self.submitted.get() < self.plan.writes && events < 4_000 && self.failure.borrow().is_none() {
+            self.event();
+            events += 1;
+        }
+        self.faulty.set(false);
+        self.log_away.set(false);
+        self.say(|| "faults stop".to_owned());
+        for server in &self.servers {
+            server.process.set(Process::Alive);
+        }
+        let mut scanned = false;
+        for _ in 0..DRAIN {
+            if self.failure.borrow().is_some() {
+                return;
+            }
+            if self.event() {
+                scanned = false;
+            } else if self.drained() {
+                return self.final_checks();
+            } else if scanned {
+                break;
+            } else {
+                // The safety scan.
+                scanned = true;
+                self.wake_all();
+            }
+        }
+        self.fail(format!("stuck: {}", self.state()));
+    }
+
+    fn drained(&self) -> bool {
+        let sequencer = self.sequencer.borrow();
+        let applied = sequencer.node_ids().all(|n| sequencer.node(n).cursor() == self.store.borrow().head());
+        // Who waited when the lease was lost, or whose refusal was recorded without our hearing of it,
+        // must ask the log.
+        let told = |seq: &Seq| self.store.borrow().row(*seq).status != Status::Rejected;
+        let waits = self.waiters.borrow().keys().any(|seq| *seq > self.recovered.get() && told(seq));
+        applied && self.ops.borrow().is_empty() && !waits && sequencer.leading()
+    }
+
+    fn state(&self) -> String {
+        let sequencer = self.sequencer.borrow();
+        let views: Vec<_> = sequencer.node_ids().map(|n| sequencer.view(n)).collect();
+        format!("head {} waiters {:?} {views:?}", self.store.borrow().head(), self.waiters.borrow().keys())
+    }
+
+    /// One event; false if nothing can happen.
+    fn event(self: &Rc<Self>) -> bool {
+        let progressed = self.one_event();
+        if self.rng.percent(8) {
+            self.check_reads();
+        }
+        if let Some(text) = self.store.borrow().violation.clone() {
+            self.fail(text);
+        }
+        progressed
+    }
+
+    fn one_event(self: &Rc<Self>) -> bool {
+        if self.faulty.get() && self.rng.below(1_000) < self.plan.faults {
+            self.fault();
+            return true;
+        }
+        let woken: Vec<usize> = (0..self.servers.len()).filter(|n| self.servers[*n].woken.get()).collect();
+        let health = self.possible_moves();
+        let seeking = !self.lease_held.get() && !self.log_away.get();
+        let able = self.able();
+        let weights = [
+            if able.iter().any(|w| *w > 0) { 50 } else { 0 },
+            if woken.is_empty() { 0 } else { 20 },
+            if self.timers.borrow().is_empty() { 0 } else { 4 },
+            if self.faulty.get() && self.lease_held.get() { 8 } else { 0 },
+            if health.is_empty() { 0 } else { 4 },
+            if seeking { 4 } else { 0 },
+        ];
+        match self.rng.weighted(&weights) {
+            Some(0) => self.step_op(self.rng.weighted(&able).unwrap_or_default()),
+            Some(1) => self.advance(NodeId(woken[self.rng.below(woken.len())])),
+            Some(2) => self.fire_timer(),
+            Some(3) => self.client(),
+            Some(4) => self.set_healths(health[self.rng.below(health.len())]),
+            Some(5) => self.acquire(),
+            _ => return false,
+        }
+        true
+    }
+
+    fn set_healths(&self, (node, health): (NodeId, Health)) {
+        if health == Health::Up {
+            self.end_ghosts(node);
+        }
+        self.set_health(node, health);
+    }
+
+    /// The states that health may move nodes to now.
+    fn possible_moves(&self) -> Vec<(NodeId, Health)> {
+        let mut moves = Vec::new();
+        for (n, server) in self.servers.iter().enumerate() {
+            let alive = server.process.get() == Process::Alive;
+            let next: &[Health] = match server.health.get() {
+                Health::Up if !alive || server.suspicion.get() => &[Health::Suspect],
+                Health::Suspect if !alive => &[Health::Down],
+                Health::Suspect | Health::Down if alive => &[Health::Settling],
+                Health::Settling if alive => &[Health::Up],
+                Health::Settling => &[Health::Suspect],
+                _ => &[],
+            };
+            moves.extend(next.iter().map(|health| (NodeId(n), *health)));
+        }
+        moves
+    }
+
+    /// What was sent before the node settled has happened by now or never will.
+    fn end_ghosts(&self, node: NodeId) {
+        self.ops.borrow_mut().retain(|op| match &op.work {
+            Work::Call { node: n, request, stage, .. } if *n == node => {
+                if !matches!(stage, Stage::Ghost) {
+                    self.fail("a request outlived the node's standing");
+                }
+                if self.rng.percent(50) {
+                    self.say(|| format!("{node} executes late {} {}", request.method, request.path));
+                    self.servers[n.0].chroma.borrow_mut().execute(request);
+                }
+                false
+            }
+            _ => true,
+        });
+    }
+
+    fn fire_timer(&self) {
+        // Health hears of a failure long before a back-off ends.
+        for (n, server) in self.servers.iter().enumerate() {
+            if server.suspicion.get() && server.health.get() == Health::Up {
+                return self.set_health(NodeId(n), Health::Suspect);
+            }
+        }
+        let Some(((at, _), (task, slot))) = self.timers.borrow_mut().pop_first() else { return };
+        self.now_ms.set(self.now_ms.get().max(at));
+        *slot.borrow_mut() = Some(());
+        self.poll(task);
+    }
+
+    /// How readily each thing under way moves now.
+    fn able(&self) -> Vec<usize> {
+        let [calls, records, pages] = self.plan.pace;
+        let weight = |work: &Work| match work {
+            Work::Call { node, stage, .. } => {
+                let stuck = self.servers[node.0].process.get() == Process::Hung
+                    && matches!(stage, Stage::Sent | Stage::Ghost);
+                let sleeping = matches!(stage, Stage::Ghost) && !self.faulty.get();
+                if stuck || sleeping { 0 } else { calls * self.plan.node_pace[node.0] }
+            }
+            Work::Record { .. } | Work::Append { .. } => records * 4,
+            Work::Page { .. } => pages * 4,
+        };
+        self.ops.borrow().iter().map(|op| weight(&op.work)).collect()
+    }
+}

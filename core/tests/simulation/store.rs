@@ -1,0 +1,200 @@
+//! The log store in memory: durable rows, the catalog's tables, cursors; every `record` is atomic and
+//! fenced by the epoch. It also refuses what must never be asked of it: an effect that changes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chroma_ha_core::catalog::{DEFAULT_DATABASE, DEFAULT_TENANT, Move};
+use chroma_ha_core::effect::Effect;
+use chroma_ha_core::entry::{Decision, Draft, Entry};
+use chroma_ha_core::ids::{CollectionId, NodeId, Seq};
+use chroma_ha_core::port::{Change, Page, Pages, Recovered, RecoveredNode};
+use uuid::Uuid;
+
+/// More nodes than any run has.
+const MOST_NODES: usize = 4;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Pending,
+    Completed,
+    Rejected,
+}
+
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub draft: Draft,
+    pub effect: Option<Effect>,
+    pub accepted: bool,
+    pub status: Status,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Store {
+    pub epoch: u64,
+    pub rows: Vec<Row>,
+    collections: BTreeMap<CollectionId, (String, Option<Seq>)>,
+    cursors: BTreeMap<String, (Seq, Seq)>,
+    mapped: BTreeMap<(String, CollectionId), Uuid>,
+    /// Something that a correct balancer never does.
+    pub violation: Option<String>,
+}
+
+impl Store {
+    pub fn head(&self) -> Seq {
+        Seq(self.rows.len() as u64)
+    }
+
+    pub fn row(&self, seq: Seq) -> &Row {
+        &self.rows[seq.prev().0 as usize]
+    }
+
+    fn row_mut(&mut self, seq: Seq) -> &mut Row {
+        &mut self.rows[seq.prev().0 as usize]
+    }
+
+    pub fn append(&mut self, epoch: u64, entries: &[Arc<Entry>]) -> bool {
+        let fits = entries.first().is_none_or(|e| e.seq == self.head().next());
+        if epoch != self.epoch || !fits {
+            return false;
+        }
+        for entry in entries {
+            let draft = entry.draft.clone();
+            self.rows.push(Row { draft, effect: None, accepted: false, status: Status::Pending });
+        }
+        true
+    }
+
+    pub fn record(&mut self, epoch: u64, changes: &[Change]) -> bool {
+        if epoch != self.epoch {
+            return false;
+        }
+        changes.iter().for_each(|change| self.change(change));
+        true
+    }
+
+    fn change(&mut self, change: &Change) {
+        match change {
+            Change::Effect { seq, effect } => self.fix(*seq, effect),
+            Change::Rejected { seq, .. } => {
+                let row = self.row_mut(*seq);
+                if row.status == Status::Pending && !row.accepted {
+                    row.status = Status::Rejected;
+                }
+            }
+            Change::CatalogAccepted { seq, effect, moves } => {
+                self.fix(*seq, effect);
+                self.row_mut(*seq).accepted = true;
+                moves.iter().for_each(|step| self.apply(step));
+            }
+            Change::CatalogCursor { node, seq } => {
+                let cursor = self.cursors.entry(node.clone()).or_default();
+                cursor.1 = cursor.1.max(*seq);
+            }
+            Change::Mapped { node, collection, node_collection } => match node_collection {
+                Some(own) => drop(self.mapped.insert((node.clone(), *collection), *own)),
+                None => drop(self.mapped.remove(&(node.clone(), *collection))),
+            },
+            Change::Cursor { node, seq } => {
+                let cursor = self.cursors.entry(node.clone()).or_default();
+                cursor.0 = cursor.0.max(*seq);
+            }
+            Change::Completed { through } => {
+                let pending = |row: &&mut Row| row.status == Status::Pending;
+                let rows = self.rows.iter_mut().take(through.0 as usize).filter(pending);
+                rows.for_each(|row| row.status = Status::Completed);
+            }
+            // Every node has joined, and nothing is ever adopted or copied.
+            Change::Adopted { .. } | Change::Joined { .. } | Change::Copying { .. } => {}
+            Change::Attempts { .. } | Change::NodeState { .. } => {}
+        }
+    }
+
+    fn fix(&mut self, seq: Seq, effect: &Effect) {
+        let row = self.row_mut(seq);
+        let changed = row.effect.as_ref().is_some_and(|first| first != effect);
+        if changed {
+            let text = format!("the effect of {seq} was {:?} and became {effect:?}", row.effect);
+            self.violation.get_or_insert(text);
+        } else {
+            row.effect = Some(effect.clone());
+        }
+    }
+
+    fn apply(&mut self, step: &Move) {
+        match step {
+            Move::CollectionCreated { id, name, .. } => {
+                let taken = self.collections.iter().any(|(i, (n, d))| i != id && n == name && d.is_none());
+                if taken {
+                    self.violation.get_or_insert(format!("two collections are named {name}"));
+                }
+                self.collections.entry(*id).or_insert((name.clone(), None));
+            }
+            Move::CollectionRenamed { id, name } => {
+                if let Some((old, None)) = self.collections.get_mut(id) {
+                    name.clone_into(old);
+                }
+            }
+            Move::CollectionDeleted { id, seq } => {
+                if let Some((_, deleted @ None)) = self.collections.get_mut(id) {
+                    *deleted = Some(*seq);
+                }
+            }
+            other => drop(self.violation.get_or_insert(format!("{other:?} is not simulated"))),
+        }
+    }
+
+    pub fn page(&self, page: &Page) -> Pages {
+        let through = page.through.min(self.head());
+        let mut pages = Pages { entries: Vec::new(), complete_through: through };
+        let mut bytes = 0;
+        for seq in (page.from.0..=through.0).map(Seq) {
+            let row = self.row(seq);
+            let entry = Entry::new(seq, row.draft.clone(), 0);
+            if row.status == Status::Rejected || page.stream.is_some_and(|s| s != entry.stream()) {
+                continue;
+            }
+            bytes += row.draft.body.len();
+            let full = pages.entries.len() >= page.max_entries.max(1) || bytes > page.max_bytes;
+            if full && !pages.entries.is_empty() {
+                pages.complete_through = seq.prev();
+                break;
+            }
+            let done = row.accepted || row.status == Status::Completed;
+            let decision = done.then_some(Decision::Accepted);
+            pages.entries.push(Arc::new(entry.recovered(row.effect.clone(), decision)));
+        }
+        pages
+    }
+
+    /// Takes the lease: a new epoch, and everything that is remembered.
+    pub fn acquire(&mut self) -> Recovered {
+        self.epoch += 1;
+        let place = |name: &String| (DEFAULT_TENANT.to_owned(), DEFAULT_DATABASE.to_owned(), name.clone());
+        let live = self.collections.iter().filter(|(_, (_, deleted))| deleted.is_none());
+        let collections = live.map(|(id, (name, _))| {
+            let (tenant, database, name) = place(name);
+            (*id, tenant, database, name)
+        });
+        let mut nodes: BTreeMap<String, RecoveredNode> = BTreeMap::new();
+        for node in 0..MOST_NODES {
+            nodes.entry(NodeId(node).name()).or_default().joined = true;
+        }
+        for (name, (cursor, catalog_cursor)) in &self.cursors {
+            let node = nodes.entry(name.clone()).or_default();
+            (node.cursor, node.catalog_cursor) = (*cursor, *catalog_cursor);
+        }
+        for ((name, id), own) in &self.mapped {
+            nodes.entry(name.clone()).or_default().mapped.push((*id, *own));
+        }
+        nodes.iter_mut().for_each(|(name, node)| name.clone_into(&mut node.name));
+        Recovered {
+            head: self.head(),
+            epoch: self.epoch,
+            collections: collections.collect(),
+            deleted: self.collections.iter().filter_map(|(id, (_, d))| d.map(|seq| (*id, seq))).collect(),
+            nodes: nodes.into_values().collect(),
+            ..Recovered::default()
+        }
+    }
+}

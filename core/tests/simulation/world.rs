@@ -1,0 +1,279 @@
+//! Everything that exists in one run: balancer, log, servers, and what is under way between them. A
+//! task of the balancer is a future; each of its awaits ends by an event of its own, so that the
+//! schedule decides about every interleaving.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use chroma_ha_core::entry::{Draft, Entry};
+use chroma_ha_core::ids::{NodeId, Seq};
+use chroma_ha_core::port::{Change, NodeFault, NodeRequest, NodeResponse, Page, Pages};
+use chroma_ha_core::sequencer::{Limits, Sequencer};
+
+use super::chroma::Chroma;
+use super::oracle::Oracle;
+use super::rng::Rng;
+use super::store::Store;
+
+pub type Slot<T> = Rc<RefCell<Option<T>>>;
+pub type Lost = Rc<Cell<Option<NodeId>>>;
+/// By time, then by order: whose timer it is.
+type Timers = BTreeMap<(u64, u64), (u64, Slot<()>)>;
+type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+/// What differs from seed to seed.
+#[derive(Debug)]
+pub struct Plan {
+    pub nodes: usize,
+    pub limits: Limits,
+    pub writes: usize,
+    /// Out of 1,000 events, how many are faults.
+    pub faults: usize,
+    /// How readily requests, records and pages proceed: some runs have a slow log, some a slow node.
+    pub pace: [usize; 3],
+    pub node_pace: Vec<usize>,
+}
+
+/// The server's process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Process {
+    Alive,
+    Hung,
+    Gone,
+}
+
+/// What the balancer believes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    Up,
+    Suspect,
+    Down,
+    Settling,
+}
+
+pub struct Server {
+    pub chroma: RefCell<Chroma>,
+    pub process: Cell<Process>,
+    pub health: Cell<Health>,
+    /// A request failed in doubt; health has not heard of it yet.
+    pub suspicion: Cell<bool>,
+    pub woken: Cell<bool>,
+}
+
+pub enum Stage {
+    Sent,
+    Executed(NodeResponse),
+    /// The connection broke.
+    Broken,
+    /// Nobody waits for the answer; the server may execute it as long as it is not settled.
+    Ghost,
+}
+
+pub enum Work {
+    Call { node: NodeId, request: NodeRequest, stage: Stage, slot: Slot<Result<NodeResponse, NodeFault>> },
+    Record { epoch: u64, changes: Vec<Change>, done: Option<bool>, slot: Slot<bool> },
+    Append { epoch: u64, entries: Vec<Arc<Entry>>, done: Option<bool>, slot: Slot<bool> },
+    Page { page: Page, snapshot: Option<Pages>, slot: Slot<Option<Pages>> },
+}
+
+pub struct Op {
+    pub owner: u64,
+    pub work: Work,
+}
+
+struct Running {
+    future: Task,
+    lost: Lost,
+}
+
+pub struct World {
+    pub rng: Rng,
+    pub plan: Plan,
+    pub trace: bool,
+    pub sequencer: RefCell<Sequencer>,
+    pub store: RefCell<Store>,
+    pub servers: Vec<Server>,
+    pub oracle: RefCell<Oracle>,
+    pub ops: RefCell<Vec<Op>>,
+    tasks: RefCell<BTreeMap<u64, Running>>,
+    pub timers: RefCell<Timers>,
+    pub now_ms: Cell<u64>,
+    next_id: Cell<u64>,
+    current: Cell<u64>,
+    pub faulty: Cell<bool>,
+    pub log_away: Cell<bool>,
+    pub lease_held: Cell<bool>,
+    /// The log's end when the lease was last taken.
+    pub recovered: Cell<Seq>,
+    pub queue: RefCell<VecDeque<Draft>>,
+    pub committing: Cell<bool>,
+    pub waiters: RefCell<BTreeMap<Seq, Arc<Entry>>>,
+    pub submitted: Cell<usize>,
+    /// Which node was sent which entry.
+    pub sent: RefCell<BTreeSet<(NodeId, Seq)>>,
+    pub failure: RefCell<Option<String>>,
+}
+
+impl World {
+    pub fn new(seed: u64, plan: Plan, trace: bool) -> Rc<World> {
+        let server = |n: usize| Server {
+            chroma: RefCell::new(Chroma::new(super::rng::mix(seed ^ (n as u64 + 1)))),
+            process: Cell::new(Process::Alive),
+            health: Cell::new(Health::Settling),
+            suspicion: Cell::new(false),
+            woken: Cell::new(false),
+        };
+        Rc::new(World {
+            rng: Rng::new(seed),
+            sequencer: RefCell::new(Sequencer::new(plan.limits, plan.nodes)),
+            store: RefCell::default(),
+            servers: (0..plan.nodes).map(server).collect(),
+            oracle: RefCell::default(),
+            ops: RefCell::default(),
+            tasks: RefCell::default(),
+            timers: RefCell::default(),
+            now_ms: Cell::new(1),
+            next_id: Cell::new(1),
+            current: Cell::new(0),
+            faulty: Cell::new(true),
+            log_away: Cell::new(false),
+            lease_held: Cell::new(false),
+            recovered: Cell::default(),
+            queue: RefCell::default(),
+            committing: Cell::new(false),
+            waiters: RefCell::default(),
+            submitted: Cell::new(0),
+            sent: RefCell::default(),
+            failure: RefCell::default(),
+            plan,
+            trace,
+        })
+    }
+
+    pub fn say(&self, text: impl FnOnce() -> String) {
+        if self.trace {
+            eprintln!("{:>6} {}", self.now_ms.get(), text());
+        }
+    }
+
+    pub fn fail(&self, text: impl Into<String>) {
+        let text = text.into();
+        self.say(|| format!("FAILED: {text}"));
+        self.failure.borrow_mut().get_or_insert(text);
+    }
+
+    pub fn check(&self, result: Result<(), String>) {
+        if let Err(text) = result {
+            self.fail(text);
+        }
+    }
+
+    fn id(&self) -> u64 {
+        self.next_id.set(self.next_id.get() + 1);
+        self.next_id.get()
+    }
+
+    // Tasks
+
+    /// Starts a task. `lost` names the node whose loss of standing ends it, until the task clears it.
+    pub fn spawn(&self, lost: &Lost, future: impl Future<Output = ()> + 'static) {
+        let id = self.id();
+        self.tasks.borrow_mut().insert(id, Running { future: Box::pin(future), lost: Rc::clone(lost) });
+        self.poll(id);
+    }
+
+    pub fn poll(&self, id: u64) {
+        let Some(mut task) = self.tasks.borrow_mut().remove(&id) else { return };
+        let before = self.current.replace(id);
+        let done = task.future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        self.current.set(before);
+        if done == Poll::Pending {
+            self.tasks.borrow_mut().insert(id, task);
+        }
+    }
+
+    /// Ends tasks that wait for this node's answer; the server may still execute what was sent.
+    pub fn drop_tasks(&self, lost: impl Fn(Option<NodeId>) -> bool) {
+        let mut ended = BTreeSet::new();
+        self.tasks.borrow_mut().retain(|id, task| {
+            let ends = lost(task.lost.get());
+            if ends {
+                ended.insert(*id);
+            }
+            !ends
+        });
+        self.timers.borrow_mut().retain(|_, (owner, _)| !ended.contains(owner));
+        self.ops.borrow_mut().retain_mut(|op| {
+            if !ended.contains(&op.owner) {
+                return true;
+            }
+            match &mut op.work {
+                Work::Call { stage: stage @ Stage::Sent, .. } => {
+                    *stage = Stage::Ghost;
+                    true
+                }
+                Work::Call { stage: Stage::Ghost, .. } | Work::Record { .. } => true,
+                _ => false,
+            }
+        });
+    }
+
+    // Awaits
+
+    fn start<T>(&self, work: impl FnOnce(Slot<T>) -> Work) -> Await<T> {
+        let slot: Slot<T> = Rc::default();
+        let work = work(Rc::clone(&slot));
+        let owner = self.current.get();
+        self.ops.borrow_mut().push(Op { owner, work });
+        Await(slot)
+    }
+
+    pub async fn call(&self, node: NodeId, request: NodeRequest) -> Result<NodeResponse, NodeFault> {
+        self.start(|slot| Work::Call { node, request, stage: Stage::Sent, slot }).await
+    }
+
+    pub async fn record(&self, changes: Vec<Change>) -> bool {
+        let epoch = self.store.borrow().epoch;
+        self.start(|slot| Work::Record { epoch, changes, done: None, slot }).await
+    }
+
+    pub async fn append(&self, entries: Vec<Arc<Entry>>) -> bool {
+        let epoch = self.store.borrow().epoch;
+        self.start(|slot| Work::Append { epoch, entries, done: None, slot }).await
+    }
+
+    pub async fn page(&self, page: Page) -> Option<Pages> {
+        let snapshot = self.rng.percent(60).then(|| self.store.borrow().page(&page));
+        self.start(|slot| Work::Page { page, snapshot, slot }).await
+    }
+
+    pub async fn sleep(&self, ms: u64) {
+        let slot: Slot<()> = Rc::default();
+        let at = self.now_ms.get() + ms;
+        self.timers.borrow_mut().insert((at, self.id()), (self.current.get(), Rc::clone(&slot)));
+        Await(slot).await;
+    }
+
+    pub fn wake(&self, node: NodeId) {
+        self.servers[node.0].woken.set(true);
+    }
+
+    pub fn wake_all(&self) {
+        self.servers.iter().for_each(|s| s.woken.set(true));
+    }
+}
+
+/// Ends when an event fills the slot.
+struct Await<T>(Slot<T>);
+
+impl<T> Future for Await<T> {
+    type Output = T;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<T> {
+        self.0.borrow_mut().take().map_or(Poll::Pending, Poll::Ready)
+    }
+}
