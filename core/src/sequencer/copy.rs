@@ -126,8 +126,9 @@ impl Sequencer {
         let undecided = |lane: &Lane| {
             lane.phase == Phase::Idle && lane.front().is_some_and(|entry| self.decision(entry).is_none())
         };
-        let decided = self.streams.get(&Stream::Catalog).map_or(self.floor, |state| state.decided);
-        log.fed >= decided && log.lane(Stream::Catalog).is_none_or(undecided)
+        // An accepted catalog entry and its place on the acting node become durable together.
+        let decided = self.nodes.iter().map(|node| node.catalog_cursor).max();
+        Some(log.fed) >= decided && log.lane(Stream::Catalog).is_none_or(undecided)
     }
 
     /// The next copy onto the node, one at a time.
