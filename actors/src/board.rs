@@ -229,6 +229,19 @@ impl Board {
         }
     }
 
+    /// Whether the log has ever been read: before that, what exists is not known. Waits for it, at most
+    /// until the deadline.
+    pub async fn has_recovered(&self, wait: Duration) -> bool {
+        let deadline = tokio::time::Instant::now() + wait;
+        let mut changed = self.changed.subscribe();
+        while self.sequencer().epoch() == 0 {
+            if tokio::time::timeout_at(deadline, changed.changed()).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
     pub fn outstanding(&self, node: NodeId) -> u32 {
         self.posts[node.0].outstanding.load(Ordering::Relaxed)
     }
