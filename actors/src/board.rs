@@ -145,6 +145,13 @@ impl Board {
         self.waiters().len()
     }
 
+    /// Another balancer sequences now: it judges what waits here, and its verdicts are not heard here.
+    pub fn hand_over(&self) {
+        for (_, waiter) in self.waiters().drain() {
+            let _ = waiter.verdict.send(Verdict::Unknown);
+        }
+    }
+
     /// No node is up: record writes are queued, catalog writes cannot be answered.
     fn release_waiters(&self) {
         let waiting: Vec<Waiter> = self.waiters().drain().map(|(_, waiter)| waiter).collect();
