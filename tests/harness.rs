@@ -7,6 +7,7 @@ mod balancer;
 pub(crate) mod client;
 pub(crate) mod nodes;
 mod place;
+pub(crate) mod script;
 pub(crate) mod shared;
 pub(crate) mod stack;
 

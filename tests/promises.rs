@@ -5,6 +5,9 @@
 mod harness;
 
 mod promises {
+    mod chroma_suite;
     mod dev_command;
     mod embedded;
+    mod old_api;
+    mod python_client;
 }

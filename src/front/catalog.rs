@@ -21,6 +21,10 @@ pub(super) async fn read(worker: &Worker, read: &Read, incoming: &Incoming) -> O
             let path_and_query = collection_by_name_path(tenant, database, name);
             forward(worker, CATALOG, None, true, &Incoming { path_and_query, ..incoming.clone() }).await
         }
+        // Refused by the node itself.
+        Read::ListCollections { .. } if !page_is_sound(incoming.query()) => {
+            forward(worker, CATALOG, None, true, incoming).await
+        }
         Read::ListCollections { .. } => {
             let path_and_query = incoming.path().to_owned();
             forward(worker, CATALOG, None, true, &Incoming { path_and_query, ..incoming.clone() }).await
@@ -75,6 +79,12 @@ fn listed(worker: &Worker, query: &str, body: &Bytes) -> Option<Bytes> {
     let limit = parameter(query, "limit").unwrap_or(usize::MAX);
     let page: Vec<Value> = all.into_iter().skip(offset).take(limit).collect();
     Some(Bytes::from(Value::Array(page).to_string()))
+}
+
+fn page_is_sound(query: &str) -> bool {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let mut values = pairs.filter(|(name, _)| matches!(*name, "limit" | "offset")).map(|(_, value)| value);
+    values.all(|value| value.parse::<u32>().is_ok())
 }
 
 fn parameter(query: &str, name: &str) -> Option<usize> {
