@@ -7,6 +7,7 @@ mod harness;
 mod promises {
     mod all_nodes_killed;
     mod balancer_killed;
+    mod chroma_suite;
     mod dev_command;
     mod effects;
     mod embedded;
@@ -15,8 +16,10 @@ mod promises {
     mod names_and_ids;
     mod node_hung;
     mod nothing_comes_back;
+    mod old_api;
     mod postgres_restarted;
     mod primary_killed;
+    mod python_client;
     mod read_your_writes;
     mod refusals;
     mod replica_killed;
