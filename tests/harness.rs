@@ -9,6 +9,7 @@ pub(crate) mod load;
 pub(crate) mod nodes;
 mod place;
 pub(crate) mod recorder;
+pub(crate) mod script;
 pub(crate) mod shared;
 pub(crate) mod stack;
 pub(crate) mod status;

@@ -8,6 +8,7 @@ mod promises {
     mod adoption;
     mod all_nodes_killed;
     mod balancer_killed;
+    mod chroma_suite;
     mod dev_command;
     mod effects;
     mod embedded;
@@ -17,8 +18,10 @@ mod promises {
     mod names_and_ids;
     mod node_hung;
     mod nothing_comes_back;
+    mod old_api;
     mod postgres_restarted;
     mod primary_killed;
+    mod python_client;
     mod read_your_writes;
     mod refusals;
     mod replica_killed;

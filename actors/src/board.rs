@@ -168,6 +168,13 @@ impl Board {
         self.waiters().len()
     }
 
+    /// Another balancer sequences now: it judges what waits here, and its verdicts are not heard here.
+    pub fn hand_over(&self) {
+        for (_, waiter) in self.waiters().drain() {
+            let _ = waiter.verdict.send(Verdict::Unknown);
+        }
+    }
+
     /// No node is up: record writes are queued, catalog writes cannot be answered.
     fn release_waiters(&self) {
         let waiting: Vec<Waiter> = self.waiters().drain().map(|(_, waiter)| waiter).collect();
@@ -272,6 +279,19 @@ impl Board {
 
     pub fn copy(&self, node: NodeId) -> Option<CopyProgress> {
         self.posts[node.0].copy.load_full().map(|progress| *progress)
+    }
+
+    /// Whether the log has ever been read: before that, what exists is not known. Waits for it, at most
+    /// until the deadline.
+    pub async fn has_recovered(&self, wait: Duration) -> bool {
+        let deadline = tokio::time::Instant::now() + wait;
+        let mut changed = self.changed.subscribe();
+        while self.sequencer().epoch() == 0 {
+            if tokio::time::timeout_at(deadline, changed.changed()).await.is_err() {
+                return false;
+            }
+        }
+        true
     }
 
     pub fn outstanding(&self, node: NodeId) -> u32 {

@@ -68,6 +68,9 @@ pub enum Refusal {
     NoSuchCollection(CollectionId),
     #[error("no node can answer this read yet")]
     NoReadableNode,
+    /// At the start, and while another balancer holds the lease.
+    #[error("the log has not been read yet")]
+    LogUnread,
     #[error("no node is up to judge this write")]
     NoNodeForCatalog,
     #[error("{0}")]

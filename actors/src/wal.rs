@@ -413,7 +413,10 @@ impl Handler<LeaseTried> for WalActor {
                 self.board.recover(recovered);
                 info!(epoch, %head, "the lease on the log is held");
             }
-            Ok(None) => info!("another balancer holds the lease on the log; standing by"),
+            Ok(None) => {
+                info!("another balancer holds the lease on the log; standing by");
+                self.board.hand_over();
+            }
             Err(error) => {
                 warn!(%error, "the lease on the log cannot be taken; trying again");
                 self.watched.error(error);

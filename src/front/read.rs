@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use chroma_ha_actors::board::{Board, Readable};
@@ -37,7 +38,14 @@ const NOT_PASSED: [&str; 10] = [
     "expect",
 ];
 
+/// How long a read waits for the log to be read: the lease is tried for every second.
+const RECOVERY: Duration = Duration::from_secs(2);
+
 pub(super) async fn read(worker: &Worker, read: &Read, incoming: Incoming) -> Outgoing {
+    // Until then an empty catalog would deny collections that exist.
+    if !matches!(read, Read::Server) && !worker.shared.system.board.has_recovered(RECOVERY).await {
+        return rescue::refusal(&Refusal::LogUnread);
+    }
     match read {
         Read::Server => forward(worker, Gate::Server, None, true, &incoming).await,
         Read::Records { collection, verb } => {

@@ -22,6 +22,9 @@ pub(super) fn refusal(refusal: &Refusal) -> Outgoing {
         Refusal::NoReadableNode => {
             unavailable("no Chroma server that holds everything acknowledged can answer now; try again")
         }
+        Refusal::LogUnread => {
+            unavailable("this balancer has not read the log yet; try again, or another one")
+        }
         Refusal::NoNodeForCatalog => {
             unavailable("no Chroma server is up to create, change or delete this; try again when one is back")
         }

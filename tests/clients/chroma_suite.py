@@ -43,7 +43,6 @@ PROPERTY = [
     "property/test_add.py",
     "property/test_collections.py",
     "property/test_collections_with_database_tenant.py",
-    "property/test_collections_with_database_tenant_overwrite.py",
     "property/test_embeddings.py",
     "property/test_filtering.py",
     "property/test_schema.py",
@@ -55,13 +54,21 @@ SELECTIONS = {
     "property": (PROPERTY, "", 10, 30),
     "long": (PLAIN + FORKS_AND_SCHEMAS + PROPERTY, "", 50, 50),
 }
-# They need a certificate of their own making, a model from elsewhere, or minutes without a request.
-NEVER = ["test_ssl_self_signed", "test_persist", "test_default_embedding"]
+# They need a certificate of their own making, a model from elsewhere, or start a server themselves.
+NEVER = [
+    "test_ssl_self_signed",
+    "test_persist",
+    "test_default_embedding",
+    "test_collection_query_with_invalid_collection_throws",
+    "test_collection_update_with_invalid_collection_throws",
+    "sqlite_persistent",
+]
 # Too slow for a test that everybody runs, or about what the balancer does not see.
 SLOW = [
     "test_add_large",
     "test_add_medium",
     "test_multithreaded_add",
+    "test_multiple_clients_concurrently",
     "test_interleaved_add_query",
     "test_multi_add",
     "test_add_then_purge",

@@ -152,9 +152,10 @@ async fn code(url: &str, path: &str) -> u16 {
 
 #[tokio::test]
 async fn health_follows_the_nodes() {
-    let mut stack = Stack::start(Options::default()).await;
+    let mut stack = Stack::start(Options::default().env("PROBE_TIMEOUT", "20")).await;
     let url = stack.url();
     let id = create(&url, "watched").await;
+    until_quiet(&url).await;
     let health = async || get(&format!("{url}/health")).await;
     until(SOON, "healthy", async || health().await == (200, json!({"status": "healthy"}))).await;
     assert_eq!([code(&url, "/livez").await, code(&url, "/readyz").await], [200, 200]);

@@ -64,7 +64,8 @@ async fn pending_of(url: &str, node: usize) -> u64 {
 
 #[tokio::test]
 async fn every_row_tells_its_fate_over_an_outage_of_the_replica() {
-    let mut stack = Stack::start(Options::default()).await;
+    // Rows are counted exactly: a slow probe must not hold a write up.
+    let mut stack = Stack::start(Options::default().env("PROBE_TIMEOUT", "20")).await;
     let (url, client) = (stack.url(), connect(&stack.database_url).await);
     let id = create(&url, "fates").await;
     let upsert_url = format!("{}/{id}/upsert", collections_url(&url));

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use chroma_ha::dev::http_status;
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use tokio::time::sleep;
 
+use crate::harness::nodes::collections_url;
 use crate::harness::stack::Options;
 use crate::harness::status::PATIENCE;
 use crate::harness::{Balancer, Load, Stack, get, until};
@@ -37,6 +39,25 @@ async fn a_stop_under_load_answers_what_is_under_way_and_ends_well() {
     load.end(&stack, PATIENCE).await;
 }
 
+/// Who has not read the log may be silent, but must not deny what is there.
+async fn assert_tells_nothing_wrong(holder: &str, standby: &str) {
+    let one = |url: &str| format!("{}/load-0", collections_url(url));
+    let (status, known) = get(&one(holder)).await;
+    assert_eq!(status, 200, "{known}");
+    for (asked, answer) in [
+        (one(standby), &known["id"]),
+        (
+            format!("{}/{}/count", collections_url(standby), known["id"].as_str().expect("an id")),
+            &Value::Null,
+        ),
+        (collections_url(standby), &known["id"]),
+    ] {
+        let (status, told) = get(&asked).await;
+        let names_it = answer.as_str().is_none_or(|id| told.to_string().contains(id));
+        assert!(status == 503 || status == 200 && names_it, "{asked}: {status} {told}");
+    }
+}
+
 #[tokio::test]
 async fn the_one_beside_takes_over_when_the_holder_stops() {
     let mut stack = Stack::start(Options::default()).await;
@@ -50,6 +71,7 @@ async fn the_one_beside_takes_over_when_the_holder_stops() {
     })
     .await;
     assert_eq!(http_status(port, "/readyz").await, Some(503));
+    assert_tells_nothing_wrong(&stack.url(), &url).await;
     load.a_round(PATIENCE).await;
     assert_eq!(get(&format!("{}/status", stack.url())).await.1["role"], "holder");
     let epoch = get(&format!("{}/status", stack.url())).await.1["epoch"].as_u64().expect("a number");
