@@ -76,8 +76,7 @@ impl Toolbox {
 
     /// The virtual environment that has exactly the pinned packages; the first one names it.
     pub(super) async fn environment(&self, pin: &str) -> Result<PathBuf> {
-        let name = pin.split(' ').next().unwrap_or(pin);
-        let folder = self.cache.join(name.replace("==", "-"));
+        let folder = self.cache.join(title(pin).replace("==", "-"));
         if is_installed(&folder, pin) {
             return Ok(folder);
         }
@@ -92,7 +91,7 @@ impl Toolbox {
 
     /// One installer at a time, over all processes. The lock goes with its holder.
     async fn lock(&self, pin: &str) -> Result<File> {
-        let path = self.cache.join("install.lock");
+        let (title, path) = (title(pin), self.cache.join("install.lock"));
         let file = File::options().create(true).append(true).open(&path).at(&path, "opening the lock")?;
         let mut told = false;
         loop {
@@ -102,7 +101,7 @@ impl Toolbox {
                 Err(TryLockError::Error(reason)) => return Err(reason).at(&path, "locking"),
             }
             if !told {
-                self.progress.say(format!("{pin}: waiting for another process that installs it"));
+                self.progress.say(format!("{title}: waiting for another process that installs it"));
                 told = true;
             }
             sleep(POLL).await;
@@ -110,21 +109,21 @@ impl Toolbox {
     }
 
     async fn install(&self, pin: &str, folder: &Path) -> Result<()> {
-        let begun = Instant::now();
+        let (title, begun) = (title(pin), Instant::now());
         let python = python::find(self.python.as_deref()).await?;
         let (major, minor) = python.version;
         let place = self.cache.display();
-        self.progress.say(format!("{pin}: installing with Python {major}.{minor} into {place}, once"));
+        self.progress.say(format!("{title}: installing with Python {major}.{minor} into {place}, once"));
         python::make_environment(&python, folder).await?;
         self.pip(pin, folder, begun).await?;
         let stamp = folder.join(STAMP);
         fs::write(&stamp, pin).at(&stamp, "writing")?;
-        self.progress.say(format!("{pin}: installed in {} s", begun.elapsed().as_secs()));
+        self.progress.say(format!("{title}: installed in {} s", begun.elapsed().as_secs()));
         Ok(())
     }
 
     async fn pip(&self, pin: &str, folder: &Path, begun: Instant) -> Result<()> {
-        let log = folder.join("pip.log");
+        let (title, log) = (title(pin), folder.join("pip.log"));
         let mut launch = Launch::new(folder.join("bin/python"), &log);
         launch = launch.args(["-m", "pip", "--no-input", "--disable-pip-version-check", "install"]);
         launch = launch.args(["--retries", "2", "--progress-bar", "off"]).args(pin.split(' '));
@@ -138,12 +137,17 @@ impl Toolbox {
             if told.elapsed() >= TELL_EVERY {
                 told = Instant::now();
                 let step = latest_step(&log).unwrap_or_else(|| "starting".to_owned());
-                self.progress.say(format!("{pin}: {step}, {} s", begun.elapsed().as_secs()));
+                self.progress.say(format!("{title}: {step}, {} s", begun.elapsed().as_secs()));
             }
             sleep(POLL).await;
         };
-        if status.success() { Ok(()) } else { Err(refused(pin, log)) }
+        if status.success() { Ok(()) } else { Err(refused(title, log)) }
     }
+}
+
+/// The first of several packages.
+fn title(pins: &str) -> &str {
+    pins.split(' ').next().unwrap_or(pins)
 }
 
 fn is_installed(folder: &Path, pin: &str) -> bool {

@@ -47,9 +47,11 @@ PROPERTY = [
     "property/test_filtering.py",
     "property/test_schema.py",
 ]
+# They change hundreds of settings of collections, one reset each.
+SETTINGS = ["configurations/test_collection_configuration.py", "property/test_schema.py"]
 # Name: files, which tests of them, examples of each property, steps of each state machine.
 SELECTIONS = {
-    "short": (PLAIN + PROPERTY, "not async", 2, 10),
+    "short": ([file for file in PLAIN + PROPERTY if file not in SETTINGS], "not async", 2, 10),
     "plain": (PLAIN, "", 5, 20),
     "property": (PROPERTY, "", 10, 30),
     "long": (PLAIN + FORKS_AND_SCHEMAS + PROPERTY, "", 50, 50),
