@@ -2,48 +2,28 @@
 //! and per node what readers need without a lock. No lock is held across an await. It decides
 //! nothing: the sequencer does.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use arc_swap::{ArcSwap, ArcSwapOption};
-use bytes::Bytes;
+
 use chroma_ha_core::entry::Entry;
 use chroma_ha_core::health::NodeState;
-use chroma_ha_core::ids::{CollectionId, NodeId, Seq, Stream};
+use chroma_ha_core::ids::{NodeId, Seq, Stream};
 use chroma_ha_core::port::Recovered;
 use chroma_ha_core::sequencer::{Gate, Limits, Sequencer, Standing};
-use serde::Serialize;
+
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
-/// What a client hears about its write.
-#[derive(Clone, Debug)]
-pub enum Verdict {
-    /// The acting node's answer.
-    Answer(Answer),
-    /// Durable in the log; no node is up to judge it.
-    Queued,
-    /// Logged, but nothing can be said about the outcome yet.
-    Unknown,
-}
+mod post;
+mod waiters;
 
-#[derive(Clone, Debug)]
-pub struct Answer {
-    pub status: u16,
-    /// Response headers worth passing on.
-    pub headers: Vec<(String, String)>,
-    pub body: Bytes,
-}
+pub use post::{CopyProgress, Post, Wake};
+pub use waiters::{Answer, Verdict};
 
-impl Answer {
-    pub fn json(status: u16, body: impl Into<Bytes>) -> Answer {
-        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-        Answer { status, headers, body: body.into() }
-    }
-}
+use waiters::Waiters;
 
 /// A node that may answer a read.
 #[derive(Clone, Copy, Debug)]
@@ -55,40 +35,9 @@ pub struct Readable {
     pub losses: u64,
 }
 
-/// Something may be ready for the node's lanes.
-#[derive(Message, Clone, Copy, Debug)]
-#[rtype(result = "()")]
-pub struct Wake;
-
-struct Waiter {
-    entry: Arc<Entry>,
-    verdict: oneshot::Sender<Verdict>,
-}
-
-/// One node as everybody sees it.
-pub struct Post {
-    pub state: ArcSwap<NodeState>,
-    /// Requests of clients under way on this node.
-    pub outstanding: AtomicU32,
-    /// Rises when the node loses its standing: requests under way there move on at once.
-    lost: watch::Sender<u64>,
-    wake: OnceLock<Recipient<Wake>>,
-    copy: ArcSwapOption<CopyProgress>,
-}
-
-/// How far a copy onto a node is.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct CopyProgress {
-    pub collection: CollectionId,
-    /// Records copied.
-    pub done: usize,
-    /// Records of the collection when the copy began.
-    pub total: usize,
-}
-
 pub struct Board {
     sequencer: Mutex<Sequencer>,
-    waiters: Mutex<HashMap<Seq, Waiter>>,
+    waiters: Waiters,
     pub posts: Vec<Post>,
     /// Rises whenever a read that found no node may find one now.
     changed: watch::Sender<u64>,
@@ -97,16 +46,10 @@ pub struct Board {
 
 impl Board {
     pub fn new(limits: Limits, nodes: usize, initial: NodeState) -> Arc<Board> {
-        let post = |_| Post {
-            state: ArcSwap::from_pointee(initial),
-            outstanding: AtomicU32::new(0),
-            lost: watch::channel(0).0,
-            wake: OnceLock::new(),
-            copy: ArcSwapOption::empty(),
-        };
+        let post = |_| Post::new(initial);
         Arc::new(Board {
             sequencer: Mutex::new(Sequencer::new(limits, nodes)),
-            waiters: Mutex::new(HashMap::new()),
+            waiters: Waiters::default(),
             posts: (0..nodes).map(post).collect(),
             changed: watch::channel(0).0,
             started: Instant::now(),
@@ -132,15 +75,10 @@ impl Board {
         self.wake_all();
     }
 
-    fn waiters(&self) -> MutexGuard<'_, HashMap<Seq, Waiter>> {
-        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Committed entries with the clients that wait for them.
     pub fn admit(&self, entries: Vec<(Arc<Entry>, oneshot::Sender<Verdict>)>) {
         let log: Vec<_> = entries.iter().map(|(entry, _)| Arc::clone(entry)).collect();
-        self.waiters()
-            .extend(entries.into_iter().map(|(entry, verdict)| (entry.seq, Waiter { entry, verdict })));
+        self.waiters.add(entries);
         let gone = {
             let mut sequencer = self.sequencer();
             sequencer.admit(&log);
@@ -154,39 +92,32 @@ impl Board {
 
     /// Tells the client of this entry, if one still waits.
     pub fn answer(&self, seq: Seq, verdict: Verdict) {
-        if let Some(waiter) = self.waiters().remove(&seq) {
-            let _ = waiter.verdict.send(verdict);
-        }
+        self.waiters.answer(seq, verdict);
     }
 
     /// The client stopped waiting.
     pub fn forget_waiter(&self, seq: Seq) {
-        self.waiters().remove(&seq);
+        self.waiters.forget(seq);
     }
 
     pub fn waiting_clients(&self) -> usize {
-        self.waiters().len()
+        self.waiters.len()
     }
 
     /// Another balancer sequences now: it judges what waits here, and its verdicts are not heard here.
     pub fn hand_over(&self) {
-        for (_, waiter) in self.waiters().drain() {
-            let _ = waiter.verdict.send(Verdict::Unknown);
-        }
+        self.waiters.release(|_| Verdict::Unknown);
     }
 
     /// No node is up: record writes are queued, catalog writes cannot be answered.
     fn release_waiters(&self) {
-        let waiting: Vec<Waiter> = self.waiters().drain().map(|(_, waiter)| waiter).collect();
-        for waiter in waiting {
-            let verdict = if waiter.entry.draft.op.is_record() {
-                self.sequencer().acknowledge_queued(&waiter.entry);
-                Verdict::Queued
-            } else {
-                Verdict::Unknown
-            };
-            let _ = waiter.verdict.send(verdict);
-        }
+        self.waiters.release(|entry| {
+            if !entry.draft.op.is_record() {
+                return Verdict::Unknown;
+            }
+            self.sequencer().acknowledge_queued(entry);
+            Verdict::Queued
+        });
     }
 
     /// A node's health changed.

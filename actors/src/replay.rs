@@ -21,6 +21,7 @@ use crate::health::Observed;
 
 pub mod apply;
 pub mod catalog;
+mod conclude;
 pub mod copy;
 pub mod inspect;
 mod judged;

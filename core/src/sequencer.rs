@@ -15,46 +15,18 @@ use crate::port::Recovered;
 
 mod acting;
 pub mod copy;
+pub mod limits;
 pub mod node;
 pub mod outcome;
 pub mod ready;
+pub mod step;
 pub mod view;
 
-pub use copy::{CopyTask, Findings, Inspection};
+pub use limits::Limits;
 pub use node::{NodeLog, Standing};
 pub use outcome::{CatalogOutcome, Outcome, Ticket};
-pub use ready::{Role, Step, Task};
+pub use step::{CopyTask, Findings, Inspection, Role, Step, Task};
 pub use view::{Gate, NodeView};
-
-/// Bounds of what is kept in memory and in flight, per node.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Entries that one lane keeps in memory.
-    pub lane_entries: usize,
-    /// Bytes of entries that one node's lanes keep in memory; a lane always keeps one entry.
-    pub node_bytes: usize,
-    /// Requests in flight on one node, over all lanes.
-    pub in_flight: usize,
-    /// Entries read from the log at a time.
-    pub page_entries: usize,
-    /// Bytes read from the log at a time.
-    pub page_bytes: usize,
-    /// Deliveries of an accepted entry that a node may refuse before it is quarantined.
-    pub attempts: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            lane_entries: 128,
-            node_bytes: 64 << 20,
-            in_flight: 16,
-            page_entries: 256,
-            page_bytes: 16 << 20,
-            attempts: 3,
-        }
-    }
-}
 
 /// What is known of a stream with undecided or unapplied entries.
 #[derive(Debug, Default)]

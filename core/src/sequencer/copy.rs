@@ -4,45 +4,10 @@
 
 use uuid::Uuid;
 
-use super::{NodeLog, Sequencer, Step};
+use super::{CopyTask, Findings, Inspection, NodeLog, Sequencer, Step};
 use crate::catalog::Move;
 use crate::ids::{CollectionId, NodeId, Seq, Stream};
 use crate::lane::{Lane, Phase};
-
-/// What is known about a node's contents since it came back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Inspection {
-    /// Nothing: it may have lost its disk.
-    #[default]
-    Due,
-    /// It is being looked at.
-    UnderWay,
-    /// Its known collections are there or marked as lost; those that it never had are not looked up yet.
-    Seen,
-    /// Every collection of the catalog is mapped or waits to be copied.
-    Complete,
-}
-
-/// What a look at a node found.
-#[derive(Clone, Debug, Default)]
-pub struct Findings {
-    /// Mapped collections that the node does not have.
-    pub lost: Vec<CollectionId>,
-    /// The node belongs to the cluster from now on.
-    pub joined: bool,
-}
-
-/// One collection to be copied onto a node.
-#[derive(Clone, Debug)]
-pub struct CopyTask {
-    pub collection: CollectionId,
-    pub source: NodeId,
-    /// The copy holds everything up to here; the lane replays what follows.
-    pub position: Seq,
-    /// The node's own collection that may be replaced: mapped, or left by a copy that did not end.
-    pub replaces: Vec<Uuid>,
-    pub generation: u64,
-}
 
 /// After a copy failed, its next attempt waits so long.
 const RETRY_MS: u64 = 10_000;

@@ -3,54 +3,13 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
-use super::{CopyTask, Sequencer};
+use super::{Role, Sequencer, Step, Task};
 use crate::effect::Effect;
 use crate::entry::{Decision, Entry, Op};
 use crate::ids::{CollectionId, NodeId, Seq, Stream};
 use crate::lane::Phase;
 use crate::port::Page;
 use crate::route::{Route, Write};
-
-/// In which role a node applies an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// The node's answer decides and goes to the client.
-    Acting,
-    /// The entry was accepted; the node must apply it.
-    Following,
-}
-
-/// Work for one node.
-#[derive(Debug)]
-pub enum Step {
-    /// Read a page of the log for the node's lanes (`stream` none) or for one lane, and hand it in with
-    /// `life`.
-    Load { stream: Option<Stream>, page: Page, life: u64 },
-    /// Send entries to the node.
-    Apply(Task),
-    /// Look at what the node holds; `adopt`: take it over as the cluster's contents.
-    Inspect { adopt: bool, generation: u64 },
-    /// Copy a collection onto the node.
-    Copy(CopyTask),
-    /// The entry needs no request: its collection was deleted. Tell who waits.
-    Moot { entry: Arc<Entry>, decision: Decision },
-}
-
-/// Entries to be sent to a node in one request.
-#[derive(Clone, Debug)]
-pub struct Task {
-    pub stream: Stream,
-    pub entries: Vec<Arc<Entry>>,
-    pub role: Role,
-    /// The node's own id of the collection that the entries are about.
-    pub node_collection: Option<Uuid>,
-    /// The collection that a catalog entry is about, where it is known.
-    pub subject: Option<CollectionId>,
-    pub generation: u64,
-    pub attempts: u32,
-}
 
 /// What stands between an entry and the node.
 #[derive(Debug, PartialEq, Eq)]

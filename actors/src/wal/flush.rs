@@ -1,0 +1,109 @@
+//! What is written lazily and in bulk: cursors, statuses, retention; and once more when the balancer
+//! lets go of the log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use chroma_ha_core::ids::{NodeId, Seq};
+use chroma_ha_core::port::{Change, StoreError};
+use tracing::warn;
+
+use super::lease::Lease;
+use super::{Release, WalActor};
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Flushed(Result<Flush, StoreError>);
+
+/// What the last lazy flush wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Flush {
+    cursors: Vec<Seq>,
+    completed: Seq,
+}
+
+impl WalActor {
+    /// Cursors and statuses, if they moved since the last flush.
+    fn due(&self) -> Option<(Flush, Vec<Change>)> {
+        let sequencer = self.board.sequencer();
+        if !sequencer.leading() {
+            return None;
+        }
+        let now = Flush {
+            cursors: sequencer.node_ids().map(|node| sequencer.node(node).cursor()).collect(),
+            completed: sequencer.completed(),
+        };
+        let mut changes = Vec::new();
+        for (n, seq) in now.cursors.iter().enumerate() {
+            if sequencer.node(NodeId(n)).joined && self.flushed.cursors.get(n) != Some(seq) {
+                changes.push(Change::Cursor { node: NodeId(n).name(), seq: *seq });
+            }
+        }
+        if now.completed != self.flushed.completed {
+            changes.push(Change::Completed { through: now.completed });
+        }
+        (!changes.is_empty()).then_some((now, changes))
+    }
+
+    pub(super) fn flush(&mut self, ctx: &mut Context<Self>) {
+        if self.flushing {
+            return;
+        }
+        let Some((now, changes)) = self.due() else { return };
+        self.flushing = true;
+        let (store, me) = (Arc::clone(&self.store), ctx.address());
+        actix_rt::spawn(async move {
+            me.do_send(Flushed(store.record(changes).await.map(|()| now)));
+        });
+    }
+
+    pub(super) fn expire(&self) {
+        let through = self.board.sequencer().completed();
+        let (store, days, watched) =
+            (Arc::clone(&self.store), self.times.retention_days, Arc::clone(&self.watched));
+        const BATCH: u32 = 1_000;
+        actix_rt::spawn(async move {
+            loop {
+                match store.expire(days, through, BATCH).await {
+                    Ok(gone) if gone >= u64::from(BATCH) => {
+                        tokio::time::sleep(Duration::from_millis(100)).await
+                    }
+                    Ok(_) => return,
+                    Err(error) => return watched.error(error),
+                }
+            }
+        });
+    }
+}
+
+impl Handler<Flushed> for WalActor {
+    type Result = ();
+
+    fn handle(&mut self, Flushed(result): Flushed, _: &mut Self::Context) {
+        self.flushing = false;
+        match result {
+            Ok(now) => self.flushed = now,
+            Err(error) => self.watched.error(error),
+        }
+    }
+}
+
+impl Handler<Release> for WalActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Release, _: &mut Self::Context) -> Self::Result {
+        let due = self.due();
+        self.lease = Lease::Released;
+        self.board.sequencer().set_leading(false);
+        let store = Arc::clone(&self.store);
+        Box::pin(async move {
+            if let Some((_, changes)) = due
+                && let Err(error) = store.record(changes).await
+            {
+                warn!(%error, "the last flush failed; the entries will be applied again");
+            }
+            let _ = store.release().await;
+        })
+    }
+}

@@ -1,0 +1,61 @@
+//! One group of writes on its way into the log: positions, one transaction, the board, the writers.
+
+use std::sync::Arc;
+
+use chroma_ha_core::entry::{Draft, Entry};
+use chroma_ha_core::port::{LogStore, StoreError};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::Appended;
+use crate::board::Board;
+
+pub(super) struct Waiting {
+    pub(super) draft: Draft,
+    pub(super) reply: oneshot::Sender<Result<Appended, StoreError>>,
+    /// Travels with the write, so that the bound covers the queue too.
+    pub(super) _permit: Arc<OwnedSemaphorePermit>,
+}
+
+/// Appends a group, hands it to the board and tells the writers. Returns how many entries it had.
+pub(super) async fn commit_group(
+    board: &Board,
+    store: &dyn LogStore,
+    group: Vec<Waiting>,
+) -> Result<usize, StoreError> {
+    let head = {
+        let sequencer = board.sequencer();
+        sequencer.leading().then(|| sequencer.head())
+    };
+    let Some(mut seq) = head else {
+        let error = StoreError::LeaseLost("another balancer may be sequencing".to_owned());
+        group.into_iter().for_each(|w| drop(w.reply.send(Err(error.clone()))));
+        return Err(error);
+    };
+    let logged_at_ms = now_unix_ms();
+    let mut entries = Vec::with_capacity(group.len());
+    let mut replies = Vec::with_capacity(group.len());
+    for waiting in group {
+        seq = seq.next();
+        entries.push(Arc::new(Entry::new(seq, waiting.draft, logged_at_ms)));
+        replies.push(waiting.reply);
+    }
+    if let Err(error) = store.append(entries.clone()).await {
+        replies.into_iter().for_each(|reply| drop(reply.send(Err(error.clone()))));
+        return Err(error);
+    }
+    let count = entries.len();
+    let mut admitted = Vec::with_capacity(count);
+    for (entry, reply) in entries.into_iter().zip(replies) {
+        let (tell, verdict) = oneshot::channel();
+        let _ = reply.send(Ok(Appended { seq: entry.seq, verdict }));
+        admitted.push((entry, tell));
+    }
+    board.admit(admitted);
+    Ok(count)
+}
+
+/// Milliseconds since the Unix epoch by this machine's clock: for people, never for order.
+pub fn now_unix_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,84 @@
+//! What the sequencer hands out to be done on a node, and the words it needs for that. It decides
+//! nothing: `ready` and `copy` do.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::entry::{Decision, Entry};
+use crate::ids::{CollectionId, NodeId, Seq, Stream};
+use crate::port::Page;
+
+/// In which role a node applies an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The node's answer decides and goes to the client.
+    Acting,
+    /// The entry was accepted; the node must apply it.
+    Following,
+}
+
+/// Work for one node.
+#[derive(Debug)]
+pub enum Step {
+    /// Read a page of the log for the node's lanes (`stream` none) or for one lane, and hand it in with
+    /// `life`.
+    Load { stream: Option<Stream>, page: Page, life: u64 },
+    /// Send entries to the node.
+    Apply(Task),
+    /// Look at what the node holds; `adopt`: take it over as the cluster's contents.
+    Inspect { adopt: bool, generation: u64 },
+    /// Copy a collection onto the node.
+    Copy(CopyTask),
+    /// The entry needs no request: its collection was deleted. Tell who waits.
+    Moot { entry: Arc<Entry>, decision: Decision },
+}
+
+/// Entries to be sent to a node in one request.
+#[derive(Clone, Debug)]
+pub struct Task {
+    pub stream: Stream,
+    pub entries: Vec<Arc<Entry>>,
+    pub role: Role,
+    /// The node's own id of the collection that the entries are about.
+    pub node_collection: Option<Uuid>,
+    /// The collection that a catalog entry is about, where it is known.
+    pub subject: Option<CollectionId>,
+    pub generation: u64,
+    pub attempts: u32,
+}
+
+/// What is known about a node's contents since it came back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Inspection {
+    /// Nothing: it may have lost its disk.
+    #[default]
+    Due,
+    /// It is being looked at.
+    UnderWay,
+    /// Its known collections are there or marked as lost; those that it never had are not looked up yet.
+    Seen,
+    /// Every collection of the catalog is mapped or waits to be copied.
+    Complete,
+}
+
+/// What a look at a node found.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// Mapped collections that the node does not have.
+    pub lost: Vec<CollectionId>,
+    /// The node belongs to the cluster from now on.
+    pub joined: bool,
+}
+
+/// One collection to be copied onto a node.
+#[derive(Clone, Debug)]
+pub struct CopyTask {
+    pub collection: CollectionId,
+    pub source: NodeId,
+    /// The copy holds everything up to here; the lane replays what follows.
+    pub position: Seq,
+    /// The node's own collection that may be replaced: mapped, or left by a copy that did not end.
+    pub replaces: Vec<Uuid>,
+    pub generation: u64,
+}
