@@ -106,6 +106,7 @@ impl Board {
 
     /// Another balancer sequences now: it judges what waits here, and its verdicts are not heard here.
     pub fn hand_over(&self) {
+        self.sequencer().step_down();
         self.waiters.release(|_| Verdict::Unknown);
     }
 

@@ -178,6 +178,8 @@ impl<A: Supervised + Actor<Context = Context<A>>> Future for Guard<A> {
             let polled = std::panic::catch_unwind(AssertUnwindSafe(|| this.actor.as_mut().poll(cx)));
             match polled {
                 Ok(Poll::Pending) => return Poll::Pending,
+                // Nobody holds the address any more: that is how an actor is meant to end.
+                Ok(Poll::Ready(())) if !this.actor.ctx().connected() => return Poll::Ready(()),
                 Ok(Poll::Ready(())) => this.fell(FallCause::Stop, None),
                 Err(panic) => this.fell(FallCause::Panic, Some(text_of(&*panic))),
             }

@@ -83,6 +83,8 @@ pub struct WalActor {
     store: Arc<dyn LogStore>,
     queue: GroupCommit<Waiting>,
     lease: Lease,
+    /// Said once that another balancer holds the lease.
+    standing_by: bool,
     flushed: Flush,
     flushing: bool,
     times: WalTimes,
@@ -106,6 +108,7 @@ impl WalActor {
             store,
             queue: GroupCommit::new(limits),
             lease: Lease::Seeking,
+            standing_by: false,
             flushed: Flush::default(),
             flushing: false,
             times,

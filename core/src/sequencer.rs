@@ -120,7 +120,13 @@ impl Sequencer {
         self.leading = leading;
     }
 
-    /// Rises with every lease.
+    /// Another balancer sequences: what is known here grows stale and must not be told to anybody.
+    pub fn step_down(&mut self) {
+        self.leading = false;
+        self.epoch = 0;
+    }
+
+    /// Rises with every lease; 0 while the log has not been read, or was read too long ago.
     pub fn epoch(&self) -> u64 {
         self.epoch
     }

@@ -50,8 +50,10 @@ pub(super) fn ready(shared: &Shared) -> bool {
     let system = &shared.system;
     let states: Vec<NodeState> = system.board.posts.iter().map(|post| **post.state.load()).collect();
     let looked = states.iter().any(|state| !matches!(state, NodeState::Settling { .. }));
-    let leading = system.board.sequencer().leading();
-    !shared.stopping() && leading && looked
+    // Without PostgreSQL the reads go on: taking them out as well would help nobody.
+    let known = system.board.sequencer().epoch() != 0;
+    let useful = system.board.sequencer().leading() || states.iter().any(|state| state.serves());
+    !shared.stopping() && looked && known && useful
 }
 
 fn views(system: &ActorSystem) -> Vec<NodeView> {

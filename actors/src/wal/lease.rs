@@ -85,13 +85,16 @@ impl Handler<LeaseTried> for WalActor {
             Ok(Some(recovered)) => {
                 let (epoch, head) = (recovered.epoch, recovered.head);
                 self.lease = Lease::Held;
+                self.standing_by = false;
                 self.flushed = Flush::default();
                 self.tell(&LeaseChange::Taken { epoch });
                 self.board.recover(recovered);
                 info!(epoch, %head, "the lease on the log is held");
             }
             Ok(None) => {
-                info!("another balancer holds the lease on the log; standing by");
+                if !std::mem::replace(&mut self.standing_by, true) {
+                    info!("another balancer holds the lease on the log; standing by");
+                }
                 self.board.hand_over();
             }
             Err(error) => {
