@@ -191,3 +191,85 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    struct Counter {
+        handled: u32,
+        lives: u32,
+    }
+
+    impl Actor for Counter {
+        type Context = Context<Self>;
+
+        fn started(&mut self, _: &mut Self::Context) {
+            self.lives += 1;
+        }
+    }
+
+    impl Supervised for Counter {}
+
+    #[derive(Message)]
+    #[rtype(result = "(u32, u32)")]
+    enum Do {
+        Count,
+        Panic,
+        PanicInOwnFuture,
+        Stop,
+    }
+
+    impl Handler<Do> for Counter {
+        type Result = MessageResult<Do>;
+
+        fn handle(&mut self, order: Do, ctx: &mut Self::Context) -> Self::Result {
+            match order {
+                Do::Count => self.handled += 1,
+                Do::Panic => panic!("as told"),
+                Do::PanicInOwnFuture => {
+                    ctx.spawn(actix::fut::wrap_future(async { panic!("as told") }));
+                }
+                Do::Stop => ctx.stop(),
+            }
+            MessageResult((self.handled, self.lives))
+        }
+    }
+
+    /// Sends a fate and three messages behind it; returns what the last one answered, and the falls heard.
+    fn survive(fate: Do) -> ((u32, u32), Vec<FallCause>, ActorRow) {
+        let (tell, falls) = mpsc::channel();
+        let watched = Watched::new("counter", 8);
+        let row = Arc::clone(&watched);
+        let last = System::new().block_on(async move {
+            let tell = move |fell: Fell| drop(tell.send(fell.cause));
+            let addr = start(&Arbiter::current(), watched, tell, |_| Counter { handled: 0, lives: 0 });
+            addr.do_send(fate);
+            addr.do_send(Do::Count);
+            addr.do_send(Do::Count);
+            addr.send(Do::Count).await.unwrap()
+        });
+        (last, falls.try_iter().collect(), row.row())
+    }
+
+    #[test]
+    fn queued_messages_are_answered_after_a_panic_in_a_handler() {
+        let (last, falls, row) = survive(Do::Panic);
+        assert_eq!((last, falls), ((3, 2), vec![FallCause::Panic]));
+        assert_eq!((row.restarts_after_panic, row.last_error.as_deref()), (1, Some("as told")));
+    }
+
+    #[test]
+    fn a_panic_in_the_actors_own_future_is_survived_too() {
+        let (last, falls, _) = survive(Do::PanicInOwnFuture);
+        assert_eq!((last.0, falls), (3, vec![FallCause::Panic]));
+    }
+
+    #[test]
+    fn a_stop_is_counted_apart() {
+        let (last, falls, row) = survive(Do::Stop);
+        assert_eq!((last, falls), ((3, 2), vec![FallCause::Stop]));
+        assert_eq!((row.restarts_after_panic, row.restarts_after_stop), (0, 1));
+    }
+}
