@@ -123,7 +123,12 @@ impl Board {
 
     /// A node's health changed.
     pub fn set_state(&self, node: NodeId, state: NodeState) {
-        let standing = Standing { applies: state.applies(), serves: state.serves(), gone: state.is_gone() };
+        let standing = Standing {
+            applies: state.applies(),
+            serves: state.serves(),
+            gone: state.is_gone(),
+            suspect: state == NodeState::Suspect,
+        };
         self.posts[node.0].state.store(Arc::new(state));
         let (lost, gone) = {
             let mut sequencer = self.sequencer();

@@ -23,6 +23,7 @@ pub mod apply;
 pub mod catalog;
 mod conclude;
 pub mod copy;
+mod create;
 pub mod inspect;
 mod judged;
 pub mod peer;
@@ -55,7 +56,10 @@ impl ReplayActor {
     }
 
     fn advance(&self) {
-        let (now_ms, losses) = (self.board().now_ms(), self.board().losses(self.node()));
+        let now_ms = self.board().now_ms();
+        let all_losses: Vec<u64> =
+            (0..self.board().posts.len()).map(|n| self.board().losses(NodeId(n))).collect();
+        let losses = all_losses[self.node().0];
         let steps = self.board().sequencer().steps(self.node(), now_ms);
         for step in steps {
             match step {
@@ -63,7 +67,9 @@ impl ReplayActor {
                 Step::Inspect { adopt, generation } => {
                     drop(actix_rt::spawn(inspect::inspect(self.delivery.clone(), adopt, generation, losses)));
                 }
-                Step::Copy(task) => drop(actix_rt::spawn(copy::copy(self.delivery.clone(), task, losses))),
+                Step::Copy(task) => {
+                    drop(actix_rt::spawn(copy::copy(self.delivery.clone(), task, all_losses.clone())))
+                }
                 Step::Load { stream, page, life } => drop(actix_rt::spawn(self.load(stream, page, life))),
                 Step::Moot { entry, decision } => drop(actix_rt::spawn(self.moot(entry, decision))),
             }
@@ -117,8 +123,14 @@ impl ReplayActor {
 
     fn tell_if_caught_up(&self) {
         let state = **self.board().posts[self.node().0].state.load();
-        if state == NodeState::CatchingUp && self.board().sequencer().caught_up(self.node()) {
-            let observation = Observation::CaughtUp;
+        let observation = match state {
+            NodeState::CatchingUp if self.board().sequencer().caught_up(self.node()) => Observation::CaughtUp,
+            NodeState::Up if self.board().sequencer().node(self.node()).has_quarantined() => {
+                Observation::FellBehind
+            }
+            _ => return,
+        };
+        {
             let _ = self.delivery.health.try_send(Observed { node: self.node(), observation });
         }
     }

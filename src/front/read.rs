@@ -39,7 +39,7 @@ const NOT_PASSED: [&str; 10] = [
 ];
 
 /// How long a read waits for the log to be read: the lease is tried for every second.
-const RECOVERY: Duration = Duration::from_secs(2);
+pub(super) const RECOVERY: Duration = Duration::from_secs(2);
 
 pub(super) async fn read(worker: &Worker, read: &Read, incoming: Incoming) -> Outgoing {
     // Until then an empty catalog would deny collections that exist.

@@ -1,6 +1,7 @@
 //! The old API, served by translation: a v1 request becomes a v2 request, goes the same way as every
 //! other, and its answer gets the shape that old clients know. Nothing here touches a node or the log.
 
+use chroma_ha_actors::proxy::Refusal;
 use chroma_ha_core::ids::CollectionId;
 use chroma_ha_core::route;
 use chroma_ha_core::v1::{self, Caller};
@@ -8,7 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::dispatch::{self, refused};
 use super::exchange::{Incoming, Outgoing};
-use super::{Worker, rescue};
+use super::{Worker, read, rescue};
 
 pub(super) async fn v1(worker: &Worker, incoming: Incoming, permit: OwnedSemaphorePermit) -> Outgoing {
     let caller = Caller::of(incoming.header("user-agent"));
@@ -16,6 +17,9 @@ pub(super) async fn v1(worker: &Worker, incoming: Incoming, permit: OwnedSemapho
         Ok(translated) => translated,
         Err(refusal) => return refused(&refusal),
     };
+    if !worker.shared.system.board.has_recovered(read::RECOVERY).await {
+        return rescue::refusal(&Refusal::LogUnread);
+    }
     let resolved = {
         let sequencer = worker.shared.system.board.sequencer();
         let catalog = &sequencer.catalog;

@@ -5,14 +5,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chroma_ha_core::answer::with_id;
 use chroma_ha_core::catalog::Move;
 use chroma_ha_core::effect::Effect;
 use chroma_ha_core::entry::{Entry, Op};
-use chroma_ha_core::health::Failure;
 use chroma_ha_core::ids::{CollectionId, NodeId};
 use chroma_ha_core::port::{Change, NodeFault, NodeResponse};
-use chroma_ha_core::route::{self, Route, Write, collection_by_name_path};
+use chroma_ha_core::route::{self, Route, Write};
 use chroma_ha_core::sequencer::{CatalogOutcome, Role, Task};
 use serde_json::Value;
 use uuid::Uuid;
@@ -23,7 +21,7 @@ use crate::board::Answer;
 pub async fn ask(delivery: &Delivery, task: &Task, entry: &Arc<Entry>) -> Found {
     let step = Step { delivery, task, entry };
     match entry.route() {
-        Route::Write(Write::CreateCollection { tenant, database }) => step.create(tenant, database).await,
+        Route::Write(Write::CreateCollection { tenant, database }) => step.create(&tenant, &database).await,
         Route::Write(Write::ModifyCollection { .. }) => step.modify().await,
         Route::Write(Write::DeleteCollection { name, .. }) => step.delete(name).await,
         Route::Write(Write::CreateDatabase { tenant }) => step.create_database(tenant).await,
@@ -56,40 +54,45 @@ pub fn changes(node: NodeId, task: &Task, found: &CatalogFound) -> Vec<Change> {
     changes
 }
 
-struct Step<'a> {
-    delivery: &'a Delivery,
-    task: &'a Task,
-    entry: &'a Arc<Entry>,
+pub(super) struct Step<'a> {
+    pub(super) delivery: &'a Delivery,
+    pub(super) task: &'a Task,
+    pub(super) entry: &'a Arc<Entry>,
 }
 
 impl Step<'_> {
-    fn acting(&self) -> bool {
+    pub(super) fn acting(&self) -> bool {
         self.task.role == Role::Acting
     }
 
-    fn body(&self) -> Bytes {
+    pub(super) fn body(&self) -> Bytes {
         self.entry.draft.body.clone()
     }
 
-    fn field(&self, name: &str) -> Option<String> {
+    pub(super) fn field(&self, name: &str) -> Option<String> {
         let body: Value = serde_json::from_slice(&self.entry.draft.body).ok()?;
         body.get(name)?.as_str().map(str::to_owned)
     }
 
-    async fn call(&self, method: &'static str, path: String, body: Bytes) -> Result<NodeResponse, NodeFault> {
+    pub(super) async fn call(
+        &self,
+        method: &'static str,
+        path: String,
+        body: Bytes,
+    ) -> Result<NodeResponse, NodeFault> {
         self.delivery.call(self.entry, method, path, body).await
     }
 
-    async fn send(&self, method: &'static str, body: Bytes) -> Result<NodeResponse, NodeFault> {
+    pub(super) async fn send(&self, method: &'static str, body: Bytes) -> Result<NodeResponse, NodeFault> {
         self.call(method, self.entry.draft.path.clone(), body).await
     }
 
-    fn refuse(&self, status: u16, error: &str, message: &str) -> Found {
+    pub(super) fn refuse(&self, status: u16, error: &str, message: &str) -> Found {
         let body = serde_json::json!({ "error": error, "message": message });
         Found::Refused(Answer::json(status, body.to_string()))
     }
 
-    fn done(
+    pub(super) fn done(
         &self,
         answer: Answer,
         effect: Effect,
@@ -137,70 +140,6 @@ impl Step<'_> {
         let ours = self.delivery.board.sequencer().catalog.database(&tenant, &name).is_some();
         let seq = self.entry.seq;
         self.once("DELETE", 404, ours, vec![Move::DatabaseDeleted { tenant, name, seq }]).await
-    }
-
-    async fn create(&self, tenant: String, database: String) -> Found {
-        let body = if self.acting() { self.body() } else { get_or_create(&self.entry.draft.body) };
-        let response = match self.send("POST", body).await {
-            // Created by an earlier delivery whose answer was lost, or by somebody before: look.
-            Ok(response) if response.status == 409 => match self.look_up(&tenant, &database).await {
-                Ok(Some(found)) if self.is_unmapped(&found) => found,
-                Ok(_) => response,
-                Err(found) => return found,
-            },
-            other => match self.delivery.judge(self.task, self.entry, other.clone(), false) {
-                Found::Done { .. } => match other {
-                    Ok(response) => response,
-                    Err(fault) => return Found::Failed(Failure::Fault(fault), None),
-                },
-                found => return found,
-            },
-        };
-        if response.status >= 400 {
-            return Found::Refused(self.delivery.answer(self.task, response));
-        }
-        self.created(tenant, database, response)
-    }
-
-    /// The collection of this name on the node. Only a 404 means that there is none.
-    async fn look_up(&self, tenant: &str, database: &str) -> Result<Option<NodeResponse>, Found> {
-        let Some(name) = self.field("name") else { return Ok(None) };
-        let path = collection_by_name_path(tenant, database, &name);
-        match self.call("GET", path, Bytes::new()).await {
-            Ok(response) if response.status == 404 => Ok(None),
-            other => match (self.delivery.judge(self.task, self.entry, other.clone(), false), other) {
-                (Found::Done { .. }, Ok(response)) => Ok(Some(response)),
-                (found, _) => Err(found),
-            },
-        }
-    }
-
-    fn is_unmapped(&self, response: &NodeResponse) -> bool {
-        let own = collection_of(&response.body).map(|(own, _)| own);
-        let sequencer = self.delivery.board.sequencer();
-        own.is_some_and(|own| sequencer.logical(self.delivery.node, own).is_none())
-    }
-
-    fn created(&self, tenant: String, database: String, response: NodeResponse) -> Found {
-        let Some((own, name)) = collection_of(&response.body) else {
-            let fault = NodeFault::Lost("the answer to a create has no id".to_owned());
-            return Found::Failed(Failure::Fault(fault), None);
-        };
-        let known = self.delivery.board.sequencer().logical(self.delivery.node, own);
-        let (id, moves) = match (self.entry.effect(), known) {
-            (Some(Effect::Collection { id }), _) => (*id, Vec::new()),
-            (_, Some(existing)) => (existing, Vec::new()),
-            (_, None) => {
-                let id = CollectionId(self.entry.draft.target.unwrap_or_default());
-                (id, vec![Move::CollectionCreated { id, tenant, database, name }])
-            }
-        };
-        if known.is_some_and(|known| known != id) {
-            return self.refuse(409, "ConflictError", "the node holds another collection of this name");
-        }
-        let body = with_id(&response.body, own, id.0);
-        let answer = Answer { status: response.status, headers: response.headers, body };
-        self.done(answer, Effect::Collection { id }, moves, Some((id, Some(own))))
     }
 
     async fn modify(&self) -> Found {
@@ -267,19 +206,8 @@ impl Step<'_> {
     }
 }
 
-fn collection_of(body: &Bytes) -> Option<(Uuid, String)> {
+pub(super) fn collection_of(body: &Bytes) -> Option<(Uuid, String)> {
     let value: Value = serde_json::from_slice(body).ok()?;
     let id = Uuid::parse_str(value.get("id")?.as_str()?).ok()?;
     Some((id, value.get("name")?.as_str()?.to_owned()))
-}
-
-/// The create of a follower: an earlier delivery may have created the collection already.
-fn get_or_create(body: &Bytes) -> Bytes {
-    match serde_json::from_slice::<Value>(body) {
-        Ok(Value::Object(mut fields)) => {
-            fields.insert("get_or_create".to_owned(), Value::Bool(true));
-            Bytes::from(Value::Object(fields).to_string())
-        }
-        _ => body.clone(),
-    }
 }

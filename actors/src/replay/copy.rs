@@ -30,14 +30,14 @@ pub enum Conflict {
     PrimaryWins,
 }
 
-/// Copies, and tells the sequencer. `losses`: how often the node had lost its standing before.
-pub async fn copy(delivery: Delivery, task: CopyTask, losses: u64) {
+/// Copies, and tells the sequencer. `losses`: how often each node had lost its standing before.
+pub async fn copy(delivery: Delivery, task: CopyTask, losses: Vec<u64>) {
     let node = delivery.node;
     let started = Instant::now();
     let made = tokio::select! {
         biased;
-        () = delivery.board.lost(node, losses) => Err(PeerError::Conflict("the node was lost meanwhile".to_owned())),
-        () = delivery.board.lost(task.source, delivery.board.losses(task.source)) => {
+        () = delivery.board.lost(node, losses[node.0]) => Err(PeerError::Conflict("the node was lost meanwhile".to_owned())),
+        () = delivery.board.lost(task.source, losses[task.source.0]) => {
             Err(PeerError::Conflict("the source was lost meanwhile".to_owned()))
         }
         made = make(&delivery, &task) => made,
@@ -47,17 +47,18 @@ pub async fn copy(delivery: Delivery, task: CopyTask, losses: u64) {
         Ok((own, records)) => {
             let duration_ms = started.elapsed().as_millis();
             info!(%node, collection = %task.collection, source = %task.source, records, duration_ms, "collection copied");
-            Some(own)
+            Ok(own)
         }
         Err(error) => {
             warn!(%node, collection = %task.collection, %error, "copying the collection failed; it stays away from this node");
-            None
+            Err(error.to_string())
         }
     };
     let now_ms = delivery.board.now_ms();
+    let made = own.is_ok();
     let counted = delivery.board.sequencer().copied(node, &task, own, now_ms);
     delivery.board.wake_all();
-    if own.is_some() && !counted {
+    if made && !counted {
         warn!(%node, collection = %task.collection, "the copy came too late to count; it is made again");
     }
 }

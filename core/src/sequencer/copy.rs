@@ -35,9 +35,10 @@ impl Sequencer {
         false
     }
 
-    /// The primary, before anything was ever logged: what it holds is adopted.
+    /// The primary, before any node belongs to the cluster: what it holds is adopted. Nothing can have
+    /// been decided before that, though something may have been logged.
     fn is_first_contact(&self, node: NodeId) -> bool {
-        node == NodeId::PRIMARY && self.head == Seq::ZERO && self.catalog.is_empty()
+        node == NodeId::PRIMARY && !self.nodes.iter().any(|log| log.joined)
     }
 
     /// From where a node that was never seen follows the log: everything before is copied.
@@ -143,18 +144,25 @@ impl Sequencer {
         })
     }
 
-    /// A copy ended: the node's own id of the new collection, or nothing if it failed. False: the node
+    /// A copy ended: the node's own id of the new collection, or why there is none. False: the node
     /// lost its standing meanwhile, or the collection is gone; the copy does not count.
-    pub fn copied(&mut self, node: NodeId, task: &CopyTask, own: Option<Uuid>, now_ms: u64) -> bool {
+    pub fn copied(&mut self, node: NodeId, task: &CopyTask, own: Result<Uuid, String>, now_ms: u64) -> bool {
         let exists = self.catalog.collection(task.collection).is_some();
         let log = &mut self.nodes[node.0];
         if log.generation != task.generation || log.copying != Some(task.collection) {
             return false;
         }
         log.copying = None;
-        let Some(own) = own.filter(|_| exists) else {
-            log.copy_after_ms.insert(task.collection, now_ms + RETRY_MS);
-            return exists;
+        let own = match own {
+            Ok(own) if exists => own,
+            Ok(_) => return false,
+            Err(reason) => {
+                log.copy_after_ms.insert(task.collection, now_ms + RETRY_MS);
+                log.change(Stream::Collection(task.collection), |lane| {
+                    lane.phase = Phase::Quarantined { reason }
+                });
+                return exists;
+            }
         };
         log.copy_after_ms.remove(&task.collection);
         log.leftovers.remove(&task.collection);

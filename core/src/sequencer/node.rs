@@ -20,6 +20,8 @@ pub struct Standing {
     pub serves: bool,
     /// It is not expected to answer: down, or drained by an operator.
     pub gone: bool,
+    /// It failed a moment ago and may still answer: read only if nobody else can.
+    pub suspect: bool,
 }
 
 #[derive(Debug)]

@@ -128,6 +128,9 @@ impl Sequencer {
         outcome.moves.iter().for_each(|step| self.catalog.apply(step));
         if let Some((id, own)) = outcome.mapped {
             self.nodes[node.0].map(id, own);
+            if own.is_none() && self.catalog.collection(id).is_some() {
+                self.nodes[node.0].quarantine(id, "the node holds other records under this name");
+            }
         }
     }
 

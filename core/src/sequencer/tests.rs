@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 const A: NodeId = NodeId(0);
 const B: NodeId = NodeId(1);
-const UP: Standing = Standing { applies: true, serves: true, gone: false };
-const SUSPECT: Standing = Standing { applies: false, serves: false, gone: false };
-const DOWN: Standing = Standing { applies: false, serves: false, gone: true };
+const UP: Standing = Standing { applies: true, serves: true, gone: false, suspect: false };
+const SUSPECT: Standing = Standing { applies: false, serves: false, gone: false, suspect: true };
+const DOWN: Standing = Standing { applies: false, serves: false, gone: true, suspect: false };
 const DOCS: CollectionId = CollectionId(Uuid::from_u128(7));
 const STREAM: Stream = Stream::Collection(DOCS);
 

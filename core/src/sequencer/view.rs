@@ -34,7 +34,12 @@ impl Sequencer {
         let fit: Vec<_> = self.node_ids().filter_map(|n| self.fits(n, gate).map(|own| (n, own))).collect();
         let serving: Vec<_> = fit.iter().copied().filter(|(n, _)| self.nodes[n.0].standing.serves).collect();
         if serving.is_empty() {
-            return fit.into_iter().filter(|(n, _)| !self.nodes[n.0].standing.gone).collect();
+            // What came back and was not looked at yet may have lost its disk.
+            let last = |n: NodeId| match gate {
+                Gate::Server => !self.nodes[n.0].standing.gone,
+                Gate::Stream(_) => self.nodes[n.0].standing.suspect,
+            };
+            return fit.into_iter().filter(|(n, _)| last(*n)).collect();
         }
         serving
     }
@@ -82,7 +87,8 @@ impl Sequencer {
     /// Every node whose lanes may send has applied this entry.
     pub fn applied_everywhere(&self, stream: Stream, seq: Seq) -> bool {
         let behind = |n: &super::NodeLog| n.fed < seq || n.first(stream).is_some_and(|first| first <= seq);
-        !self.nodes.iter().any(|node| node.standing.applies && behind(node))
+        let counts = |n: &super::NodeLog| n.standing.applies && !n.is_quarantined(stream);
+        !self.nodes.iter().any(|node| counts(node) && behind(node))
     }
 
     /// Every node has applied everything up to here.

@@ -74,7 +74,12 @@ impl World {
         self.servers[node.0].health.set(health);
         self.servers[node.0].suspicion.set(false);
         let up = health == Health::Up;
-        let standing = Standing { applies: up, serves: up, gone: health == Health::Down };
+        let standing = Standing {
+            applies: up,
+            serves: up,
+            gone: health == Health::Down,
+            suspect: health == Health::Suspect,
+        };
         let (lost, gone) = {
             let mut sequencer = self.sequencer.borrow_mut();
             let before = sequencer.node(node).standing;
