@@ -76,7 +76,8 @@ fn every_schedule_keeps_the_promises() {
 /// Seeds that failed once: paste them here, with what they showed.
 #[test]
 fn seeds_that_failed_once() {
-    const SEEDS: [u64; 0] = [];
+    // 404 for a record write after a recovery: the delete that took its collection was not read back yet.
+    const SEEDS: [u64; 4] = [6_246, 16_265, 30_776, 36_127];
     let failed: Vec<String> = SEEDS.into_iter().filter_map(report).collect();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }

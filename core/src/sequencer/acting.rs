@@ -44,14 +44,16 @@ impl Sequencer {
     }
 
     /// A node says that it has no such collection: because a later entry took it away, on this node
-    /// only so far? It was sent after everything before it was applied there, so this entry was, too.
+    /// only so far? (After a recovery it may not have been read back yet.) It was sent after everything before it was applied there, so this entry was, too.
     pub fn taken_along(&self, entry: &Entry) -> bool {
         let Some(id) = entry.collection() else { return false };
         let takes = |later: &Arc<Entry>| match later.draft.op {
             Op::DeleteCollection => self.subject(later) == Some(id),
             _ => true,
         };
-        self.catalog.collection(id).is_none()
+        let unread = self.nodes.iter().all(|log| log.fed < self.recovered_head);
+        unread
+            || self.catalog.collection(id).is_none()
             || self.destructive.range(entry.seq..).any(|(_, later)| takes(later))
     }
 }

@@ -258,6 +258,8 @@ fn a_collection_that_is_missing_on_the_node_was_taken_by_a_later_delete() {
     admit(&mut s, &[Op::DeleteCollection]);
     assert!(s.taken_along(&add.entries[0]));
     assert!(!s.taken_along(&entry(3, Op::Add)));
+    s.recover(Recovered { head: Seq(2), ..Recovered::default() });
+    assert!(s.taken_along(&entry(1, Op::Add)), "the delete is not read back yet");
 }
 
 /// B reads its lane while A decides: what the page may lack is read again.
