@@ -47,6 +47,9 @@ pub enum BootError {
 /// How long a PostgreSQL that is still starting is waited for.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(60);
 
+/// After a stop signal requests are still accepted for so long, while `/readyz` says no.
+const LAST_CALL: Duration = Duration::from_millis(500);
+
 /// Requests in flight on one node from its lanes.
 const LANES_IN_FLIGHT: usize = 16;
 
@@ -70,6 +73,8 @@ pub async fn serve(config: Config) -> Result<(), BootError> {
         () = asked_to_stop() => {
             info!("stopping: requests in flight end first");
             shared.stopping.store(true, Ordering::Relaxed);
+            // Still served: a connection that was made before the signal may not have been read yet.
+            tokio::time::sleep(LAST_CALL).await;
             tokio::join!(handle.stop(true), &mut running).1
         }
     };

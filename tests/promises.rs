@@ -5,6 +5,7 @@
 mod harness;
 
 mod promises {
+    mod acknowledgement;
     mod adoption;
     mod all_nodes_killed;
     mod balancer_killed;

@@ -243,7 +243,9 @@ mod tests {
         let watched = Watched::new("counter", 8);
         let row = Arc::clone(&watched);
         let last = System::new().block_on(async move {
-            let tell = move |fell: Fell| drop(tell.send(fell.cause));
+            let tell = move |fell: Fell| {
+                let _ = tell.send(fell.cause);
+            };
             let addr = start(&Arbiter::current(), watched, tell, |_| Counter { handled: 0, lives: 0 });
             addr.do_send(fate);
             addr.do_send(Do::Count);

@@ -37,6 +37,10 @@ struct Book {
     failed: Vec<String>,
     /// Of those, 503 with `Retry-After`.
     asked_to_wait: usize,
+    /// When the balancer was about to be asked to stop.
+    closing: Option<Instant>,
+    /// Requests begun after that which got no answer.
+    turned_away: usize,
     /// Reads that showed what they must not.
     wrong: Vec<String>,
     writes: Vec<Instant>,
@@ -121,6 +125,11 @@ impl Load {
     }
 
     /// Not answered 2xx, and how many of them were 503 with `Retry-After`.
+    /// From now on a new connection may find nobody; what is under way must still be answered.
+    pub(crate) fn closing(&self) {
+        self.shared.book().closing = Some(Instant::now());
+    }
+
     pub(crate) fn failures(&self) -> (Vec<String>, usize) {
         let book = self.shared.book();
         (book.failed.clone(), book.asked_to_wait)

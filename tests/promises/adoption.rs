@@ -119,3 +119,29 @@ async fn the_primary_wins_where_that_is_configured() {
     assert_nodes_equal(&stack, "docs", SOON).await;
     assert_eq!(node_records(&stack.nodes[1].url(), "docs").await.len(), 50);
 }
+
+#[tokio::test]
+async fn records_that_came_past_the_balancer_are_nobodys_to_take_over() {
+    let stack = Stack::start(Options::default()).await;
+    all_up(&stack).await;
+    fill(&stack.nodes[0].url(), "past", 0..5, "past").await;
+    fill(&stack.nodes[1].url(), "beside", 0..5, "beside").await;
+    let url = collections_url(&stack.url());
+    let (status, refusal) = post(&url, &json!({ "name": "past", "get_or_create": true })).await;
+    assert_eq!(status, 409, "{refusal}");
+    // Only the replica holds other records under this name: the collection works, served without it.
+    let (status, made) = post(&url, &json!({ "name": "beside", "get_or_create": true })).await;
+    assert_eq!(status, 200, "{made}");
+    let id = made["id"].as_str().unwrap();
+    let body = json!({ "ids": ["mine"], "embeddings": [[1.0, 2.0, 3.0]] });
+    assert_eq!(post(&format!("{url}/{id}/add"), &body).await.0, 201);
+    for _ in 0..10 {
+        assert_eq!(get(&format!("{url}/{id}/count")).await, (200, json!(1)));
+    }
+    until(SOON, "the conflict is told", async || {
+        let (_, status) = get(&format!("{}/wal/status", stack.url())).await;
+        status["quarantined"][0]["reason"].as_str().is_some_and(|reason| reason.contains("ADOPT_CONFLICT"))
+    })
+    .await;
+    assert_eq!(node_records(&stack.nodes[1].url(), "beside").await.len(), 5);
+}

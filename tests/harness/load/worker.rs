@@ -127,6 +127,7 @@ impl Worker {
                 book.asked_to_wait += usize::from(status == 503 && headers.contains_key("retry-after"));
                 book.failed.push(format!("{verb} after {:?}: {status} {body}", begun.elapsed()));
             }
+            Err(_) if book.closing.is_some_and(|closing| begun >= closing) => book.turned_away += 1,
             Err(reason) => book.failed.push(format!("{verb} after {:?}: {reason:?}", begun.elapsed())),
         }
         None
