@@ -35,9 +35,11 @@ impl Sequencer {
         false
     }
 
-    /// The primary, before anything was ever logged: what it holds is adopted.
+    /// The primary, before anything was ever applied: what it holds is adopted. Something may be logged
+    /// by then: clients do not wait until it has settled, and lanes do not move before the look.
     fn is_first_contact(&self, node: NodeId) -> bool {
-        node == NodeId::PRIMARY && self.head == Seq::ZERO && self.catalog.is_empty()
+        let untouched = |log: &NodeLog| !log.joined && log.cursor() == Seq::ZERO;
+        node == NodeId::PRIMARY && self.catalog.is_empty() && self.nodes.iter().all(untouched)
     }
 
     /// From where a node that was never seen follows the log: everything before is copied.
