@@ -10,7 +10,7 @@ use chroma_ha_core::catalog::Move;
 use chroma_ha_core::effect::Effect;
 use chroma_ha_core::entry::{Entry, Op};
 use chroma_ha_core::health::Failure;
-use chroma_ha_core::ids::{CollectionId, NodeId};
+use chroma_ha_core::ids::{CollectionId, NodeId, Stream};
 use chroma_ha_core::port::{Change, NodeFault, NodeResponse};
 use chroma_ha_core::route::{self, Route, Write, collection_by_name_path};
 use chroma_ha_core::sequencer::{CatalogOutcome, Role, Task};
@@ -18,6 +18,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::apply::{CatalogFound, Delivery, Found};
+use super::peer::records_path;
 use crate::board::Answer;
 
 pub async fn ask(delivery: &Delivery, task: &Task, entry: &Arc<Entry>) -> Found {
@@ -52,6 +53,10 @@ pub fn changes(node: NodeId, task: &Task, found: &CatalogFound) -> Vec<Change> {
     }
     if let Some((collection, node_collection)) = found.outcome.mapped {
         changes.push(Change::Mapped { node: node.name(), collection, node_collection });
+        if node_collection.is_none() {
+            // What a copy left went with it.
+            changes.push(Change::Copying { node: node.name(), collection, node_collection });
+        }
     }
     changes
 }
@@ -140,6 +145,9 @@ impl Step<'_> {
     }
 
     async fn create(&self, tenant: String, database: String) -> Found {
+        if let Some(id) = self.awaits_copy() {
+            return self.done(Answer::json(200, "{}"), Effect::Collection { id }, Vec::new(), None);
+        }
         let body = if self.acting() { self.body() } else { get_or_create(&self.entry.draft.body) };
         let response = match self.send("POST", body).await {
             // Created by an earlier delivery whose answer was lost, or by somebody before: look.
@@ -153,13 +161,53 @@ impl Step<'_> {
                     Ok(response) => response,
                     Err(fault) => return Found::Failed(Failure::Fault(fault), None),
                 },
+                // Deleted since, perhaps with its database: a later entry here takes it away.
+                Found::Refused(answer) if self.is_deleted_since() => {
+                    return self.done(
+                        answer,
+                        self.entry.effect().cloned().unwrap_or(Effect::Plain),
+                        Vec::new(),
+                        None,
+                    );
+                }
                 found => return found,
             },
         };
         if response.status >= 400 {
             return Found::Refused(self.delivery.answer(self.task, response));
         }
-        self.created(tenant, database, response)
+        self.created(tenant, database, response).await
+    }
+
+    /// On a follower: the collection existed before this entry, and the node has no good copy of it. What a
+    /// create made here would be empty and, once mapped, pass for the whole.
+    fn awaits_copy(&self) -> Option<CollectionId> {
+        let Some(Effect::Collection { id }) = self.entry.effect() else { return None };
+        if self.acting() || self.entry.draft.target == Some(id.0) {
+            return None;
+        }
+        let sequencer = self.delivery.board.sequencer();
+        let log = sequencer.node(self.delivery.node);
+        let good = log.node_collection(*id).is_some() && !log.is_quarantined(Stream::Collection(*id));
+        (!good).then_some(*id)
+    }
+
+    /// On a follower: whether the catalog no longer has what this entry created.
+    fn is_deleted_since(&self) -> bool {
+        let Some(Effect::Collection { id }) = self.entry.effect() else { return false };
+        !self.acting() && self.delivery.board.sequencer().catalog.collection(*id).is_none()
+    }
+
+    /// What an earlier delivery of this entry created is empty: records come after the mapping.
+    async fn holds_records(&self, tenant: &str, database: &str, own: Uuid) -> Result<bool, Found> {
+        let path = format!("{}/count", records_path(tenant, database, own));
+        let response = self.call("GET", path, Bytes::new()).await;
+        match self.delivery.judge(self.task, self.entry, response, false) {
+            Found::Done { answer, .. } => {
+                Ok(serde_json::from_slice::<u64>(&answer.body).is_ok_and(|n| n > 0))
+            }
+            other => Err(other),
+        }
     }
 
     /// The collection of this name on the node. Only a 404 means that there is none.
@@ -181,7 +229,7 @@ impl Step<'_> {
         own.is_some_and(|own| sequencer.logical(self.delivery.node, own).is_none())
     }
 
-    fn created(&self, tenant: String, database: String, response: NodeResponse) -> Found {
+    async fn created(&self, tenant: String, database: String, response: NodeResponse) -> Found {
         let Some((own, name)) = collection_of(&response.body) else {
             let fault = NodeFault::Lost("the answer to a create has no id".to_owned());
             return Found::Failed(Failure::Fault(fault), None);
@@ -192,6 +240,7 @@ impl Step<'_> {
             (_, Some(existing)) => (existing, Vec::new()),
             (_, None) => {
                 let id = CollectionId(self.entry.draft.target.unwrap_or_default());
+                let (tenant, database) = (tenant.clone(), database.clone());
                 (id, vec![Move::CollectionCreated { id, tenant, database, name }])
             }
         };
@@ -200,12 +249,28 @@ impl Step<'_> {
         }
         let body = with_id(&response.body, own, id.0);
         let answer = Answer { status: response.status, headers: response.headers, body };
+        if known.is_none() && !self.acting() {
+            match self.holds_records(&tenant, &database, own).await {
+                Ok(false) => {}
+                // Somebody else's: never mapped; the collection waits for a copy, which judges it.
+                Ok(true) => {
+                    return self.done(answer, Effect::Collection { id }, Vec::new(), Some((id, None)));
+                }
+                Err(found) => return found,
+            }
+        }
         self.done(answer, Effect::Collection { id }, moves, Some((id, Some(own))))
     }
 
     async fn modify(&self) -> Found {
-        let (Some(id), Some(own)) = (self.task.subject, self.task.node_collection) else {
-            return self.missing(&self.task.subject.map(|id| id.to_string()).unwrap_or_default());
+        let held = self.task.subject.and_then(|id| self.leftover(id).or(self.task.node_collection));
+        let (Some(id), Some(own)) = (self.task.subject, held) else {
+            return match self.task.subject.filter(|_| !self.acting()) {
+                // The node waits for a copy, which brings the collection as it is by then; and no copy is
+                // made before this entry is passed.
+                Some(id) => self.done(Answer::json(200, "{}"), Effect::Collection { id }, Vec::new(), None),
+                None => self.missing(&self.task.subject.map(|id| id.to_string()).unwrap_or_default()),
+            };
         };
         let renamed = self.field("new_name");
         let taken = {
@@ -220,12 +285,22 @@ impl Step<'_> {
         let moves = renamed.map(|name| Move::CollectionRenamed { id, name }).into_iter().collect();
         match self.delivery.judge(self.task, self.entry, response, taken) {
             Found::Done { answer, .. } => self.done(answer, Effect::Collection { id }, moves, None),
+            Found::Refused(answer) if answer.status == 404 && self.leftover(id).is_some() => {
+                self.done(answer, Effect::Collection { id }, moves, None)
+            }
             other => other,
         }
     }
 
+    /// On a follower: what a copy that did not end has left there. It bears the collection's name.
+    fn leftover(&self, id: CollectionId) -> Option<Uuid> {
+        let sequencer = self.delivery.board.sequencer();
+        sequencer.leftover_of(self.delivery.node, id).filter(|_| !self.acting())
+    }
+
     async fn delete(&self, name: String) -> Found {
-        let (Some(id), Some(own)) = (self.task.subject, self.task.node_collection) else {
+        let held = self.task.subject.and_then(|id| self.leftover(id).or(self.task.node_collection));
+        let (Some(id), Some(own)) = (self.task.subject, held) else {
             // Unknown to the catalog; on a follower: this node never had it, or is past it.
             return match self.entry.effect() {
                 Some(Effect::Collection { id }) => self.deleted(*id, Answer::json(200, "{}")),
