@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chroma_ha_core::entry::{Entry, Op};
 use chroma_ha_core::health::Observation;
-use chroma_ha_core::ids::Stream;
+use chroma_ha_core::ids::{NodeId, Stream};
 use chroma_ha_core::port::Change;
 use chroma_ha_core::sequencer::{CatalogOutcome, Outcome, Role, Task, Ticket};
 use tracing::{debug, warn};
@@ -70,7 +70,7 @@ impl Delivery {
     fn has_lost(&self, task: &Task, answer: &Answer) -> bool {
         let Stream::Collection(id) = task.stream else { return false };
         let sequencer = self.board.sequencer();
-        let elsewhere = |node| node != self.node && sequencer.node_collection(node, id).is_some();
+        let elsewhere = |node: NodeId| node != self.node && sequencer.node_collection(node, id).is_some();
         answer.status == 404
             && task.role == Role::Acting
             && sequencer.catalog.collection(id).is_some()
