@@ -218,7 +218,9 @@ fn admissible(board: &Board, draft: &Draft) -> Result<(), Refusal> {
         return Err(Refusal::Log(StoreError::Unavailable(reason)));
     }
     if !draft.op.is_record() {
-        return if sequencer.all_gone() { Err(Refusal::NoNodeForCatalog) } else { Ok(()) };
+        // Logged all the same, a delete would hold up every later write, of all collections.
+        let nobody = sequencer.nobody_judges_catalog();
+        return if nobody { Err(Refusal::NoNodeForCatalog) } else { Ok(()) };
     }
     let id = CollectionId(draft.target.unwrap_or_default());
     let known = sequencer.catalog.collection(id).is_some();

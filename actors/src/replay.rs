@@ -21,6 +21,7 @@ use crate::health::Observed;
 
 pub mod apply;
 pub mod catalog;
+mod compare;
 mod conclude;
 pub mod copy;
 mod create;

@@ -227,6 +227,11 @@ impl Sequencer {
         self.nodes.iter().all(|n| n.standing.gone)
     }
 
+    /// No node can judge a catalog entry for now: those that are not gone lack a collection.
+    pub fn nobody_judges_catalog(&self) -> bool {
+        self.nodes.iter().all(|n| n.standing.gone || n.has_quarantined())
+    }
+
     pub fn node(&self, node: NodeId) -> &NodeLog {
         &self.nodes[node.0]
     }

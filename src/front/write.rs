@@ -3,7 +3,7 @@
 
 use chroma_ha_actors::proxy::{Ack, Refusal, Submit, WriteOutcome, Written};
 use chroma_ha_core::entry::Draft;
-use chroma_ha_core::poison::poison;
+use chroma_ha_core::poison::{poison, unkeepable_name};
 use chroma_ha_core::route::Write;
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
@@ -32,6 +32,9 @@ pub(super) async fn write(
         Err(refused) => return refused,
     };
     let draft = draft(write, incoming);
+    if let Some(reason) = unkeepable_name(write, &draft.body) {
+        return Outgoing::error(400, "InvalidArgumentError", &reason);
+    }
     if let Some(reason) = poison(draft.op, &draft.body) {
         return Outgoing::error(501, "ChromaError", &reason);
     }

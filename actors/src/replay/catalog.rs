@@ -50,6 +50,10 @@ pub fn changes(node: NodeId, task: &Task, found: &CatalogFound) -> Vec<Change> {
     }
     if let Some((collection, node_collection)) = found.outcome.mapped {
         changes.push(Change::Mapped { node: node.name(), collection, node_collection });
+        if node_collection.is_none() {
+            // What a copy left went with it.
+            changes.push(Change::Copying { node: node.name(), collection, node_collection });
+        }
     }
     changes
 }
@@ -143,8 +147,14 @@ impl Step<'_> {
     }
 
     async fn modify(&self) -> Found {
-        let (Some(id), Some(own)) = (self.task.subject, self.task.node_collection) else {
-            return self.missing(&self.task.subject.map(|id| id.to_string()).unwrap_or_default());
+        let held = self.task.subject.and_then(|id| self.leftover(id).or(self.task.node_collection));
+        let (Some(id), Some(own)) = (self.task.subject, held) else {
+            return match self.task.subject.filter(|_| !self.acting()) {
+                // The node waits for a copy, which brings the collection as it is by then; and no copy is
+                // made before this entry is passed.
+                Some(id) => self.done(Answer::json(200, "{}"), Effect::Collection { id }, Vec::new(), None),
+                None => self.missing(&self.task.subject.map(|id| id.to_string()).unwrap_or_default()),
+            };
         };
         let renamed = self.field("new_name");
         let taken = {
@@ -159,12 +169,22 @@ impl Step<'_> {
         let moves = renamed.map(|name| Move::CollectionRenamed { id, name }).into_iter().collect();
         match self.delivery.judge(self.task, self.entry, response, taken) {
             Found::Done { answer, .. } => self.done(answer, Effect::Collection { id }, moves, None),
+            Found::Refused(answer) if answer.status == 404 && self.leftover(id).is_some() => {
+                self.done(answer, Effect::Collection { id }, moves, None)
+            }
             other => other,
         }
     }
 
+    /// On a follower: what a copy that did not end has left there. It bears the collection's name.
+    fn leftover(&self, id: CollectionId) -> Option<Uuid> {
+        let sequencer = self.delivery.board.sequencer();
+        sequencer.leftover_of(self.delivery.node, id).filter(|_| !self.acting())
+    }
+
     async fn delete(&self, name: String) -> Found {
-        let (Some(id), Some(own)) = (self.task.subject, self.task.node_collection) else {
+        let held = self.task.subject.and_then(|id| self.leftover(id).or(self.task.node_collection));
+        let (Some(id), Some(own)) = (self.task.subject, held) else {
             // Unknown to the catalog; on a follower: this node never had it, or is past it.
             return match self.entry.effect() {
                 Some(Effect::Collection { id }) => self.deleted(*id, Answer::json(200, "{}")),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chroma_ha_core::entry::{Entry, Op};
 use chroma_ha_core::health::Observation;
-use chroma_ha_core::ids::Stream;
+use chroma_ha_core::ids::{NodeId, Stream};
 use chroma_ha_core::port::Change;
 use chroma_ha_core::sequencer::{CatalogOutcome, Outcome, Role, Task, Ticket};
 use tracing::{debug, warn};
@@ -36,6 +36,12 @@ impl Delivery {
                 let changes = catalog::changes(self.node, task, &found);
                 self.commit(task, ticket, changes, Outcome::Applied(found.outcome), answer).await
             }
+            Found::Refused(answer) if self.has_lost(task, &answer) => {
+                let text = "the node answers that it has no such collection".to_owned();
+                warn!(node = %self.node, stream = %task.stream, "{text}: it is copied anew");
+                self.finish(task, ticket, Outcome::Quarantine { reason: text }, None);
+                None
+            }
             Found::Refused(answer) if task.role == Role::Acting => {
                 self.observe(Observation::RequestOk);
                 let changes = task.entries.iter().map(|e| rejected(e, &answer)).collect();
@@ -58,6 +64,17 @@ impl Delivery {
             }
             Found::LogAway => self.retry(task, ticket),
         }
+    }
+
+    /// The acting node denies a collection that exists elsewhere: it lost it unnoticed, which is no verdict.
+    fn has_lost(&self, task: &Task, answer: &Answer) -> bool {
+        let Stream::Collection(id) = task.stream else { return false };
+        let sequencer = self.board.sequencer();
+        let elsewhere = |node: NodeId| node != self.node && sequencer.node_collection(node, id).is_some();
+        answer.status == 404
+            && task.role == Role::Acting
+            && sequencer.catalog.collection(id).is_some()
+            && sequencer.node_ids().any(elsewhere)
     }
 
     async fn commit(

@@ -14,11 +14,12 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::apply::Delivery;
+use super::compare::same;
 use super::peer::{Described, Peer, PeerError, Records, collections_path, read, records_path};
 use crate::board::CopyProgress;
 
 /// Records copied with one request to each node.
-const PAGE: usize = 250;
+pub(super) const PAGE: usize = 250;
 
 /// What to do where a node holds other data under the same name and nobody knows whose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,7 +88,7 @@ async fn make(delivery: &Delivery, task: &CopyTask) -> Result<(Uuid, usize), Pee
             delivery.node,
             Some(CopyProgress { collection: task.collection, done, total: ids.len() }),
         );
-        add(&target, &to, source.records(&from, chunk).await?).await?;
+        carry((&source, &from), (&target, &to), chunk).await?;
     }
     finish(delivery, task, own).await?;
     Ok((own, ids.len()))
@@ -134,48 +135,6 @@ async fn make_room(
     target.ask(what, "DELETE", path, None).await.map(|_| None)
 }
 
-/// Whether both hold the same records.
-async fn same(
-    a: &Peer<'_>,
-    from: &str,
-    ids: &[String],
-    b: &Peer<'_>,
-    to: &str,
-    held: &[String],
-) -> Result<bool, PeerError> {
-    let sorted = |ids: &[String]| {
-        let mut ids = ids.to_vec();
-        ids.sort_unstable();
-        ids
-    };
-    let ids = sorted(ids);
-    if ids != sorted(held) {
-        return Ok(false);
-    }
-    for chunk in ids.chunks(PAGE) {
-        let (left, right) = (a.records(from, chunk).await?, b.records(to, chunk).await?);
-        if by_id(left) != by_id(right) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-fn by_id(records: Records) -> Vec<(String, Vec<Value>)> {
-    let Records { ids, embeddings, metadatas, documents, uris } = records;
-    let columns = [embeddings, metadatas, documents, uris];
-    let columns: Vec<Vec<Value>> = columns
-        .iter()
-        .map(|column| {
-            column.as_ref().and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
-        })
-        .collect();
-    let row = |at: usize| columns.iter().map(|c| c.get(at).cloned().unwrap_or_default()).collect();
-    let mut rows: Vec<_> = ids.into_iter().enumerate().map(|(at, id)| (id, row(at))).collect();
-    rows.sort_by(|a, b| a.0.cmp(&b.0));
-    rows
-}
-
 /// The collection anew, exactly: schema and metadata where the release has schemas, else configuration.
 async fn create(target: &Peer<'_>, place: &Collection, original: &Described) -> Result<Uuid, PeerError> {
     let mut body = Map::new();
@@ -192,6 +151,25 @@ async fn create(target: &Peer<'_>, place: &Collection, original: &Described) -> 
     let path = collections_path(&place.tenant, &place.database);
     let answer = target.ask(what, "POST", path, Some(Value::Object(body).to_string())).await?;
     read::<Described>(what, &answer).map(|made| made.id)
+}
+
+/// Copies these records, in halves where a request would be too large for the node.
+async fn carry(
+    (source, from): (&Peer<'_>, &str),
+    (target, to): (&Peer<'_>, &str),
+    ids: &[String],
+) -> Result<(), PeerError> {
+    let mut waiting = vec![ids];
+    while let Some(ids) = waiting.pop() {
+        match add(target, to, source.records(from, ids).await?).await {
+            Err(PeerError::Refused { status: 413, .. }) if ids.len() > 1 => {
+                let (front, back) = ids.split_at(ids.len() / 2);
+                waiting.extend([back, front]);
+            }
+            done => done?,
+        }
+    }
+    Ok(())
 }
 
 async fn add(target: &Peer<'_>, to: &str, records: Records) -> Result<(), PeerError> {

@@ -7,7 +7,7 @@ use chroma_ha_core::answer::with_id;
 use chroma_ha_core::catalog::Move;
 use chroma_ha_core::effect::Effect;
 use chroma_ha_core::health::Failure;
-use chroma_ha_core::ids::CollectionId;
+use chroma_ha_core::ids::{CollectionId, Stream};
 use chroma_ha_core::port::{NodeFault, NodeResponse};
 use chroma_ha_core::route::collection_by_name_path;
 use serde_json::Value;
@@ -20,6 +20,9 @@ use crate::board::Answer;
 
 impl Step<'_> {
     pub(super) async fn create(&self, tenant: &str, database: &str) -> Found {
+        if let Some(id) = self.awaits_copy() {
+            return self.done(Answer::json(200, "{}"), Effect::Collection { id }, Vec::new(), None);
+        }
         let known = self.acting() && self.is_known(tenant, database);
         let body = if known { self.body() } else { strictly_new(&self.entry.draft.body) };
         match self.send("POST", body).await {
@@ -29,9 +32,33 @@ impl Step<'_> {
                     Ok(response) => self.created(tenant, database, response),
                     Err(fault) => Found::Failed(Failure::Fault(fault), None),
                 },
+                // Deleted since, perhaps with its database: a later entry here takes it away.
+                Found::Refused(answer) if self.is_deleted_since() => {
+                    let effect = self.entry.effect().cloned().unwrap_or(Effect::Plain);
+                    self.done(answer, effect, Vec::new(), None)
+                }
                 found => found,
             },
         }
+    }
+
+    /// On a follower: the collection existed before this entry, and the node has no good copy of it. What a
+    /// create made here would be empty and, once mapped, pass for the whole.
+    fn awaits_copy(&self) -> Option<CollectionId> {
+        let Some(Effect::Collection { id }) = self.entry.effect() else { return None };
+        if self.acting() || self.entry.draft.target == Some(id.0) {
+            return None;
+        }
+        let sequencer = self.delivery.board.sequencer();
+        let log = sequencer.node(self.delivery.node);
+        let good = log.node_collection(*id).is_some() && !log.is_quarantined(Stream::Collection(*id));
+        (!good).then_some(*id)
+    }
+
+    /// On a follower: whether the catalog no longer has what this entry created.
+    fn is_deleted_since(&self) -> bool {
+        let Some(Effect::Collection { id }) = self.entry.effect() else { return false };
+        !self.acting() && self.delivery.board.sequencer().catalog.collection(*id).is_none()
     }
 
     fn is_known(&self, tenant: &str, database: &str) -> bool {

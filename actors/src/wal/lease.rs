@@ -44,7 +44,8 @@ pub(super) enum Lease {
 impl WalActor {
     fn tell(&self, change: &LeaseChange) {
         for listener in &self.listeners {
-            let _ = listener.try_send(change.clone());
+            // Rare and never to be missed: without it no node would settle and apply again.
+            listener.do_send(change.clone());
         }
     }
 

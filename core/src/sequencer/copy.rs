@@ -35,10 +35,11 @@ impl Sequencer {
         false
     }
 
-    /// The primary, before any node belongs to the cluster: what it holds is adopted. Nothing can have
-    /// been decided before that, though something may have been logged.
+    /// The primary, before anything was ever applied: what it holds is adopted. Something may be logged
+    /// by then: clients do not wait until it has settled, and lanes do not move before the look.
     fn is_first_contact(&self, node: NodeId) -> bool {
-        node == NodeId::PRIMARY && !self.nodes.iter().any(|log| log.joined)
+        let untouched = |log: &NodeLog| !log.joined && log.cursor() == Seq::ZERO;
+        node == NodeId::PRIMARY && self.catalog.is_empty() && self.nodes.iter().all(untouched)
     }
 
     /// From where a node that was never seen follows the log: everything before is copied.
@@ -57,6 +58,15 @@ impl Sequencer {
             log.inspection = Inspection::Due;
             return true;
         };
+        // A refusal is being made durable: it counts, so the lane must not be quarantined under it.
+        let committing = |id: &CollectionId| {
+            let lane = log.lane(Stream::Collection(*id));
+            lane.is_some_and(|lane| matches!(lane.phase, Phase::Committing { .. }))
+        };
+        if findings.lost.iter().any(committing) {
+            log.inspection = Inspection::Due;
+            return true;
+        }
         log.inspection = Inspection::Seen;
         log.joined |= findings.joined;
         for id in findings.lost {
@@ -90,7 +100,8 @@ impl Sequencer {
     fn catalog_is_current(&self, node: NodeId) -> bool {
         let log = &self.nodes[node.0];
         let undecided = |lane: &Lane| {
-            lane.phase == Phase::Idle && lane.front().is_some_and(|entry| self.decision(entry).is_none())
+            let quiet = matches!(lane.phase, Phase::Idle | Phase::BackOff { .. });
+            quiet && lane.front().is_some_and(|entry| self.decision(entry).is_none())
         };
         // An accepted catalog entry and its place on the acting node become durable together.
         let decided = self.nodes.iter().map(|node| node.catalog_cursor).max();
@@ -129,7 +140,11 @@ impl Sequencer {
         let (source, position) = sources
             .filter(|other| {
                 let log = &self.nodes[other.0];
-                log.standing.applies && log.node_collection(id).is_some() && !log.is_quarantined(stream)
+                // One that is behind in the catalog would bring metadata that the node has passed.
+                let ahead = log.position(Stream::Catalog) >= target.position(Stream::Catalog);
+                let looked_at = matches!(log.inspection, Inspection::Seen | Inspection::Complete);
+                let able = log.standing.applies && looked_at && ahead;
+                able && log.node_collection(id).is_some() && !log.is_quarantined(stream)
             })
             .map(|other| (other, self.nodes[other.0].position(stream)))
             // A source that is behind the node itself would lose what the node has passed.

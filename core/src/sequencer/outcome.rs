@@ -127,9 +127,15 @@ impl Sequencer {
     fn take_catalog(&mut self, node: NodeId, outcome: CatalogOutcome) {
         outcome.moves.iter().for_each(|step| self.catalog.apply(step));
         if let Some((id, own)) = outcome.mapped {
-            self.nodes[node.0].map(id, own);
-            if own.is_none() && self.catalog.collection(id).is_some() {
-                self.nodes[node.0].quarantine(id, "the node holds other records under this name");
+            let exists = self.catalog.collection(id).is_some();
+            let log = &mut self.nodes[node.0];
+            log.map(id, own);
+            if own.is_none() {
+                log.leftovers.remove(&id);
+            }
+            // Created elsewhere, but the node holds something else under this name.
+            if own.is_none() && exists {
+                log.quarantine(id, "the node holds other records under this name");
             }
         }
     }

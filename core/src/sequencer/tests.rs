@@ -376,3 +376,12 @@ fn a_page_asked_for_before_a_recovery_is_void() {
     s.feed(A, s.life, Seq(1), vec![entry(1, Op::DeleteCollection)], Seq(1));
     one(&mut s, A, "a1");
 }
+
+#[test]
+fn what_is_logged_before_the_first_look_does_not_prevent_the_adoption() {
+    let mut s = Sequencer::new(Limits::default(), 2);
+    s.recover(Recovered::default());
+    admit(&mut s, &[Op::CreateCollection]);
+    s.set_standing(A, UP);
+    assert!(matches!(s.steps(A, 0)[..], [Step::Inspect { adopt: true, .. }]));
+}

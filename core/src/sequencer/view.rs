@@ -69,6 +69,11 @@ impl Sequencer {
         self.nodes[node.0].logical(own)
     }
 
+    /// What a copy that did not end left on the node: it has taken the mapped collection's place.
+    pub fn leftover_of(&self, node: NodeId, id: CollectionId) -> Option<Uuid> {
+        self.nodes[node.0].leftovers.get(&id).copied()
+    }
+
     pub fn view(&self, node: NodeId) -> NodeView {
         let log = &self.nodes[node.0];
         let cursor = log.cursor();
