@@ -7,10 +7,14 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
 
+/// What libraries say at each start is nobody's news; a directive of the filter's own overrides this.
+const LIBRARIES: &str = "actix_server=warn,refinery_core=warn,tokio_postgres=warn";
+
 /// Sets the process-wide subscriber; a second call has no effect.
 pub(super) fn start(log: &Log) {
     // The filter was checked when the configuration was read.
-    let filter = EnvFilter::try_new(&log.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let quiet = format!("{LIBRARIES},{}", log.filter);
+    let filter = EnvFilter::try_new(quiet).unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt().with_env_filter(filter);
     // An error means that a subscriber is set already.
     let _ = match log.format {

@@ -70,7 +70,10 @@ impl Delivery {
     fn has_lost(&self, task: &Task, answer: &Answer) -> bool {
         let Stream::Collection(id) = task.stream else { return false };
         let sequencer = self.board.sequencer();
-        let elsewhere = |node: NodeId| node != self.node && sequencer.node_collection(node, id).is_some();
+        let elsewhere = |node: NodeId| {
+            let held = sequencer.node_collection(node, id).is_some();
+            node != self.node && held && !sequencer.node(node).is_quarantined(task.stream)
+        };
         answer.status == 404
             && task.role == Role::Acting
             && sequencer.catalog.collection(id).is_some()
