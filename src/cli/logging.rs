@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Log, LogFormat};
 
 /// What libraries say at each start is nobody's news; a directive of the filter's own overrides this.
-const LIBRARIES: &str = "actix_server=warn,refinery_core=warn,tokio_postgres=warn";
+const LIBRARIES: &str = "actix_server=warn,refinery_core=warn";
 
 /// Sets the process-wide subscriber; a second call has no effect.
 pub(super) fn start(log: &Log) {
