@@ -19,12 +19,14 @@ pub mod limits;
 pub mod node;
 pub mod outcome;
 pub mod ready;
+pub mod shared;
 pub mod step;
 pub mod view;
 
 pub use limits::Limits;
 pub use node::{NodeLog, Standing};
 pub use outcome::{CatalogOutcome, Outcome, Ticket};
+pub use shared::Shared;
 pub use step::{CopyTask, Findings, Inspection, Role, Step, Task};
 pub use view::{Gate, NodeView};
 
