@@ -76,7 +76,7 @@ pub struct End {
 #[derive(Debug)]
 pub enum Found {
     /// Applied, or nothing had to be.
-    Done { answer: Answer, catalog: Option<CatalogFound> },
+    Done { answer: Answer, catalog: Option<Box<CatalogFound>> },
     /// The collection is gone from the node, and what was logged before with it.
     Gone,
     /// A judgement about the request.

@@ -79,7 +79,7 @@ impl Case<'_> {
         mapped: Option<(CollectionId, Option<Uuid>)>,
     ) -> Found {
         let moves = if self.acting() { moves } else { Vec::new() };
-        Found::Done { answer, catalog: Some(CatalogFound { effect, moves, mapped }) }
+        Found::Done { answer, catalog: Some(Box::new(CatalogFound { effect, moves, mapped })) }
     }
 
     fn plain(&self, method: &'static str, moves: Vec<Move>) -> Turn {

@@ -112,7 +112,7 @@ impl Attempt {
             Found::Done { answer, catalog: None } => Verdict::judged(applied(), Vec::new(), answer),
             Found::Done { answer, catalog: Some(found) } => {
                 let changes = self.catalog_changes(&found);
-                let CatalogFound { effect, moves, mapped } = found;
+                let CatalogFound { effect, moves, mapped } = *found;
                 let outcome = CatalogOutcome { effect: Some(effect), moves, mapped };
                 Verdict::judged(Outcome::Applied(outcome), changes, answer)
             }

@@ -69,7 +69,7 @@ impl Delivery {
     }
 
     async fn sleep(&self, delay: Duration) {
-        self.world.sleep(u64::try_from(delay.as_millis()).unwrap()).await;
+        self.world.sleep(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)).await;
     }
 
     /// A request that may change the node.
