@@ -2,6 +2,7 @@
 //! depend on what is there, so at their place in the acting node's lane they are resolved to ids,
 //! once; after that every node gets the same ids. It asks and sends nothing itself.
 
+mod fixed_point;
 mod judgement;
 
 use std::collections::HashSet;
@@ -13,6 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::entry::{Entry, Op};
 use crate::ids::CollectionId;
 
+pub use fixed_point::{holds, look};
 pub use judgement::{Judge, judge};
 
 /// Resolved once, at the entry's place in the acting node's lane, and durable before any node

@@ -32,6 +32,17 @@ impl Case<'_> {
         self.task.role == Role::Acting
     }
 
+    /// Its failures are enough: it is not sent again, only judged by what the node holds.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.acting() && self.task.failures >= self.terms.attempts
+    }
+
+    /// Whether this is one failure too many: the node answered with an error of its own.
+    pub(super) fn is_last(&self, response: &Result<NodeResponse, NodeFault>) -> bool {
+        let failed = matches!(response, Ok(response) if response.status == 500);
+        failed && self.acting() && self.task.failures + 1 >= self.terms.attempts
+    }
+
     pub(super) fn request(&self, method: &'static str, path: String, body: Bytes) -> NodeRequest {
         let headers = self.entry.draft.headers.clone();
         NodeRequest { method, path, headers, body, timeout: self.terms.timeout }
@@ -79,4 +90,13 @@ impl Case<'_> {
 
 pub(super) fn lost(what: &str) -> Found {
     Found::Failed(Failure::Fault(NodeFault::Lost(what.to_owned())), None)
+}
+
+/// No node answered this write, however often it was tried.
+pub(super) fn gave_up() -> NodeResponse {
+    let message = "Chroma closed the connection or did not answer each time that this write was tried; it \
+        was not applied and is not tried again";
+    let body = serde_json::json!({ "error": "InternalError", "message": message });
+    let Answer { status, headers, body } = Answer::json(500, body.to_string());
+    NodeResponse { status, headers, body }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::case::Case;
+use super::case::{Case, gave_up};
 use super::{CatalogFound, Found, Turn};
 use crate::answer::Answer;
 use crate::catalog::Move;
@@ -34,8 +34,9 @@ impl Case<'_> {
     pub(super) fn begin_catalog(&self) -> Turn {
         match self.entry.route() {
             Route::Write(Write::CreateCollection { tenant, database }) => self.create(tenant, database),
-            Route::Write(Write::ModifyCollection { .. }) => self.modify(),
             Route::Write(Write::DeleteCollection { name, .. }) => self.delete(&name),
+            _ if self.is_exhausted() => Turn::Found(Found::Refused(self.answer(gave_up()))),
+            Route::Write(Write::ModifyCollection { .. }) => self.modify(),
             Route::Write(Write::CreateDatabase { tenant }) => self.create_database(tenant),
             Route::Write(Write::DeleteDatabase { tenant, database }) => {
                 self.delete_database(tenant, database)
@@ -177,6 +178,9 @@ impl Case<'_> {
     fn namesake(&self, id: CollectionId, own: Uuid, response: Response) -> Turn {
         Turn::Found(match response {
             Ok(found) if found.status == 200 => match collection_of(&found.body) {
+                Some((there, _)) if there == own && self.is_exhausted() => {
+                    Found::Refused(self.answer(gave_up()))
+                }
                 Some((there, _)) if there == own => {
                     return self.ask("DELETE", Bytes::new(), Awaited::Deleted { id });
                 }

@@ -24,6 +24,8 @@ pub(super) struct Verdict {
     failure: Option<Failure>,
     observation: Option<Observation>,
     retry_in: Option<Duration>,
+    /// The entry may be to blame for a failure; true: it is.
+    blame: Option<bool>,
 }
 
 impl Verdict {
@@ -35,6 +37,7 @@ impl Verdict {
             failure: None,
             observation: None,
             retry_in: None,
+            blame: None,
         }
     }
 
@@ -49,6 +52,9 @@ impl Attempt {
     pub(super) fn conclude(&mut self, sequencer: &Shared, now_ms: u64, found: Found) -> Next {
         let mut verdict = self.verdict(sequencer, now_ms, found);
         self.observation = verdict.observation.take();
+        if let (Some(own), Some(entry)) = (verdict.blame, self.task.entries.first()) {
+            sequencer.lock().blame(self.ticket(), self.task.role, entry, own);
+        }
         if verdict.changes.is_empty() {
             return self.finish(sequencer, verdict);
         }
@@ -120,9 +126,9 @@ impl Attempt {
                 let reason = "the node answers that it has no such collection".to_owned();
                 Verdict::new(Outcome::Quarantine { reason })
             }
-            Found::Refused(answer) if self.task.role == Role::Acting => self.rejected(answer),
+            Found::Refused(answer) if self.task.role == Role::Acting => self.rejected(sequencer, answer),
             Found::Refused(answer) => self.refused_by_follower(now_ms, &answer),
-            Found::Failed(failure, answer) => self.failed(now_ms, failure, answer),
+            Found::Failed(failure, answer) => self.failed(sequencer, now_ms, failure, answer),
             Found::LogAway => self.retry(now_ms),
         }
     }
@@ -163,28 +169,54 @@ impl Attempt {
             && sequencer.node_ids().any(elsewhere)
     }
 
-    fn rejected(&self, answer: Answer) -> Verdict {
+    fn rejected(&self, sequencer: &Shared, answer: Answer) -> Verdict {
         let text: String = String::from_utf8_lossy(&answer.body).chars().take(500).collect();
         let reason = format!("{} {text}", answer.status);
         let change = |entry: &Arc<Entry>| Change::Rejected { seq: entry.seq, reason: reason.clone() };
-        let changes = self.task.entries.iter().map(change).collect();
+        let mut changes: Vec<Change> = self.task.entries.iter().map(change).collect();
+        changes.extend(self.set_aside(sequencer));
         Verdict::judged(Outcome::Rejected, changes, answer)
     }
 
-    fn failed(&self, now_ms: u64, failure: Failure, answer: Option<Answer>) -> Verdict {
-        let last = self.task.attempts + 1 >= self.terms.attempts;
+    /// A node that was tried before this one may have applied what is rejected now: its collection is
+    /// copied anew.
+    fn set_aside(&self, sequencer: &Shared) -> Vec<Change> {
+        let (Stream::Collection(collection), Some(entry)) = (self.task.stream, self.task.entries.first())
+        else {
+            return Vec::new();
+        };
+        let tried = sequencer.lock().also_tried(self.node, entry);
+        let reason = format!("it may hold entry {}, which was rejected", entry.seq);
+        let aside = |node: NodeId| Change::Quarantined {
+            node: node.name(),
+            collection,
+            reason: Some(reason.clone()),
+        };
+        tried.into_iter().map(aside).collect()
+    }
+
+    fn failed(&self, sequencer: &Shared, now_ms: u64, failure: Failure, answer: Option<Answer>) -> Verdict {
+        let own = failure == Failure::Status(500);
+        let in_doubt = matches!(&failure, Failure::Fault(fault) if fault.in_doubt());
+        let counts = own || in_doubt && sequencer.lock().is_alone(self.ticket());
+        let last = counts && self.task.failures + 1 >= self.terms.attempts;
         let observation = Some(Observation::ApplyFailed(failure.clone()));
-        match answer.filter(|_| self.task.role == Role::Acting && last) {
+        let verdict = match (self.task.role, self.task.stream, answer) {
             // Asked often enough: the node's own error is the verdict.
-            Some(answer) => Verdict { observation, ..self.rejected(answer) },
-            None => Verdict { observation, failure: Some(failure), ..self.retry(now_ms) },
-        }
+            (Role::Acting, Stream::Catalog, Some(answer)) if last => self.rejected(sequencer, answer),
+            (Role::Following, Stream::Collection(_), _) if last => {
+                let seq = self.task.entries.first().map(|e| e.seq).unwrap_or_default();
+                Verdict::new(Outcome::Quarantine { reason: format!("entry {seq}: {failure}") })
+            }
+            _ => Verdict { failure: Some(failure), ..self.retry(now_ms) },
+        };
+        Verdict { observation, blame: (own || in_doubt).then_some(own), ..verdict }
     }
 
     fn refused_by_follower(&self, now_ms: u64, answer: &Answer) -> Verdict {
         // The catalog cannot be copied anew: it is tried until it works or an operator steps in.
-        if self.task.attempts + 1 < self.terms.attempts || self.task.stream == Stream::Catalog {
-            return self.retry(now_ms);
+        if self.task.failures + 1 < self.terms.attempts || self.task.stream == Stream::Catalog {
+            return Verdict { blame: Some(true), ..self.retry(now_ms) };
         }
         let seq = self.task.entries.first().map(|e| e.seq).unwrap_or_default();
         let text = String::from_utf8_lossy(&answer.body).chars().take(300).collect::<String>();

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::case::{Case, lost};
+use super::case::{Case, gave_up, lost};
 use super::catalog::{collection_of, refuse};
 use super::{Found, Turn};
 use crate::answer::{Answer, with_id};
@@ -44,6 +44,9 @@ impl Case<'_> {
         if let Some(id) = self.awaits_copy() {
             let answer = Answer::json(200, "{}");
             return Turn::Found(self.done(answer, Effect::Collection { id }, Vec::new(), None));
+        }
+        if self.is_exhausted() {
+            return self.who_has_the_name(Place { tenant, database }, gave_up());
         }
         let known = self.acting() && self.is_known(&tenant, &database);
         let body = if known { self.entry.draft.body.clone() } else { strictly_new(&self.entry.draft.body) };
@@ -87,12 +90,9 @@ impl Case<'_> {
     fn create_done(&self, place: Place, known: bool, response: Response) -> Turn {
         match response {
             // The name is taken on the node although the catalog does not know it, or this entry made it.
-            Ok(refusal) if refusal.status == 409 && !known => {
-                let name = self.field("name").unwrap_or_default();
-                let path = collection_by_name_path(&place.tenant, &place.database, &name);
-                let request = self.request("GET", path, Bytes::new());
-                ask(place, Question::Namesake { refusal }, request)
-            }
+            Ok(refusal) if refusal.status == 409 && !known => self.who_has_the_name(place, refusal),
+            // Failed too often to be tried again; yet it may have been done.
+            Ok(refusal) if self.is_last(&Ok(refusal.clone())) => self.who_has_the_name(place, refusal),
             response => Turn::Found(match self.accepted(response) {
                 Ok(response) => self.created(place, response),
                 // Deleted since, perhaps with its database: a later entry here takes it away.
@@ -105,9 +105,19 @@ impl Case<'_> {
         }
     }
 
+    fn who_has_the_name(&self, place: Place, refusal: NodeResponse) -> Turn {
+        let name = self.field("name").unwrap_or_default();
+        let path = collection_by_name_path(&place.tenant, &place.database, &name);
+        let request = self.request("GET", path, Bytes::new());
+        ask(place, Question::Namesake { refusal }, request)
+    }
+
     fn namesake_found(&self, place: Place, refusal: NodeResponse, response: Response) -> Turn {
         let found = match response {
             // Only a 404 means that there is none.
+            Ok(response) if response.status == 404 && refusal.status != 409 => {
+                return Turn::Found(Found::Refused(self.answer(refusal)));
+            }
             Ok(response) if response.status == 404 => {
                 return Turn::Found(lost("a name was taken and then was not"));
             }

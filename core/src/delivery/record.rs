@@ -5,11 +5,11 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::case::{Case, lost};
+use super::case::{Case, gave_up, lost};
 use super::{Found, Turn};
 use crate::answer::Answer;
-use crate::effect::{self, Judge, Question, Send};
-use crate::entry::Op;
+use crate::effect::{self, Effect, Judge, Question, Send};
+use crate::entry::{Entry, Op};
 use crate::port::{NodeFault, NodeResponse};
 use crate::route::collection_by_id_path;
 
@@ -21,12 +21,18 @@ pub(super) enum Awaited {
     Dimension { rows: usize },
     /// The write itself.
     Write,
+    /// The records that the write was for: it failed too often to be sent again. The client gets this
+    /// answer unless they are as it leaves them.
+    Records { refusal: NodeResponse },
 }
 
 type Response = Result<NodeResponse, NodeFault>;
 
 impl Case<'_> {
     pub(super) fn begin_record(&self) -> Turn {
+        if self.is_exhausted() {
+            return self.look_back(gave_up());
+        }
         if self.acting() && self.entry.effect().is_none() {
             let draft = &self.entry.draft;
             if let Question::Get(body) = effect::question(draft.op, &draft.body) {
@@ -42,7 +48,11 @@ impl Case<'_> {
         match awaited {
             Awaited::Effect => self.resolve(response),
             Awaited::Dimension { rows } => self.measured(rows, response),
-            Awaited::Write => Turn::Found(self.judge(response, false)),
+            Awaited::Write => match response {
+                Ok(refusal) if self.is_last(&Ok(refusal.clone())) => self.look_back(refusal),
+                response => Turn::Found(self.judge(response, false)),
+            },
+            Awaited::Records { refusal } => Turn::Found(self.looked_back(refusal, response)),
         }
     }
 
@@ -101,6 +111,27 @@ impl Case<'_> {
         self.send(if refusable { whole() } else { effect::send(self.entry) })
     }
 
+    /// Was it applied after all? A write that would change nothing is accepted.
+    fn look_back(&self, refusal: NodeResponse) -> Turn {
+        match effect::look(self.entry) {
+            Some(body) => {
+                let request = self.request("POST", self.own_path(&get_path(&self.entry.draft.path)), body);
+                Turn::Ask(super::Awaited::Record(Awaited::Records { refusal }), request)
+            }
+            None => Turn::Found(Found::Refused(self.answer(refusal))),
+        }
+    }
+
+    fn looked_back(&self, refusal: NodeResponse, response: Response) -> Found {
+        match self.judge(response, false) {
+            Found::Done { answer, .. } if effect::holds(self.entry, &answer.body) => {
+                Found::Done { answer: applied_answer(self.entry), catalog: None }
+            }
+            Found::Done { .. } => Found::Refused(self.answer(refusal)),
+            other => other,
+        }
+    }
+
     fn send(&self, send: Send) -> Turn {
         match send {
             Send::Empty => {
@@ -117,6 +148,22 @@ impl Case<'_> {
         let sequencer = self.sequencer();
         let place = sequencer.catalog.collection(self.task.subject?)?;
         Some(collection_by_id_path(&place.tenant, &place.database, self.task.node_collection?))
+    }
+}
+
+/// What Chroma would have answered to a write that was applied.
+fn applied_answer(entry: &Entry) -> Answer {
+    let ids = |body: &Bytes| serde_json::from_slice::<Value>(body).ok()?.get("ids")?.as_array().map(Vec::len);
+    match entry.draft.op {
+        Op::Add => Answer::json(201, "{}"),
+        Op::Delete => {
+            let deleted = match entry.effect() {
+                Some(Effect::Ids { ids }) => ids.len(),
+                _ => ids(&entry.draft.body).unwrap_or_default(),
+            };
+            Answer::json(200, serde_json::json!({ "deleted": deleted }).to_string())
+        }
+        _ => Answer::json(200, "{}"),
     }
 }
 

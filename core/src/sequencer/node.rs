@@ -44,6 +44,8 @@ pub struct NodeLog {
     logical: HashMap<Uuid, CollectionId>,
     queued_bytes: usize,
     pub in_flight: usize,
+    /// The lane whose request is the only one in flight, because it is suspected.
+    pub(super) isolated: Option<Stream>,
     /// The node belongs to the cluster: its contents are adopted or copied.
     pub joined: bool,
     pub inspection: Inspection,
@@ -69,6 +71,7 @@ impl NodeLog {
             mapped: mapped.into_iter().collect(),
             queued_bytes: 0,
             in_flight: 0,
+            isolated: None,
             joined: false,
             inspection: Inspection::Due,
             copying: None,
@@ -179,6 +182,7 @@ impl NodeLog {
         self.generation += 1;
         self.inspection = Inspection::Due;
         self.copying = None;
+        self.isolated = None;
         let streams: Vec<Stream> = self.lanes.keys().copied().collect();
         for stream in streams {
             let was_asking = self.change(stream, |lane| {
@@ -193,6 +197,12 @@ impl NodeLog {
             });
             self.in_flight -= usize::from(was_asking);
         }
+    }
+
+    /// What the node is being asked about.
+    pub(super) fn asked(&self) -> Vec<Arc<Entry>> {
+        let asking = self.lanes.values().filter(|lane| lane.phase == Phase::Asking);
+        asking.flat_map(Lane::run).collect()
     }
 
     /// The node came back: whatever waits is tried at once.

@@ -80,6 +80,7 @@ impl Sequencer {
             return false;
         }
         log.in_flight -= 1;
+        log.isolated = log.isolated.filter(|stream| *stream != ticket.stream);
         if let Some(state) = self.streams.get_mut(&ticket.stream)
             && state.asked == Some(ticket.node)
         {
@@ -106,6 +107,7 @@ impl Sequencer {
             }
             Outcome::Rejected => {
                 for entry in entries {
+                    self.set_tried_aside(node, entry);
                     self.decide(entry, Decision::Rejected);
                     self.pass(node, entry);
                 }
@@ -148,6 +150,7 @@ impl Sequencer {
     pub(super) fn decide(&mut self, entry: &Arc<Entry>, decision: Decision) {
         let decision = entry.decide(decision);
         self.destructive.remove(&entry.seq);
+        self.suspects.decided(entry);
         let stream = entry.stream();
         if let Some(state) = self.streams.get_mut(&stream)
             && entry.seq > state.decided
@@ -164,6 +167,7 @@ impl Sequencer {
     /// The node is past the entry.
     pub(super) fn pass(&mut self, node: NodeId, entry: &Arc<Entry>) {
         let stream = entry.stream();
+        self.suspects.passed(node, entry);
         let log = &mut self.nodes[node.0];
         if log.first(stream) == Some(entry.seq) {
             log.change(stream, |lane| lane.advance());

@@ -1,0 +1,113 @@
+//! Is an entry to blame for what goes wrong while it is delivered? Entries that were in flight when a node
+//! was lost are suspected: each is tried again alone on its node, and what is lost then is counted, as are
+//! server errors and a follower's refusals. The count says when to stop; who judges then is `delivery`.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::{Role, Sequencer, Ticket};
+use crate::entry::Entry;
+use crate::ids::{NodeId, Seq, Stream};
+
+/// An entry that may be to blame.
+#[derive(Debug, Default)]
+struct Suspect {
+    seq: Seq,
+    /// Failures that were its own.
+    failures: u32,
+    /// A connection broke while it was in flight.
+    broke: bool,
+    /// Where it was tried.
+    nodes: BTreeSet<NodeId>,
+}
+
+/// The suspect of each stream: while it is undecided on whatever node, later on each follower.
+#[derive(Debug, Default)]
+pub struct Suspects(HashMap<(Stream, Option<NodeId>), Suspect>);
+
+fn key(stream: Stream, node: NodeId, role: Role) -> (Stream, Option<NodeId>) {
+    (stream, Some(node).filter(|_| role == Role::Following))
+}
+
+impl Suspects {
+    fn get(&self, node: NodeId, role: Role, entry: &Entry) -> Option<&Suspect> {
+        self.0.get(&key(entry.stream(), node, role)).filter(|suspect| suspect.seq == entry.seq)
+    }
+
+    fn suspect(&mut self, node: NodeId, role: Role, entry: &Entry) -> &mut Suspect {
+        let suspect = self.0.entry(key(entry.stream(), node, role)).or_default();
+        if suspect.seq != entry.seq {
+            *suspect = Suspect { seq: entry.seq, ..Suspect::default() };
+        }
+        suspect.nodes.insert(node);
+        suspect
+    }
+
+    pub(super) fn is_suspected(&self, node: NodeId, role: Role, entry: &Entry) -> bool {
+        self.get(node, role, entry).is_some_and(|suspect| suspect.broke)
+    }
+
+    pub(super) fn failures(&self, node: NodeId, role: Role, entry: &Entry) -> u32 {
+        self.get(node, role, entry).map_or(0, |suspect| suspect.failures)
+    }
+
+    /// The entry is decided.
+    pub(super) fn decided(&mut self, entry: &Entry) {
+        self.0.remove(&(entry.stream(), None));
+    }
+
+    /// The node is past the entry.
+    pub(super) fn passed(&mut self, node: NodeId, entry: &Entry) {
+        self.0.remove(&(entry.stream(), Some(node)));
+    }
+}
+
+impl Sequencer {
+    /// The entry was in flight when something broke. `own`: what broke is its own failure, whatever else
+    /// was in flight.
+    pub fn blame(&mut self, ticket: Ticket, role: Role, entry: &Arc<Entry>, own: bool) {
+        let log = &self.nodes[ticket.node.0];
+        let current = log.generation == ticket.generation && self.leading;
+        let alone = log.isolated == Some(ticket.stream);
+        if current {
+            let suspect = self.suspects.suspect(ticket.node, role, entry);
+            suspect.failures += u32::from(own || alone);
+            suspect.broke |= !own;
+        }
+    }
+
+    /// What would be counted if the delivery broke now.
+    pub fn is_alone(&self, ticket: Ticket) -> bool {
+        let log = &self.nodes[ticket.node.0];
+        log.isolated == Some(ticket.stream) && log.generation == ticket.generation
+    }
+
+    /// Other nodes that failed at the undecided entry, and may have applied it.
+    pub fn also_tried(&self, node: NodeId, entry: &Entry) -> Vec<NodeId> {
+        let suspect = self.suspects.get(node, Role::Acting, entry);
+        suspect
+            .into_iter()
+            .filter(|s| s.failures > 0)
+            .flat_map(|s| s.nodes.iter().copied())
+            .filter(|other| *other != node)
+            .collect()
+    }
+
+    /// The entry is rejected because it failed too often: nodes that may have applied it get the collection
+    /// anew. The log knows already.
+    pub(super) fn set_tried_aside(&mut self, node: NodeId, entry: &Entry) {
+        let Some(id) = entry.collection() else { return };
+        for other in self.also_tried(node, entry) {
+            self.nodes[other.0]
+                .quarantine(id, &format!("it may hold entry {}, which was rejected", entry.seq));
+        }
+    }
+
+    /// The node lost its standing: what was in flight there is suspected.
+    pub(super) fn suspect_in_flight(&mut self, node: NodeId) {
+        for entry in self.nodes[node.0].asked() {
+            let role = if self.decision(&entry).is_none() { Role::Acting } else { Role::Following };
+            self.suspects.suspect(node, role, &entry).broke = true;
+        }
+    }
+}
