@@ -24,7 +24,7 @@ mod create;
 mod record;
 
 use case::Case;
-use conclusion::Verdict;
+use conclusion::{Verdict, unkeepable};
 
 /// How patient deliveries to a node are.
 #[derive(Clone, Copy, Debug)]
@@ -195,6 +195,10 @@ impl Attempt {
                 Awaited::Create(awaited) => case.create_answered(awaited, response),
             },
             (Stage::Fixing, Input::Recorded(Ok(()))) => case.effect_recorded(),
+            // The log keeps no such effect, and nothing was sent.
+            (Stage::Fixing, Input::Recorded(Err(StoreError::Refused(reason)))) => {
+                Turn::Found(Found::Refused(unkeepable(&reason)))
+            }
             (Stage::Fixing, Input::Recorded(Err(_))) => Turn::Found(Found::LogAway),
             (stage, input) => {
                 debug_assert!(false, "{input:?} was not awaited in {stage:?}");
@@ -203,3 +207,6 @@ impl Attempt {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use crate::answer::Answer;
 use crate::entry::{Entry, Op};
 use crate::health::{Failure, Observation};
 use crate::ids::{NodeId, Stream};
-use crate::port::Change;
+use crate::port::{Change, StoreError};
 use crate::sequencer::{CatalogOutcome, Outcome, Role, Shared};
 
 /// What was concluded from a finding.
@@ -26,6 +26,8 @@ pub(super) struct Verdict {
     retry_in: Option<Duration>,
     /// The entry may be to blame for a failure; true: it is.
     blame: Option<bool>,
+    /// How often the log refused the changes for good.
+    refusals: u32,
 }
 
 impl Verdict {
@@ -38,6 +40,7 @@ impl Verdict {
             observation: None,
             retry_in: None,
             blame: None,
+            refusals: 0,
         }
     }
 
@@ -68,18 +71,33 @@ impl Attempt {
     pub(super) fn committing(
         &mut self,
         sequencer: &Shared,
-        verdict: Box<Verdict>,
+        mut verdict: Box<Verdict>,
         failures: u32,
         input: &Input,
     ) -> Next {
         match input {
             Input::Recorded(Ok(())) => self.finish(sequencer, *verdict),
-            Input::Recorded(Err(_)) => {
+            Input::Recorded(Err(error)) => {
+                if let StoreError::Refused(reason) = error {
+                    verdict.refusals += 1;
+                    self.give_up(&mut verdict, reason);
+                }
                 self.stage = Stage::Committing { verdict, failures: failures + 1 };
                 Next::Wait(self.terms.backoff.delay(failures, 1.0))
             }
             _ if sequencer.lock().claimed(self.ticket()) => self.record(verdict, failures),
             _ => self.late(*verdict),
+        }
+    }
+
+    /// What the log refuses for good would block the lane for ever: the entry is rejected instead, with the
+    /// reason. On the acting node only: a follower must apply it, and is seen to be behind.
+    fn give_up(&self, verdict: &mut Verdict, reason: &str) {
+        let acting = self.task.role == Role::Acting && !matches!(verdict.outcome, Outcome::Rejected);
+        if acting && verdict.refusals >= self.terms.attempts {
+            let answer = unkeepable(reason);
+            verdict.changes = self.rejections(&answer);
+            (verdict.outcome, verdict.answer) = (Outcome::Rejected, Some(answer));
         }
     }
 
@@ -170,12 +188,16 @@ impl Attempt {
     }
 
     fn rejected(&self, sequencer: &Shared, answer: Answer) -> Verdict {
+        let mut changes = self.rejections(&answer);
+        changes.extend(self.set_aside(sequencer));
+        Verdict::judged(Outcome::Rejected, changes, answer)
+    }
+
+    fn rejections(&self, answer: &Answer) -> Vec<Change> {
         let text: String = String::from_utf8_lossy(&answer.body).chars().take(500).collect();
         let reason = format!("{} {text}", answer.status);
         let change = |entry: &Arc<Entry>| Change::Rejected { seq: entry.seq, reason: reason.clone() };
-        let mut changes: Vec<Change> = self.task.entries.iter().map(change).collect();
-        changes.extend(self.set_aside(sequencer));
-        Verdict::judged(Outcome::Rejected, changes, answer)
+        self.task.entries.iter().map(change).collect()
     }
 
     /// A node that was tried before this one may have applied what is rejected now: its collection is
@@ -229,6 +251,12 @@ impl Attempt {
         let until_ms = now_ms + u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
         Verdict { retry_in: Some(delay), ..Verdict::new(Outcome::Retry { until_ms }) }
     }
+}
+
+/// PostgreSQL refuses to store what would have to be durable first.
+pub(super) fn unkeepable(reason: &str) -> Answer {
+    let message = format!("the log cannot keep the outcome of this write, so it was rejected: {reason}");
+    Answer::json(500, serde_json::json!({ "error": "InternalError", "message": message }).to_string())
 }
 
 /// Chance enough to spread retries, without a generator.

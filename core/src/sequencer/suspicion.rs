@@ -82,12 +82,12 @@ impl Sequencer {
         log.isolated == Some(ticket.stream) && log.generation == ticket.generation
     }
 
-    /// Other nodes that failed at the undecided entry, and may have applied it.
+    /// Other nodes where the undecided entry was tried, once it failed too often: they may have applied it.
     pub fn also_tried(&self, node: NodeId, entry: &Entry) -> Vec<NodeId> {
         let suspect = self.suspects.get(node, Role::Acting, entry);
         suspect
             .into_iter()
-            .filter(|s| s.failures > 0)
+            .filter(|s| s.failures + 1 >= self.limits.attempts)
             .flat_map(|s| s.nodes.iter().copied())
             .filter(|other| *other != node)
             .collect()

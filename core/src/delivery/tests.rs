@@ -1,0 +1,239 @@
+//! The steps of one delivery, answer by answer.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::catalog::{DEFAULT_DATABASE, DEFAULT_TENANT};
+use crate::entry::{Decision, Draft, Op};
+use crate::ids::{Seq, Stream};
+use crate::port::{Recovered, RecoveredNode};
+use crate::sequencer::{Findings, Limits, Sequencer, Standing, Step};
+
+const DOCS: CollectionId = CollectionId(Uuid::from_u128(7));
+const UP: Standing = Standing { applies: true, serves: true, gone: false, suspect: false };
+const SUSPECT: Standing = Standing { applies: false, serves: false, gone: false, suspect: true };
+const A: NodeId = NodeId(0);
+const B: NodeId = NodeId(1);
+
+struct Bench(Shared);
+
+impl Bench {
+    /// Two nodes that are up and hold the collection `docs`.
+    fn new() -> Bench {
+        let node = |n: usize| RecoveredNode {
+            name: NodeId(n).name(),
+            mapped: vec![(DOCS, Uuid::from_u128(100 + n as u128))],
+            joined: true,
+            ..RecoveredNode::default()
+        };
+        let mut sequencer = Sequencer::new(Limits::default(), 2);
+        let place = (DOCS, DEFAULT_TENANT.into(), DEFAULT_DATABASE.into(), "docs".into());
+        sequencer.recover(Recovered {
+            collections: vec![place],
+            nodes: vec![node(0), node(1)],
+            ..Recovered::default()
+        });
+        let bench = Bench(Shared::new(sequencer));
+        bench.up(A);
+        bench.up(B);
+        bench
+    }
+
+    fn up(&self, node: NodeId) {
+        self.0.lock().set_standing(node, UP);
+        let steps = self.0.lock().steps(node, 0);
+        for step in steps {
+            if let Step::Inspect { generation, .. } = step {
+                let findings = Findings { lost: Vec::new(), joined: true };
+                self.0.lock().inspected(node, generation, Some(findings));
+            }
+        }
+    }
+
+    fn admit(&self, op: Op, body: &Value) {
+        let base = format!("/api/v2/tenants/{DEFAULT_TENANT}/databases/{DEFAULT_DATABASE}/collections");
+        let path = if op.is_record() { format!("{base}/{DOCS}/{}", op.name()) } else { base };
+        let mut sequencer = self.0.lock();
+        let seq = sequencer.head().next();
+        let target = Some(if op.is_record() { DOCS.0 } else { Uuid::from_u128(9) });
+        let draft = Draft {
+            write_id: seq.to_string(),
+            op,
+            target,
+            method: "POST".into(),
+            path,
+            body: Bytes::from(body.to_string()),
+            headers: Vec::new(),
+        };
+        sequencer.admit(&[Arc::new(Entry::new(seq, draft, 0))]);
+    }
+
+    /// What the node starts at this moment.
+    fn starts(&self, node: NodeId, now_ms: u64) -> Vec<Attempt> {
+        let terms = Terms { timeout: Duration::ZERO, attempts: 3, backoff: Backoff::default() };
+        let tasks = self.0.lock().steps(node, now_ms);
+        let task = |step| match step {
+            Step::Apply(task) => Some(Attempt::new(node, task, terms)),
+            _ => None,
+        };
+        tasks.into_iter().filter_map(task).collect()
+    }
+
+    fn next(&self, attempt: &mut Attempt, input: Input) -> Next {
+        attempt.next(&self.0, 0, input)
+    }
+
+    fn begin(&self, attempt: &mut Attempt) -> String {
+        asked(self.next(attempt, Input::Begin))
+    }
+
+    /// The node goes away under its requests, and comes back.
+    fn fall(&self, node: NodeId) {
+        self.0.lock().set_standing(node, SUSPECT);
+        self.up(node);
+    }
+}
+
+fn asked(next: Next) -> String {
+    match next {
+        Next::Ask(request) => request.path.rsplit('/').next().unwrap_or_default().to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn done(next: Next) -> End {
+    match next {
+        Next::Done(end) => end,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn answer(status: u16, body: &Value) -> Input {
+    Input::Answer(Ok(NodeResponse { status, headers: Vec::new(), body: Bytes::from(body.to_string()) }))
+}
+
+fn broken() -> Input {
+    Input::Answer(Err(NodeFault::Lost("reset".into())))
+}
+
+fn row() -> Value {
+    json!({"ids": ["a"], "documents": ["x"]})
+}
+
+/// The crash of a node under this entry, with nothing else in flight.
+fn crash(bench: &Bench, now_ms: u64) {
+    let mut attempt = bench.starts(A, now_ms).pop().expect("a task");
+    assert_eq!(bench.begin(&mut attempt), "upsert");
+    assert!(matches!(done(bench.next(&mut attempt, broken())).outcome, Outcome::Retry { .. }));
+    bench.fall(A);
+}
+
+#[test]
+fn a_write_under_which_nodes_die_is_judged_by_what_they_hold() {
+    for (held, status) in [(row(), 200), (json!({"ids": []}), 500)] {
+        let bench = Bench::new();
+        bench.admit(Op::Upsert, &row());
+        // The first time it was not alone as far as anybody knew: suspected, not counted.
+        (0..4).for_each(|n| crash(&bench, n));
+        let mut attempt = bench.starts(A, 9).pop().expect("a task");
+        assert_eq!(bench.begin(&mut attempt), "get");
+        let mut next = bench.next(&mut attempt, answer(200, &held));
+        if let Next::Record(changes) = &next {
+            assert!(matches!(changes[..], [Change::Rejected { seq: Seq(1), .. }]), "{changes:?}");
+            next = bench.next(&mut attempt, Input::Recorded(Ok(())));
+        }
+        assert_eq!(done(next).answer.map(|a| a.status), Some(status));
+    }
+}
+
+#[test]
+fn what_was_in_flight_when_a_node_fell_goes_alone_the_next_time() {
+    let bench = Bench::new();
+    bench.admit(Op::Upsert, &row());
+    bench.admit(Op::CreateCollection, &json!({"name": "other"}));
+    let mut both = bench.starts(A, 0);
+    assert_eq!(both.len(), 2);
+    both.iter_mut().for_each(|attempt| drop(bench.begin(attempt)));
+    bench.fall(A);
+    let mut first = bench.starts(A, 0);
+    assert_eq!(first.len(), 1);
+    assert_eq!(bench.begin(&mut first[0]), "upsert");
+    assert!(done(bench.next(&mut first[0], answer(200, &json!({})))).counts);
+    assert_eq!(bench.starts(A, 0).len(), 1);
+}
+
+#[test]
+fn an_error_is_the_verdict_only_after_a_look_and_sets_the_other_node_aside() {
+    let bench = Bench::new();
+    bench.admit(Op::Upsert, &row());
+    for (node, now_ms) in [(A, 0), (B, 0)] {
+        let mut attempt = bench.starts(node, now_ms).pop().expect("a task");
+        bench.begin(&mut attempt);
+        assert!(matches!(
+            done(bench.next(&mut attempt, answer(500, &json!({})))).outcome,
+            Outcome::Retry { .. }
+        ));
+    }
+    let mut attempt = bench.starts(A, 60_000).pop().expect("a task");
+    bench.begin(&mut attempt);
+    assert_eq!(asked(bench.next(&mut attempt, answer(500, &json!({"message": "own words"})))), "get");
+    let Next::Record(changes) = bench.next(&mut attempt, answer(200, &json!({"ids": []}))) else { panic!() };
+    let aside = |change: &Change| matches!(change, Change::Quarantined { node, .. } if *node == B.name());
+    assert!(changes.iter().any(aside), "{changes:?}");
+    let end = done(bench.next(&mut attempt, Input::Recorded(Ok(()))));
+    assert!(end.answer.is_some_and(|a| a.body.starts_with(br#"{"message":"own words"#)));
+    assert!(bench.0.lock().node(B).is_quarantined(Stream::Collection(DOCS)));
+    assert!(!bench.0.lock().node(A).is_quarantined(Stream::Collection(DOCS)));
+}
+
+#[test]
+fn trouble_that_is_not_the_entrys_never_becomes_a_verdict() {
+    let bench = Bench::new();
+    bench.admit(Op::Upsert, &row());
+    for now_ms in 0..20 {
+        for node in [A, B] {
+            let Some(mut attempt) = bench.starts(node, now_ms * 60_000).pop() else { continue };
+            assert_eq!(bench.begin(&mut attempt), "upsert");
+            let input = match now_ms % 3 {
+                0 => answer(503, &json!({})),
+                1 => answer(429, &json!({})),
+                _ => Input::Answer(Err(NodeFault::Refused)),
+            };
+            assert!(matches!(done(bench.next(&mut attempt, input)).outcome, Outcome::Retry { .. }));
+        }
+    }
+}
+
+#[test]
+fn an_outcome_that_the_log_refuses_for_good_becomes_a_rejection() {
+    let bench = Bench::new();
+    bench.admit(Op::CreateCollection, &json!({"name": "other"}));
+    let mut attempt = bench.starts(A, 0).pop().expect("a task");
+    bench.begin(&mut attempt);
+    let created = json!({"id": Uuid::from_u128(5), "name": "other"});
+    let mut next = bench.next(&mut attempt, answer(200, &created));
+    for _ in 0..3 {
+        assert!(matches!(next, Next::Record(_)), "{next:?}");
+        let refused = Input::Recorded(Err(StoreError::Refused("invalid text".into())));
+        assert!(matches!(bench.next(&mut attempt, refused), Next::Wait(_)));
+        next = bench.next(&mut attempt, Input::Waited);
+    }
+    let Next::Record(changes) = next else { panic!() };
+    assert!(matches!(changes[..], [Change::Rejected { .. }]), "{changes:?}");
+    let end = done(bench.next(&mut attempt, Input::Recorded(Ok(()))));
+    assert!(end.counts && matches!(end.outcome, Outcome::Rejected));
+    assert_eq!(attempt.task().entries[0].decision(), Some(Decision::Rejected));
+}
+
+#[test]
+fn an_error_to_the_question_for_a_dimension_is_no_answer() {
+    let bench = Bench::new();
+    bench.admit(Op::Update, &json!({"ids": ["m"], "embeddings": [[1, 2, 3]]}));
+    let mut attempt = bench.starts(A, 0).pop().expect("a task");
+    assert_eq!(bench.begin(&mut attempt), "get");
+    assert!(matches!(bench.next(&mut attempt, answer(200, &json!({"ids": []}))), Next::Record(_)));
+    assert_eq!(asked(bench.next(&mut attempt, Input::Recorded(Ok(())))), Uuid::from_u128(100).to_string());
+    let end = done(bench.next(&mut attempt, answer(503, &json!({}))));
+    assert!(matches!(end.outcome, Outcome::Retry { .. }), "{end:?}");
+}
