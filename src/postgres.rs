@@ -5,6 +5,7 @@ mod catalog;
 mod entries;
 mod lease;
 mod migrate;
+mod outcomes;
 mod pool;
 mod reads;
 mod record;
@@ -14,6 +15,7 @@ mod tls;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use chroma_ha_core::entry::Entry;
+use chroma_ha_core::idempotency::{Claimed, Fate};
 use chroma_ha_core::ids::Seq;
 use chroma_ha_core::port::{BoxFuture, Change, LogStore, Page, Pages, Recovered, StoreError, WriteRow};
 
@@ -138,6 +140,8 @@ impl PgLog {
                 break;
             }
         }
+        let old = outcomes::expire(&mut connection, epoch, days, limit);
+        gone += within("forgetting old outcomes", old).await?;
         within("forgetting deleted collections", catalog::forget(&connection)).await?;
         Ok(gone)
     }
@@ -184,6 +188,19 @@ impl LogStore for PgLog {
         Box::pin(within("finding a write", async move {
             reads::find(&*self.connection().await?, &write_id).await
         }))
+    }
+
+    fn recall(&self, key: [u8; 32]) -> BoxFuture<'_, Result<Option<Claimed>, StoreError>> {
+        Box::pin(within("recalling a write", async move {
+            outcomes::recall(&*self.connection().await?, key).await
+        }))
+    }
+
+    fn fates(&self, seqs: Vec<Seq>) -> BoxFuture<'_, Result<Vec<(Seq, Fate)>, StoreError>> {
+        Box::pin(within(
+            "reading fates",
+            async move { outcomes::fates(&*self.connection().await?, &seqs).await },
+        ))
     }
 
     fn expire(&self, days: u32, through: Seq, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {

@@ -14,6 +14,7 @@ mod promises {
     mod effects;
     mod embedded;
     mod endpoints;
+    mod idempotency;
     mod log_table;
     mod lost_disk;
     mod names_and_ids;

@@ -18,12 +18,16 @@ use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 mod post;
+mod turns;
 mod waiters;
 
+pub use chroma_ha_core::answer::Answer;
 pub use post::{CopyProgress, Post, Wake};
-pub use waiters::{Answer, Verdict};
+pub use turns::Turn;
+pub use waiters::Verdict;
 
-use waiters::Waiters;
+use turns::Turns;
+use waiters::{Waiter, Waiters};
 
 /// A node that may answer a read.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +42,8 @@ pub struct Readable {
 pub struct Board {
     sequencer: Mutex<Sequencer>,
     waiters: Waiters,
+    /// Requests with a key, on their way into the log.
+    pub turns: Turns,
     pub posts: Vec<Post>,
     /// Rises whenever a read that found no node may find one now.
     changed: watch::Sender<u64>,
@@ -50,6 +56,7 @@ impl Board {
         Arc::new(Board {
             sequencer: Mutex::new(Sequencer::new(limits, nodes)),
             waiters: Waiters::default(),
+            turns: Turns::default(),
             posts: (0..nodes).map(post).collect(),
             changed: watch::channel(0).0,
             started: Instant::now(),
@@ -78,7 +85,9 @@ impl Board {
     /// Committed entries with the clients that wait for them.
     pub fn admit(&self, entries: Vec<(Arc<Entry>, oneshot::Sender<Verdict>)>) {
         let log: Vec<_> = entries.iter().map(|(entry, _)| Arc::clone(entry)).collect();
-        self.waiters.add(entries);
+        let waiter =
+            |(entry, verdict): (Arc<Entry>, _)| (entry.seq, Waiter { stream: entry.stream(), verdict });
+        self.waiters.add(entries.into_iter().map(waiter));
         let gone = {
             let mut sequencer = self.sequencer();
             sequencer.admit(&log);
@@ -90,9 +99,25 @@ impl Board {
         self.wake_all();
     }
 
-    /// Tells the client of this entry, if one still waits.
+    /// Waits for the verdict on a write that is in the log already. What was told before is not heard here:
+    /// look for it in the log afterwards.
+    pub fn attend(&self, seq: Seq, stream: Stream) -> oneshot::Receiver<Verdict> {
+        let (verdict, hears) = oneshot::channel();
+        self.waiters.add([(seq, Waiter { stream, verdict })]);
+        if self.sequencer().all_gone() {
+            self.release_waiters();
+        }
+        hears
+    }
+
+    /// Writes that somebody waits for.
+    pub fn attended(&self) -> Vec<(Seq, Stream)> {
+        self.waiters.awaited()
+    }
+
+    /// Tells the clients of this entry, if any still wait.
     pub fn answer(&self, seq: Seq, verdict: Verdict) {
-        self.waiters.answer(seq, verdict);
+        self.waiters.answer(seq, &verdict);
     }
 
     /// The client stopped waiting.
@@ -107,16 +132,16 @@ impl Board {
     /// Another balancer sequences now: it judges what waits here, and its verdicts are not heard here.
     pub fn hand_over(&self) {
         self.sequencer().step_down();
-        self.waiters.release(|_| Verdict::Unknown);
+        self.waiters.release(|_, _| Verdict::Unknown);
     }
 
     /// No node is up: record writes are queued, catalog writes cannot be answered.
     fn release_waiters(&self) {
-        self.waiters.release(|entry| {
-            if !entry.draft.op.is_record() {
+        self.waiters.release(|seq, stream| {
+            if stream == Stream::Catalog {
                 return Verdict::Unknown;
             }
-            self.sequencer().acknowledge_queued(entry);
+            self.sequencer().acknowledge_queued(stream, seq);
             Verdict::Queued
         });
     }

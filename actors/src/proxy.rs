@@ -6,16 +6,21 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use chroma_ha_core::entry::Draft;
-use chroma_ha_core::ids::{CollectionId, NodeId, Seq};
+use chroma_ha_core::idempotency::Claim;
+use chroma_ha_core::ids::{CollectionId, NodeId, Seq, Stream};
 use chroma_ha_core::port::StoreError;
 use chroma_ha_core::routing::{self, Candidate, Strategy};
 use chroma_ha_core::sequencer::Gate;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::board::{Answer, Board, Readable, Verdict};
 use crate::guard::Watched;
 use crate::stats::Stats;
 use crate::wal::{Append, WalActor};
+
+mod repeat;
+
+use repeat::Repeat;
 
 /// Where may this read go?
 #[derive(Message)]
@@ -33,6 +38,8 @@ pub struct Submit {
     pub draft: Draft,
     pub permit: OwnedSemaphorePermit,
     pub ack: Ack,
+    /// Under which the client may ask for the outcome again.
+    pub claim: Option<Claim>,
 }
 
 /// When the client hears of an accepted write.
@@ -50,6 +57,8 @@ pub struct Written {
     pub write_id: String,
     pub seq: Seq,
     pub outcome: WriteOutcome,
+    /// The write was in the log already.
+    pub replayed: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -73,6 +82,8 @@ pub enum Refusal {
     LogUnread,
     #[error("no node is up to judge this write")]
     NoNodeForCatalog,
+    #[error("the key was given to another request")]
+    OtherRequest,
     #[error("{0}")]
     Log(#[from] StoreError),
     #[error("the balancer is restarting a part of itself")]
@@ -184,30 +195,57 @@ async fn write(
     submit: Submit,
     wait: Duration,
 ) -> Result<Written, Refusal> {
-    let Submit { draft, permit, ack } = submit;
-    let stream = draft.stream();
-    admissible(board, &draft)?;
-    let write_id = draft.write_id.clone();
-    let permit = Arc::new(permit);
-    let append = Append { draft, permit: Arc::clone(&permit) };
-    let appended = wal.send(append).await.map_err(|_| Refusal::Restarting)??;
-    let seq = appended.seq;
-    let outcome = match tokio::time::timeout(wait, appended.verdict).await {
-        Ok(Ok(Verdict::Answer(answer))) => {
-            if ack == Ack::All && answer.status < 300 {
-                // In time or not, the write is accepted: a slow node must not turn it into a failure.
-                let _ = tokio::time::timeout(wait, board.on_all(stream, seq)).await;
+    let Submit { draft, permit, ack, claim } = submit;
+    let turn = match &claim {
+        None => None,
+        Some(claim) => match repeat::repeat(board, wal, claim).await? {
+            Repeat::First(turn) => Some(turn),
+            Repeat::Again(first) => {
+                let outcome = repeat::outcome(board, wal, claim, &first, wait).await?;
+                acknowledged(board, &outcome, first.stream, first.seq, ack, wait).await;
+                return Ok(Written { write_id: first.write_id, seq: first.seq, outcome, replayed: true });
             }
-            WriteOutcome::Answered(answer)
-        }
+        },
+    };
+    let (stream, write_id) = (draft.stream(), draft.write_id.clone());
+    admissible(board, &draft)?;
+    let permit = Arc::new(permit);
+    let append = Append { draft, claim, permit: Arc::clone(&permit) };
+    let appended = wal.send(append).await.map_err(|_| Refusal::Restarting)??;
+    drop(turn);
+    let seq = appended.seq;
+    let outcome = heard(board, seq, appended.verdict, wait).await;
+    acknowledged(board, &outcome, stream, seq, ack, wait).await;
+    Ok(Written { write_id, seq, outcome, replayed: false })
+}
+
+async fn heard(board: &Board, seq: Seq, verdict: oneshot::Receiver<Verdict>, wait: Duration) -> WriteOutcome {
+    match tokio::time::timeout(wait, verdict).await {
+        Ok(Ok(Verdict::Answer(answer))) => WriteOutcome::Answered(answer),
         Ok(Ok(Verdict::Queued)) => WriteOutcome::Queued,
         Ok(Ok(Verdict::Unknown)) | Ok(Err(_)) => WriteOutcome::Pending,
         Err(_) => {
             board.forget_waiter(seq);
             WriteOutcome::Pending
         }
-    };
-    Ok(Written { write_id, seq, outcome })
+    }
+}
+
+/// In time or not, the write is accepted: a slow node must not turn it into a failure.
+async fn acknowledged(
+    board: &Board,
+    outcome: &WriteOutcome,
+    stream: Stream,
+    seq: Seq,
+    ack: Ack,
+    wait: Duration,
+) {
+    if let WriteOutcome::Answered(answer) = outcome
+        && ack == Ack::All
+        && answer.status < 300
+    {
+        let _ = tokio::time::timeout(wait, board.on_all(stream, seq)).await;
+    }
 }
 
 /// What can be said before anything is logged.

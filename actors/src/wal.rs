@@ -11,6 +11,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use chroma_ha_core::commit::{GroupCommit, GroupLimits};
 use chroma_ha_core::entry::Draft;
+use chroma_ha_core::idempotency::{Claim, Claimed};
 use chroma_ha_core::ids::Seq;
 use chroma_ha_core::port::{Change, LogStore, StoreError, WriteRow};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -26,6 +27,8 @@ use crate::stats::Stats;
 #[rtype(result = "Result<Appended, StoreError>")]
 pub struct Append {
     pub draft: Draft,
+    /// Under which the client may ask for the outcome; nothing is under it yet.
+    pub claim: Option<Claim>,
     /// Held until the write is answered: the bound on writes in flight.
     pub permit: Arc<OwnedSemaphorePermit>,
 }
@@ -48,6 +51,13 @@ pub struct Record {
 #[rtype(result = "Result<Option<WriteRow>, StoreError>")]
 pub struct Find {
     pub write_id: String,
+}
+
+/// What is in the log under a client's key.
+#[derive(Message)]
+#[rtype(result = "Result<Option<Claimed>, StoreError>")]
+pub struct Recall {
+    pub key: [u8; 32],
 }
 
 /// Flush what is lazy and let go of the lease.
@@ -169,7 +179,8 @@ impl Handler<Append> for WalActor {
         }
         let (reply, answer) = oneshot::channel();
         let bytes = append.draft.body.len();
-        self.queue.push(Waiting { draft: append.draft, reply, _permit: append.permit }, bytes);
+        let Append { draft, claim, permit } = append;
+        self.queue.push(Waiting { draft, claim, reply, _permit: permit }, bytes);
         self.commit(ctx.address());
         Box::pin(async move {
             answer
@@ -217,6 +228,15 @@ impl Handler<Find> for WalActor {
     fn handle(&mut self, find: Find, _: &mut Self::Context) -> Self::Result {
         let store = Arc::clone(&self.store);
         Box::pin(async move { store.find(find.write_id).await })
+    }
+}
+
+impl Handler<Recall> for WalActor {
+    type Result = ResponseFuture<Result<Option<Claimed>, StoreError>>;
+
+    fn handle(&mut self, Recall { key }: Recall, _: &mut Self::Context) -> Self::Result {
+        let store = Arc::clone(&self.store);
+        Box::pin(async move { store.recall(key).await })
     }
 }
 

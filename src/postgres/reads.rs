@@ -22,7 +22,7 @@ use super::{number, seq_of};
 const PAGE: &str = "SELECT seq, write_id, op, target, method, path, \
         CASE WHEN n = 1 OR (n <= $3 AND total <= $4) THEN data END AS data, headers, \
         round(extract(epoch FROM timestamp) * 1000)::bigint AS logged_at_ms, status, \
-        effect::text AS effect, accepted, n = 1 OR (n <= $3 AND total <= $4) AS fits \
+        effect::text AS effect, accepted, keyed, n = 1 OR (n <= $3 AND total <= $4) AS fits \
     FROM (SELECT *, octet_length(coalesce(data, '')) AS size, row_number() OVER w AS n, \
             sum(octet_length(coalesce(data, ''))) OVER (w ROWS UNBOUNDED PRECEDING) AS total \
         FROM wal_pending_writes WHERE status <> 'rejected' AND seq BETWEEN $1 AND $2 AND {filter} \
@@ -82,10 +82,11 @@ fn entry(row: &Row) -> Result<Entry, StoreError> {
     let done = matches!(row.get::<_, Option<&str>>("status"), Some("completed" | "failed"));
     let decision = (done || row.get("accepted")).then_some(Decision::Accepted);
     let logged_at_ms = u64::try_from(row.get::<_, Option<i64>>("logged_at_ms").unwrap_or_default());
-    Ok(Entry::new(seq, draft, logged_at_ms.unwrap_or_default()).recovered(effect, decision))
+    let entry = Entry::new(seq, draft, logged_at_ms.unwrap_or_default()).keyed(row.get("keyed"));
+    Ok(entry.recovered(effect, decision))
 }
 
-fn headers_from_json(value: Option<Value>) -> Vec<(String, String)> {
+pub(super) fn headers_from_json(value: Option<Value>) -> Vec<(String, String)> {
     match value {
         Some(Value::Object(map)) => map
             .into_iter()

@@ -22,14 +22,13 @@ impl Delivery {
         match found {
             Found::Gone => {
                 self.observe(Observation::RequestOk);
-                let answer = empty_answer(Op::Update);
-                self.finish(task, ticket, Outcome::Applied(CatalogOutcome::default()), Some(answer));
-                None
+                let applied = Outcome::Applied(CatalogOutcome::default());
+                self.commit(task, ticket, Vec::new(), applied, empty_answer(Op::Update)).await
             }
             Found::Done { answer, catalog: None } => {
                 self.observe(Observation::RequestOk);
-                self.finish(task, ticket, Outcome::Applied(CatalogOutcome::default()), Some(answer));
-                None
+                let applied = Outcome::Applied(CatalogOutcome::default());
+                self.commit(task, ticket, Vec::new(), applied, answer).await
             }
             Found::Done { answer, catalog: Some(found) } => {
                 self.observe(Observation::RequestOk);
@@ -84,10 +83,18 @@ impl Delivery {
         &self,
         task: &Task,
         ticket: Ticket,
-        changes: Vec<Change>,
+        mut changes: Vec<Change>,
         outcome: Outcome,
         answer: Answer,
     ) -> Option<Duration> {
+        if task.role == Role::Acting {
+            let keyed = task.entries.iter().filter(|entry| entry.is_keyed());
+            changes.extend(keyed.map(|entry| Change::Outcome { seq: entry.seq, answer: answer.clone() }));
+        }
+        if changes.is_empty() {
+            self.finish(task, ticket, outcome, Some(answer));
+            return None;
+        }
         if !self.board.sequencer().claim(ticket) {
             return None;
         }

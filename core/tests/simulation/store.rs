@@ -106,7 +106,7 @@ impl Store {
             }
             // Every node has joined, and nothing is ever adopted or copied.
             Change::Adopted { .. } | Change::Joined { .. } | Change::Copying { .. } => {}
-            Change::Attempts { .. } | Change::NodeState { .. } => {}
+            Change::Attempts { .. } | Change::Outcome { .. } | Change::NodeState { .. } => {}
         }
     }
 
