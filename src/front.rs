@@ -17,6 +17,7 @@ use crate::config::Config;
 mod catalog;
 mod dispatch;
 mod exchange;
+mod fate;
 mod key;
 mod own;
 mod read;

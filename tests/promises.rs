@@ -29,4 +29,5 @@ mod promises {
     mod replica_killed;
     mod replication;
     mod rolling;
+    mod suffix;
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::answer::Answer;
 use crate::catalog::Move;
 use crate::effect::Effect;
-use crate::entry::{Entry, Op};
+use crate::entry::{Decision, Entry, Op};
 use crate::idempotency::{Claimed, Fate};
 use crate::ids::{CollectionId, Seq, Stream};
 
@@ -133,6 +133,11 @@ pub struct WriteRow {
     pub timestamp: String,
     /// RFC 3339, UTC.
     pub updated_at: String,
+    #[serde(skip)]
+    pub stream: Stream,
+    /// What the row itself says was decided; a pending record write may be accepted all the same.
+    #[serde(skip)]
+    pub decision: Option<Decision>,
 }
 
 /// The write-ahead log. `acquire` and `append` use one session that holds the lease; the rest a

@@ -26,7 +26,7 @@ pub use limits::Limits;
 pub use node::{NodeLog, Standing};
 pub use outcome::{CatalogOutcome, Outcome, Ticket};
 pub use step::{CopyTask, Findings, Inspection, Role, Step, Task};
-pub use view::{Gate, NodeView};
+pub use view::{Gate, NodeView, Place};
 
 /// What is known of a stream with undecided or unapplied entries.
 #[derive(Debug, Default)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chroma_ha_core::effect::Effect;
 use chroma_ha_core::entry::{Decision, Draft, Entry, Op};
+use chroma_ha_core::ids::{CollectionId, Stream};
 use chroma_ha_core::port::{Page, Pages, StoreError, WriteRow};
 use futures_util::future::try_join;
 use serde_json::Value;
@@ -98,7 +99,7 @@ pub(super) fn headers_from_json(value: Option<Value>) -> Vec<(String, String)> {
 }
 
 pub(super) async fn find(client: &Client, write_id: &str) -> Result<Option<WriteRow>, StoreError> {
-    let sql = "SELECT write_id, seq, op, method, path, coalesce(status, '') AS status, \
+    let sql = "SELECT write_id, seq, op, stream, accepted, method, path, coalesce(status, '') AS status, \
             coalesce(retry_count, 0) AS retry_count, error_message, \
             to_char(timestamp AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS logged, \
             to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS updated \
@@ -107,16 +108,25 @@ pub(super) async fn find(client: &Client, write_id: &str) -> Result<Option<Write
         return Ok(None);
     };
     let op = Op::parse(row.get("op"));
+    let status: String = row.get("status");
+    let decision = match status.as_str() {
+        "rejected" => Some(Decision::Rejected),
+        "completed" | "failed" => Some(Decision::Accepted),
+        _ => row.get::<_, bool>("accepted").then_some(Decision::Accepted),
+    };
+    let stream = row.get::<_, Option<Uuid>>("stream").map(CollectionId);
     Ok(Some(WriteRow {
         write_id: row.get("write_id"),
         seq: seq_of(row.get("seq")),
         op: op.ok_or_else(|| StoreError::Refused(format!("write {write_id} has a strange op")))?,
         method: row.get("method"),
         path: row.get("path"),
-        status: row.get("status"),
+        status,
         retry_count: row.get("retry_count"),
         error_message: row.get("error_message"),
         timestamp: row.get::<_, Option<String>>("logged").unwrap_or_default(),
         updated_at: row.get::<_, Option<String>>("updated").unwrap_or_default(),
+        stream: stream.map_or(Stream::Catalog, Stream::Collection),
+        decision,
     }))
 }
