@@ -3,7 +3,7 @@
 //! nothing: the sequencer does.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -12,7 +12,7 @@ use chroma_ha_core::entry::Entry;
 use chroma_ha_core::health::NodeState;
 use chroma_ha_core::ids::{NodeId, Seq, Stream};
 use chroma_ha_core::port::Recovered;
-use chroma_ha_core::sequencer::{Gate, Limits, Sequencer, Standing};
+use chroma_ha_core::sequencer::{Gate, Limits, Sequencer, Shared, Standing};
 
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
@@ -40,7 +40,7 @@ pub struct Readable {
 }
 
 pub struct Board {
-    sequencer: Mutex<Sequencer>,
+    sequencer: Shared,
     waiters: Waiters,
     /// Requests with a key, on their way into the log.
     pub turns: Turns,
@@ -54,7 +54,7 @@ impl Board {
     pub fn new(limits: Limits, nodes: usize, initial: NodeState) -> Arc<Board> {
         let post = |_| Post::new(initial);
         Arc::new(Board {
-            sequencer: Mutex::new(Sequencer::new(limits, nodes)),
+            sequencer: Shared::new(Sequencer::new(limits, nodes)),
             waiters: Waiters::default(),
             turns: Turns::default(),
             posts: (0..nodes).map(post).collect(),
@@ -73,7 +73,12 @@ impl Board {
     }
 
     pub fn sequencer(&self) -> MutexGuard<'_, Sequencer> {
-        self.sequencer.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sequencer.lock()
+    }
+
+    /// For what borrows it step by step.
+    pub fn shared(&self) -> &Shared {
+        &self.sequencer
     }
 
     /// The lease was taken: what the log remembers replaces what was known.

@@ -69,8 +69,7 @@ impl Chance {
     fn metadata(&mut self, removes: bool) -> Value {
         let mut fields = Map::new();
         for _ in 0..=self.below(2) {
-            let value =
-                if removes && self.below(3) == 0 { Value::Null } else { Value::from(self.below(3)) };
+            let value = if removes && self.below(3) == 0 { Value::Null } else { Value::from(self.below(3)) };
             fields.insert(self.of(&["k", "j"]).to_owned(), value);
         }
         Value::Object(fields)
@@ -225,7 +224,8 @@ async fn replayed(bare: &str, node: &str, log: &[Arc<Entry>], seed: u64) -> Opti
 #[tokio::test]
 async fn a_real_chroma_ends_alike_whatever_suffix_of_the_log_it_gets_again() {
     let first = number("CHROMA_HA_SUFFIX_SEED").unwrap_or(1);
-    let seeds: Vec<u64> = (first..first + number("CHROMA_HA_SUFFIX_HISTORIES").unwrap_or(HISTORIES)).collect();
+    let seeds: Vec<u64> =
+        (first..first + number("CHROMA_HA_SUFFIX_HISTORIES").unwrap_or(HISTORIES)).collect();
     let place = Place::new("bare");
     let (stack, bare) = tokio::join!(Stack::start(Options::default()), start_nodes(&place, 1, false));
     let (url, bare) = (stack.url(), bare[0].url());
@@ -247,7 +247,8 @@ async fn a_real_chroma_ends_alike_whatever_suffix_of_the_log_it_gets_again() {
     assert!(differs.is_empty(), "{}", differs.join("\n"));
     for seed in &seeds {
         let nodes = stack.nodes.iter().map(|node| node.url()).collect::<Vec<_>>();
-        let (one, other) = (node_records(&nodes[0], &named(*seed)).await, node_records(&nodes[1], &named(*seed)).await);
+        let (one, other) =
+            (node_records(&nodes[0], &named(*seed)).await, node_records(&nodes[1], &named(*seed)).await);
         assert_eq!(difference(&one, &other), None, "seed {seed}: primary and replica");
     }
 }
