@@ -104,53 +104,6 @@ impl Board {
         self.wake_all();
     }
 
-    /// Waits for the verdict on a write that is in the log already. What was told before is not heard here:
-    /// look for it in the log afterwards.
-    pub fn attend(&self, seq: Seq, stream: Stream) -> oneshot::Receiver<Verdict> {
-        let (verdict, hears) = oneshot::channel();
-        self.waiters.add([(seq, Waiter { stream, verdict })]);
-        if self.sequencer().all_gone() {
-            self.release_waiters();
-        }
-        hears
-    }
-
-    /// Writes that somebody waits for.
-    pub fn attended(&self) -> Vec<(Seq, Stream)> {
-        self.waiters.awaited()
-    }
-
-    /// Tells the clients of this entry, if any still wait.
-    pub fn answer(&self, seq: Seq, verdict: Verdict) {
-        self.waiters.answer(seq, &verdict);
-    }
-
-    /// The client stopped waiting.
-    pub fn forget_waiter(&self, seq: Seq) {
-        self.waiters.forget(seq);
-    }
-
-    pub fn waiting_clients(&self) -> usize {
-        self.waiters.len()
-    }
-
-    /// Another balancer sequences now: it judges what waits here, and its verdicts are not heard here.
-    pub fn hand_over(&self) {
-        self.sequencer().step_down();
-        self.waiters.release(|_, _| Verdict::Unknown);
-    }
-
-    /// No node is up: record writes are queued, catalog writes cannot be answered.
-    fn release_waiters(&self) {
-        self.waiters.release(|seq, stream| {
-            if stream == Stream::Catalog {
-                return Verdict::Unknown;
-            }
-            self.sequencer().acknowledge_queued(stream, seq);
-            Verdict::Queued
-        });
-    }
-
     /// A node's health changed.
     pub fn set_state(&self, node: NodeId, state: NodeState) {
         let standing = Standing {

@@ -11,9 +11,9 @@ use std::time::Duration;
 use actix::prelude::*;
 use chroma_ha_core::commit::{GroupCommit, GroupLimits};
 use chroma_ha_core::entry::Draft;
-use chroma_ha_core::idempotency::{Claim, Claimed};
+use chroma_ha_core::idempotency::Claim;
 use chroma_ha_core::ids::Seq;
-use chroma_ha_core::port::{Change, LogStore, StoreError, WriteRow};
+use chroma_ha_core::port::{Change, LogStore, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tracing::warn;
 
@@ -46,20 +46,6 @@ pub struct Record {
     pub changes: Vec<Change>,
 }
 
-/// One write by its id.
-#[derive(Message)]
-#[rtype(result = "Result<Option<WriteRow>, StoreError>")]
-pub struct Find {
-    pub write_id: String,
-}
-
-/// What is in the log under a client's key.
-#[derive(Message)]
-#[rtype(result = "Result<Option<Claimed>, StoreError>")]
-pub struct Recall {
-    pub key: [u8; 32],
-}
-
 /// Flush what is lazy and let go of the lease.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -84,7 +70,7 @@ mod queries;
 
 pub use group::now_unix_ms;
 pub use lease::LeaseChange;
-pub use queries::{Audit, Holder};
+pub use queries::{Audit, Find, Holder, Recall};
 
 use flush::Flush;
 use group::{Waiting, commit_group};
@@ -221,24 +207,6 @@ impl Handler<Record> for WalActor {
             }
             result
         })
-    }
-}
-
-impl Handler<Find> for WalActor {
-    type Result = ResponseFuture<Result<Option<WriteRow>, StoreError>>;
-
-    fn handle(&mut self, find: Find, _: &mut Self::Context) -> Self::Result {
-        let store = Arc::clone(&self.store);
-        Box::pin(async move { store.find(find.write_id).await })
-    }
-}
-
-impl Handler<Recall> for WalActor {
-    type Result = ResponseFuture<Result<Option<Claimed>, StoreError>>;
-
-    fn handle(&mut self, Recall { key }: Recall, _: &mut Self::Context) -> Self::Result {
-        let store = Arc::clone(&self.store);
-        Box::pin(async move { store.recall(key).await })
     }
 }
 

@@ -8,6 +8,8 @@ use chroma_ha_core::answer::Answer;
 use chroma_ha_core::ids::{Seq, Stream};
 use tokio::sync::oneshot;
 
+use super::Board;
+
 /// What a client hears about its write.
 #[derive(Clone, Debug)]
 pub enum Verdict {
@@ -75,6 +77,55 @@ impl Waiters {
         {
             let _ = waiter.verdict.send(verdict(seq, waiter.stream));
         }
+    }
+}
+
+impl Board {
+    /// Waits for the verdict on a write that is in the log already. What was told before is not heard here:
+    /// look for it in the log afterwards.
+    pub fn attend(&self, seq: Seq, stream: Stream) -> oneshot::Receiver<Verdict> {
+        let (verdict, hears) = oneshot::channel();
+        self.waiters.add([(seq, Waiter { stream, verdict })]);
+        if self.sequencer().all_gone() {
+            self.release_waiters();
+        }
+        hears
+    }
+
+    /// Writes that somebody waits for.
+    pub fn attended(&self) -> Vec<(Seq, Stream)> {
+        self.waiters.awaited()
+    }
+
+    /// Tells the clients of this entry, if any still wait.
+    pub fn answer(&self, seq: Seq, verdict: Verdict) {
+        self.waiters.answer(seq, &verdict);
+    }
+
+    /// The client stopped waiting.
+    pub fn forget_waiter(&self, seq: Seq) {
+        self.waiters.forget(seq);
+    }
+
+    pub fn waiting_clients(&self) -> usize {
+        self.waiters.len()
+    }
+
+    /// Another balancer sequences now: it judges what waits here, and its verdicts are not heard here.
+    pub fn hand_over(&self) {
+        self.sequencer().step_down();
+        self.waiters.release(|_, _| Verdict::Unknown);
+    }
+
+    /// No node is up: record writes are queued, catalog writes cannot be answered.
+    pub(super) fn release_waiters(&self) {
+        self.waiters.release(|seq, stream| {
+            if stream == Stream::Catalog {
+                return Verdict::Unknown;
+            }
+            self.sequencer().acknowledge_queued(stream, seq);
+            Verdict::Queued
+        });
     }
 }
 

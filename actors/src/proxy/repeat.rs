@@ -7,7 +7,8 @@ use std::time::Duration;
 use actix::prelude::*;
 use chroma_ha_core::idempotency::{self, Claim, Claimed};
 
-use super::{Refusal, WriteOutcome, heard};
+use super::write::heard;
+use super::{Refusal, WriteOutcome};
 use crate::board::{Board, Turn};
 use crate::wal::{Recall, WalActor};
 
