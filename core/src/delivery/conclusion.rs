@@ -10,28 +10,27 @@ use super::{Attempt, CatalogFound, End, Found, Input, Next, Stage};
 use crate::answer::Answer;
 use crate::entry::{Entry, Op};
 use crate::health::{Failure, Observation};
-use crate::ids::{NodeId, Stream};
 use crate::port::{Change, StoreError};
 use crate::sequencer::{CatalogOutcome, Outcome, Role, Shared};
 
 /// What was concluded from a finding.
 #[derive(Debug)]
 pub(super) struct Verdict {
-    outcome: Outcome,
+    pub(super) outcome: Outcome,
     /// To be made durable before the outcome counts.
-    changes: Vec<Change>,
-    answer: Option<Answer>,
-    failure: Option<Failure>,
-    observation: Option<Observation>,
-    retry_in: Option<Duration>,
+    pub(super) changes: Vec<Change>,
+    pub(super) answer: Option<Answer>,
+    pub(super) failure: Option<Failure>,
+    pub(super) observation: Option<Observation>,
+    pub(super) retry_in: Option<Duration>,
     /// The entry may be to blame for a failure; true: it is.
-    blame: Option<bool>,
+    pub(super) blame: Option<bool>,
     /// How often the log refused the changes for good.
-    refusals: u32,
+    pub(super) refusals: u32,
 }
 
 impl Verdict {
-    fn new(outcome: Outcome) -> Verdict {
+    pub(super) fn new(outcome: Outcome) -> Verdict {
         Verdict {
             outcome,
             changes: Vec::new(),
@@ -45,7 +44,7 @@ impl Verdict {
     }
 
     /// The node judged.
-    fn judged(outcome: Outcome, changes: Vec<Change>, answer: Answer) -> Verdict {
+    pub(super) fn judged(outcome: Outcome, changes: Vec<Change>, answer: Answer) -> Verdict {
         let observation = Some(Observation::RequestOk);
         Verdict { changes, answer: Some(answer), observation, ..Verdict::new(outcome) }
     }
@@ -58,6 +57,7 @@ impl Attempt {
         if let (Some(own), Some(entry)) = (verdict.blame, self.task.entries.first()) {
             sequencer.lock().blame(self.ticket(), self.task.role, entry, own);
         }
+        verdict.changes.extend(self.kept_outcomes(&verdict));
         if verdict.changes.is_empty() {
             return self.finish(sequencer, verdict);
         }
@@ -65,6 +65,15 @@ impl Attempt {
             return self.late(verdict);
         }
         self.record(Box::new(verdict), 0)
+    }
+
+    /// A client with a key is told the same whenever it asks, so its answer is durable before it hears it.
+    pub(super) fn kept_outcomes(&self, verdict: &Verdict) -> Vec<Change> {
+        let Some(answer) = verdict.answer.as_ref().filter(|_| self.task.role == Role::Acting) else {
+            return Vec::new();
+        };
+        let keyed = self.task.entries.iter().filter(|entry| entry.is_keyed());
+        keyed.map(|entry| Change::Outcome { seq: entry.seq, answer: answer.clone() }).collect()
     }
 
     /// A failed record may have been committed: nothing else may be decided until that is known.
@@ -87,17 +96,6 @@ impl Attempt {
             }
             _ if sequencer.lock().claimed(self.ticket()) => self.record(verdict, failures),
             _ => self.late(*verdict),
-        }
-    }
-
-    /// What the log refuses for good would block the lane for ever: the entry is rejected instead, with the
-    /// reason. On the acting node only: a follower must apply it, and is seen to be behind.
-    fn give_up(&self, verdict: &mut Verdict, reason: &str) {
-        let acting = self.task.role == Role::Acting && !matches!(verdict.outcome, Outcome::Rejected);
-        if acting && verdict.refusals >= self.terms.attempts {
-            let answer = unkeepable(reason);
-            verdict.changes = self.rejections(&answer);
-            (verdict.outcome, verdict.answer) = (Outcome::Rejected, Some(answer));
         }
     }
 
@@ -172,91 +170,11 @@ impl Attempt {
         changes
     }
 
-    /// The acting node denies a collection that exists elsewhere: it lost it unnoticed, which is no verdict.
-    fn has_lost(&self, sequencer: &Shared, answer: &Answer) -> bool {
-        let stream = self.task.stream;
-        let Stream::Collection(id) = stream else { return false };
-        let sequencer = sequencer.lock();
-        let elsewhere = |node: NodeId| {
-            let held = sequencer.node_collection(node, id).is_some();
-            node != self.node && held && !sequencer.node(node).is_quarantined(stream)
-        };
-        answer.status == 404
-            && self.task.role == Role::Acting
-            && sequencer.catalog.collection(id).is_some()
-            && sequencer.node_ids().any(elsewhere)
-    }
-
-    fn rejected(&self, sequencer: &Shared, answer: Answer) -> Verdict {
-        let mut changes = self.rejections(&answer);
-        changes.extend(self.set_aside(sequencer));
-        Verdict::judged(Outcome::Rejected, changes, answer)
-    }
-
-    fn rejections(&self, answer: &Answer) -> Vec<Change> {
-        let text: String = String::from_utf8_lossy(&answer.body).chars().take(500).collect();
-        let reason = format!("{} {text}", answer.status);
-        let change = |entry: &Arc<Entry>| Change::Rejected { seq: entry.seq, reason: reason.clone() };
-        self.task.entries.iter().map(change).collect()
-    }
-
-    /// A node that was tried before this one may have applied what is rejected now: its collection is
-    /// copied anew.
-    fn set_aside(&self, sequencer: &Shared) -> Vec<Change> {
-        let (Stream::Collection(collection), Some(entry)) = (self.task.stream, self.task.entries.first())
-        else {
-            return Vec::new();
-        };
-        let tried = sequencer.lock().also_tried(self.node, entry);
-        let reason = format!("it may hold entry {}, which was rejected", entry.seq);
-        let aside = |node: NodeId| Change::Quarantined {
-            node: node.name(),
-            collection,
-            reason: Some(reason.clone()),
-        };
-        tried.into_iter().map(aside).collect()
-    }
-
-    fn failed(&self, sequencer: &Shared, now_ms: u64, failure: Failure, answer: Option<Answer>) -> Verdict {
-        let own = failure == Failure::Status(500);
-        let in_doubt = matches!(&failure, Failure::Fault(fault) if fault.in_doubt());
-        let counts = own || in_doubt && sequencer.lock().is_alone(self.ticket());
-        let last = counts && self.task.failures + 1 >= self.terms.attempts;
-        let observation = Some(Observation::ApplyFailed(failure.clone()));
-        let verdict = match (self.task.role, self.task.stream, answer) {
-            // Asked often enough: the node's own error is the verdict.
-            (Role::Acting, Stream::Catalog, Some(answer)) if last => self.rejected(sequencer, answer),
-            (Role::Following, Stream::Collection(_), _) if last => {
-                let seq = self.task.entries.first().map(|e| e.seq).unwrap_or_default();
-                Verdict::new(Outcome::Quarantine { reason: format!("entry {seq}: {failure}") })
-            }
-            _ => Verdict { failure: Some(failure), ..self.retry(now_ms) },
-        };
-        Verdict { observation, blame: (own || in_doubt).then_some(own), ..verdict }
-    }
-
-    fn refused_by_follower(&self, now_ms: u64, answer: &Answer) -> Verdict {
-        // The catalog cannot be copied anew: it is tried until it works or an operator steps in.
-        if self.task.failures + 1 < self.terms.attempts || self.task.stream == Stream::Catalog {
-            return Verdict { blame: Some(true), ..self.retry(now_ms) };
-        }
-        let seq = self.task.entries.first().map(|e| e.seq).unwrap_or_default();
-        let text = String::from_utf8_lossy(&answer.body).chars().take(300).collect::<String>();
-        let reason = format!("entry {seq} was answered {}: {text}", answer.status);
-        Verdict::new(Outcome::Quarantine { reason })
-    }
-
-    fn retry(&self, now_ms: u64) -> Verdict {
+    pub(super) fn retry(&self, now_ms: u64) -> Verdict {
         let delay = self.terms.backoff.delay(self.task.attempts, share(self.task.generation, now_ms));
         let until_ms = now_ms + u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
         Verdict { retry_in: Some(delay), ..Verdict::new(Outcome::Retry { until_ms }) }
     }
-}
-
-/// PostgreSQL refuses to store what would have to be durable first.
-pub(super) fn unkeepable(reason: &str) -> Answer {
-    let message = format!("the log cannot keep the outcome of this write, so it was rejected: {reason}");
-    Answer::json(500, serde_json::json!({ "error": "InternalError", "message": message }).to_string())
 }
 
 /// Chance enough to spread retries, without a generator.
