@@ -2,6 +2,7 @@
 //! anything about an entry: it stores what it is told, for the holder of the lease alone.
 
 mod catalog;
+mod copies;
 mod entries;
 mod lease;
 mod migrate;

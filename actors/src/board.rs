@@ -11,15 +11,17 @@ use actix::prelude::*;
 use chroma_ha_core::entry::Entry;
 use chroma_ha_core::health::NodeState;
 use chroma_ha_core::ids::{NodeId, Seq, Stream};
-use chroma_ha_core::port::Recovered;
+use chroma_ha_core::port::{Node, Recovered};
 use chroma_ha_core::sequencer::{Gate, Limits, Sequencer, Standing};
 
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
+mod deletes;
 mod post;
 mod waiters;
 
+pub use deletes::{CountedNode, DeleteWatch};
 pub use post::{CopyProgress, Post, Wake};
 pub use waiters::{Answer, Verdict};
 
@@ -208,6 +210,19 @@ impl Board {
                 return Vec::new();
             }
         }
+    }
+
+    /// The nodes, by place, with their deletes counted: what writes to them goes through these.
+    pub fn counted(&self, nodes: Vec<Arc<dyn Node>>) -> Arc<[Arc<dyn Node>]> {
+        let counted = nodes.into_iter().zip(&self.posts).map(|(node, post)| {
+            Arc::new(CountedNode { node, counts: Arc::clone(&post.deletes) }) as Arc<dyn Node>
+        });
+        counted.collect()
+    }
+
+    /// Deletes of the node's own collection are counted while the answer lives.
+    pub fn watch_deletes(&self, node: NodeId, own: Uuid) -> DeleteWatch {
+        self.posts[node.0].deletes.watch(own)
     }
 
     pub fn set_copy(&self, node: NodeId, progress: Option<CopyProgress>) {

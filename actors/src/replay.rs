@@ -21,7 +21,6 @@ use crate::health::Observed;
 
 pub mod apply;
 pub mod catalog;
-mod compare;
 mod conclude;
 pub mod copy;
 mod create;

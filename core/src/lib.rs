@@ -11,6 +11,8 @@
 //! | `poison` | which writes must not be logged because nodes die on them |
 //! | `answer` | what does a node's answer to a write mean |
 //! | `catalog` | which collections and databases exist, under which ids, on which node |
+//! | `listing` | which page of a node's records comes next while records are deleted there |
+//! | `portion` | how many records one request of a copy carries |
 //! | `lane` | what does one node apply next in one stream |
 //! | `sequencer` | who acts, who follows, who may be read, how far is each node |
 //! | `commit` | which waiting writes go into the next log transaction |
@@ -31,8 +33,10 @@ pub mod entry;
 pub mod health;
 pub mod ids;
 pub mod lane;
+pub mod listing;
 pub mod poison;
 pub mod port;
+pub mod portion;
 pub mod pressure;
 pub mod route;
 pub mod routing;

@@ -53,6 +53,8 @@ pub enum Change {
     Joined { node: String, seq: Seq },
     /// A copy of this collection was begun on the node under this id of its own; `None`: it ended.
     Copying { node: String, collection: CollectionId, node_collection: Option<Uuid> },
+    /// A copy fills this collection of the node with what was read at this position or later.
+    CopyBegun { node: String, collection: CollectionId, node_collection: Uuid, position: Seq },
     /// Failed deliveries of an entry so far, and the last error.
     Attempts { seq: Seq, retries: u32, error: String },
     /// A change of a node's state, kept as failover history.
@@ -98,6 +100,14 @@ pub struct Recovered {
     pub nodes: Vec<RecoveredNode>,
 }
 
+/// A collection on a node that a copy replaces or has begun to fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leftover {
+    pub node_collection: Uuid,
+    /// Everything in it was read here or later, so that a copy may go on with it. `None`: it is void.
+    pub position: Option<Seq>,
+}
+
 /// What the store remembers about one node. A node without a row was never seen.
 #[derive(Debug, Default)]
 pub struct RecoveredNode {
@@ -110,8 +120,8 @@ pub struct RecoveredNode {
     pub mapped: Vec<(CollectionId, Uuid)>,
     /// The node belongs to the cluster.
     pub joined: bool,
-    /// Copies that were begun and did not end.
-    pub copying: Vec<(CollectionId, Uuid)>,
+    /// What copies that did not end have left.
+    pub copying: Vec<(CollectionId, Leftover)>,
 }
 
 /// One write as the log shows it to an operator.

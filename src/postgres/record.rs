@@ -7,7 +7,7 @@ use chroma_ha_core::port::{Change, StoreError};
 use tokio_postgres::Client;
 
 use super::pool::fault;
-use super::{catalog, entries, lease};
+use super::{catalog, copies, entries, lease};
 
 /// Changes whose order does not matter, gathered so that each kind takes one statement.
 #[derive(Default)]
@@ -43,7 +43,8 @@ impl<'a> Bulk<'a> {
                 | Change::Completed { .. }
                 | Change::Adopted { .. }
                 | Change::Joined { .. }
-                | Change::Copying { .. } => {}
+                | Change::Copying { .. }
+                | Change::CopyBegun { .. } => {}
             }
         }
         bulk
@@ -90,7 +91,10 @@ pub(super) async fn commit(client: &mut Client, epoch: i64, changes: &[Change]) 
             }
             Change::Joined { node, seq } => catalog::join(&tx, node, *seq).await?,
             Change::Copying { node, collection, node_collection } => {
-                catalog::copying(&tx, node, collection.0, *node_collection).await?;
+                copies::copying(&tx, node, collection.0, *node_collection).await?;
+            }
+            Change::CopyBegun { node, collection, node_collection, position } => {
+                copies::begun(&tx, node, collection.0, *node_collection, *position).await?;
             }
             Change::NodeState { node, from, to, reason } => {
                 catalog::node_state(&tx, epoch, [node, from, to, reason]).await?;

@@ -13,7 +13,7 @@ use chroma_ha_core::effect::{self, Effect, Question, Send as Sending};
 use chroma_ha_core::entry::{Entry, Op};
 use chroma_ha_core::health::Failure;
 use chroma_ha_core::ids::NodeId;
-use chroma_ha_core::port::{Change, Node, NodeFault, NodeRequest, NodeResponse};
+use chroma_ha_core::port::{Change, LogStore, Node, NodeFault, NodeRequest, NodeResponse};
 use chroma_ha_core::route;
 use chroma_ha_core::sequencer::{CatalogOutcome, Role, Task, Ticket};
 
@@ -31,6 +31,8 @@ pub struct Delivery {
     pub node: NodeId,
     /// Every node, by place: copies read from the others.
     pub ports: Arc<[Arc<dyn Node>]>,
+    /// Read only: what is recorded goes through `wal`.
+    pub log: Arc<dyn LogStore>,
     pub board: Arc<Board>,
     pub wal: Addr<WalActor>,
     pub health: Recipient<Observed>,

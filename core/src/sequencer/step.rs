@@ -80,5 +80,7 @@ pub struct CopyTask {
     pub position: Seq,
     /// The node's own collection that may be replaced: mapped, or left by a copy that did not end.
     pub replaces: Vec<Uuid>,
+    /// One of them that an earlier copy has begun to fill, at this copy's position or later.
+    pub resumes: Option<Uuid>,
     pub generation: u64,
 }
