@@ -4,6 +4,7 @@
 #![allow(unused_imports, reason = "each promise uses a part of it")]
 
 mod balancer;
+mod churn;
 pub(crate) mod client;
 pub(crate) mod load;
 pub(crate) mod nodes;
@@ -17,6 +18,7 @@ pub(crate) mod surface;
 pub(crate) mod twin;
 
 pub(crate) use balancer::Balancer;
+pub(crate) use churn::Churn;
 pub(crate) use client::{delete, get, post, put, request};
 pub(crate) use load::Load;
 pub(crate) use nodes::{Record, assert_nodes_equal, difference, node_records, until};

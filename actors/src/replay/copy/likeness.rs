@@ -105,7 +105,28 @@ async fn written_since(delivery: &Delivery, task: &CopyTask) -> Result<HashSet<S
 fn different(left: Records, right: Records) -> Vec<String> {
     let (left, right) = (by_id(left), by_id(right));
     let ids: HashSet<&String> = left.keys().chain(right.keys()).collect();
-    ids.into_iter().filter(|id| left.get(*id) != right.get(*id)).cloned().collect()
+    let same = |id: &&String| match (left.get(*id), right.get(*id)) {
+        (Some(left), Some(right)) => left.iter().zip(right).all(|(left, right)| close(left, right)),
+        _ => false,
+    };
+    ids.into_iter().filter(|id| !same(id)).cloned().collect()
+}
+
+/// Equal but for the last digits of numbers: with the cosine space Chroma reads embeddings back a rounding
+/// step off, so a copy of them is, too; and so are metadata floats of 17 digits.
+fn close(left: &Value, right: &Value) -> bool {
+    const STEPS: f64 = 1e-5;
+    match (left, right) {
+        (Value::Number(a), Value::Number(b)) if a.is_f64() || b.is_f64() => {
+            let (Some(a), Some(b)) = (a.as_f64(), b.as_f64()) else { return false };
+            (a - b).abs() <= STEPS * a.abs().max(b.abs())
+        }
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| close(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| close(a, b)))
+        }
+        _ => left == right,
+    }
 }
 
 fn by_id(records: Records) -> std::collections::HashMap<String, Vec<Value>> {
@@ -119,4 +140,27 @@ fn by_id(records: Records) -> std::collections::HashMap<String, Vec<Value>> {
         .collect();
     let row = |at: usize| columns.iter().map(|c| c.get(at).cloned().unwrap_or_default()).collect();
     ids.into_iter().enumerate().map(|(at, id)| (id, row(at))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_rounding_is_overlooked() {
+        let record = json!({ "share": 0.1, "n": 3, "list": [1.5, null] });
+        assert!(close(
+            &record,
+            &json!({ "list": [1.500_000_1, null], "n": 3, "share": 0.100_000_000_000_000_01 })
+        ));
+        for other in [json!({ "share": 0.1 }), json!({ "share": 0.2, "n": 3, "list": [1.5, null] })] {
+            assert!(!close(&record, &other), "{other}");
+        }
+        assert!(
+            !close(&json!(3), &json!(4))
+                && !close(&json!("a"), &json!("b"))
+                && !close(&json!([1]), &json!([1, 2]))
+        );
+    }
 }
