@@ -2,6 +2,8 @@
 -- read at this position of the log or later.
 ALTER TABLE catalog_copies ADD COLUMN begun uuid;
 ALTER TABLE catalog_copies ADD COLUMN position bigint;
+-- Not copied over: what a node held that came back later than the log remembers. The same id as there.
+ALTER TABLE catalog_copies ADD COLUMN unchecked uuid;
 
 -- The last position at which an entry that a node may need was removed, by retention or by hand. A node
 -- that is not past it cannot be brought up to date from the log.

@@ -3,7 +3,7 @@
 //! nothing: the sequencer does.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -11,8 +11,8 @@ use actix::prelude::*;
 use chroma_ha_core::entry::Entry;
 use chroma_ha_core::health::NodeState;
 use chroma_ha_core::ids::{NodeId, Seq, Stream};
-use chroma_ha_core::port::{Node, Recovered};
-use chroma_ha_core::sequencer::{Gate, Limits, Sequencer, Standing};
+use chroma_ha_core::port::Recovered;
+use chroma_ha_core::sequencer::{Gate, Limits, Sequencer, Shared, Standing};
 
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
@@ -21,9 +21,10 @@ mod deletes;
 mod post;
 mod waiters;
 
-pub use deletes::{CountedNode, DeleteWatch};
+pub use chroma_ha_core::answer::Answer;
+pub use deletes::DeleteWatch;
 pub use post::{CopyProgress, Post, Wake};
-pub use waiters::{Answer, Verdict};
+pub use waiters::Verdict;
 
 use waiters::Waiters;
 
@@ -38,7 +39,7 @@ pub struct Readable {
 }
 
 pub struct Board {
-    sequencer: Mutex<Sequencer>,
+    sequencer: Shared,
     waiters: Waiters,
     pub posts: Vec<Post>,
     /// Rises whenever a read that found no node may find one now.
@@ -50,7 +51,7 @@ impl Board {
     pub fn new(limits: Limits, nodes: usize, initial: NodeState) -> Arc<Board> {
         let post = |_| Post::new(initial);
         Arc::new(Board {
-            sequencer: Mutex::new(Sequencer::new(limits, nodes)),
+            sequencer: Shared::new(Sequencer::new(limits, nodes)),
             waiters: Waiters::default(),
             posts: (0..nodes).map(post).collect(),
             changed: watch::channel(0).0,
@@ -68,7 +69,12 @@ impl Board {
     }
 
     pub fn sequencer(&self) -> MutexGuard<'_, Sequencer> {
-        self.sequencer.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sequencer.lock()
+    }
+
+    /// For what borrows it step by step.
+    pub fn shared(&self) -> &Shared {
+        &self.sequencer
     }
 
     /// The lease was taken: what the log remembers replaces what was known.
@@ -210,19 +216,6 @@ impl Board {
                 return Vec::new();
             }
         }
-    }
-
-    /// The nodes, by place, with their deletes counted: what writes to them goes through these.
-    pub fn counted(&self, nodes: Vec<Arc<dyn Node>>) -> Arc<[Arc<dyn Node>]> {
-        let counted = nodes.into_iter().zip(&self.posts).map(|(node, post)| {
-            Arc::new(CountedNode { node, counts: Arc::clone(&post.deletes) }) as Arc<dyn Node>
-        });
-        counted.collect()
-    }
-
-    /// Deletes of the node's own collection are counted while the answer lives.
-    pub fn watch_deletes(&self, node: NodeId, own: Uuid) -> DeleteWatch {
-        self.posts[node.0].deletes.watch(own)
     }
 
     pub fn set_copy(&self, node: NodeId, progress: Option<CopyProgress>) {

@@ -20,12 +20,8 @@ use crate::guard::Watched;
 use crate::health::Observed;
 
 pub mod apply;
-pub mod catalog;
-mod conclude;
 pub mod copy;
-mod create;
 pub mod inspect;
-mod judged;
 pub mod peer;
 
 use apply::Delivery;

@@ -13,6 +13,7 @@ use crate::catalog::Move;
 use crate::effect::Effect;
 use crate::entry::{Entry, Op};
 use crate::ids::{CollectionId, Seq, Stream};
+use crate::operator::{AuditPage, AuditRow, Deed};
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -55,10 +56,15 @@ pub enum Change {
     Copying { node: String, collection: CollectionId, node_collection: Option<Uuid> },
     /// A copy fills this collection of the node with what was read at this position or later.
     CopyBegun { node: String, collection: CollectionId, node_collection: Uuid, position: Seq },
+    /// The collection must not be served from the node until it is copied there, whatever restarts;
+    /// `None`: it was.
+    Quarantined { node: String, collection: CollectionId, reason: Option<String> },
     /// Failed deliveries of an entry so far, and the last error.
     Attempts { seq: Seq, retries: u32, error: String },
     /// A change of a node's state, kept as failover history.
     NodeState { node: String, from: String, to: String, reason: String },
+    /// An operator did this; commits with what it changed.
+    Audited { deed: Deed },
 }
 
 /// Which entries to read back. Rejected entries are left out.
@@ -100,12 +106,21 @@ pub struct Recovered {
     pub nodes: Vec<RecoveredNode>,
 }
 
-/// A collection on a node that a copy replaces or has begun to fill.
+/// A collection on a node that no mapping names, and what a copy may do with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leftover {
     pub node_collection: Uuid,
-    /// Everything in it was read here or later, so that a copy may go on with it. `None`: it is void.
-    pub position: Option<Seq>,
+    pub state: LeftoverState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeftoverState {
+    /// A copy replaces it.
+    Void,
+    /// A copy fills it, and may go on: everything in it was read at this position or later.
+    Begun(Seq),
+    /// The node was away for so long that the log cannot say what it missed: kept if it is the same.
+    Unchecked,
 }
 
 /// What the store remembers about one node. A node without a row was never seen.
@@ -122,6 +137,8 @@ pub struct RecoveredNode {
     pub joined: bool,
     /// What copies that did not end have left.
     pub copying: Vec<(CollectionId, Leftover)>,
+    /// Collections that must not be served from it, and why.
+    pub quarantined: Vec<(CollectionId, String)>,
 }
 
 /// One write as the log shows it to an operator.
@@ -162,6 +179,12 @@ pub trait LogStore: Send + Sync {
 
     /// One write by its id.
     fn find(&self, write_id: String) -> BoxFuture<'_, Result<Option<WriteRow>, StoreError>>;
+
+    /// What operators did, newest first.
+    fn audit(&self, page: AuditPage) -> BoxFuture<'_, Result<Vec<AuditRow>, StoreError>>;
+
+    /// The address that the last holder of the lease advertised.
+    fn holder(&self) -> BoxFuture<'_, Result<Option<String>, StoreError>>;
 
     /// Removes up to `limit` finished entries at or below `through` that are older than `days`;
     /// returns how many went.

@@ -10,9 +10,8 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Transaction};
 use uuid::Uuid;
 
-use super::copies;
 use super::pool::fault;
-use super::{number, seq_of};
+use super::{copies, number, quarantine, seq_of};
 
 type Params<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
 
@@ -191,6 +190,10 @@ async fn recover_nodes(tx: &Transaction<'_>) -> Result<Vec<RecoveredNode>, Store
     for (name, collection, left) in copies::all(tx).await? {
         let known = nodes.entry(name.clone()).or_insert_with(|| node(name));
         known.copying.push((collection, left));
+    }
+    for (name, collection, reason) in quarantine::recover(tx).await? {
+        let known = nodes.entry(name.clone()).or_insert_with(|| node(name));
+        known.quarantined.push((collection, reason));
     }
     Ok(nodes.into_values().collect())
 }

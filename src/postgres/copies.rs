@@ -2,7 +2,7 @@
 //! refuses to decide what is copied: `core::sequencer` does.
 
 use chroma_ha_core::ids::{CollectionId, Seq};
-use chroma_ha_core::port::{Leftover, StoreError};
+use chroma_ha_core::port::{Leftover, LeftoverState, StoreError};
 use tokio_postgres::Transaction;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
@@ -24,7 +24,7 @@ pub(super) async fn copying(
     };
     let sql = "INSERT INTO catalog_copies (node, collection, node_collection) VALUES ($1, $2, $3) \
         ON CONFLICT (node, collection) DO UPDATE SET node_collection = excluded.node_collection, \
-            begun = NULL, position = NULL";
+            begun = NULL, position = NULL, unchecked = NULL";
     run(tx, sql, &[(&node, Type::TEXT), (&collection, Type::UUID), (&own, Type::UUID)]).await
 }
 
@@ -39,7 +39,7 @@ pub(super) async fn begun(
     let sql = "INSERT INTO catalog_copies (node, collection, node_collection, begun, position) \
             VALUES ($1, $2, $3, $3, $4) \
         ON CONFLICT (node, collection) DO UPDATE SET node_collection = excluded.node_collection, \
-            begun = excluded.begun, position = excluded.position";
+            begun = excluded.begun, position = excluded.position, unchecked = NULL";
     let row: [(&(dyn ToSql + Sync), Type); 4] =
         [(&node, Type::TEXT), (&collection, Type::UUID), (&own, Type::UUID), (&number(position), Type::INT8)];
     run(tx, sql, &row).await
@@ -48,12 +48,17 @@ pub(super) async fn begun(
 /// By node. A release that knows no positions leaves what it noted void.
 pub(super) async fn all(tx: &Transaction<'_>) -> Result<Vec<(String, CollectionId, Leftover)>, StoreError> {
     let sql = "SELECT node, collection, node_collection, \
-            CASE WHEN begun = node_collection THEN position END AS position \
+            CASE WHEN begun = node_collection THEN position END AS begun_at, \
+            coalesce(unchecked = node_collection, false) AS unchecked \
         FROM catalog_copies ORDER BY node, collection";
     let rows = tx.query_typed(sql, &[]).await.map_err(fault)?;
     let left = |row: &tokio_postgres::Row| {
-        let position = row.get::<_, Option<i64>>("position").map(seq_of);
-        (row.get(0), CollectionId(row.get(1)), Leftover { node_collection: row.get(2), position })
+        let state = match row.get::<_, Option<i64>>("begun_at") {
+            Some(position) => LeftoverState::Begun(seq_of(position)),
+            None if row.get("unchecked") => LeftoverState::Unchecked,
+            None => LeftoverState::Void,
+        };
+        (row.get(0), CollectionId(row.get(1)), Leftover { node_collection: row.get(2), state })
     };
     Ok(rows.iter().map(left).collect())
 }
@@ -75,12 +80,12 @@ pub(super) async fn set_aside(tx: &Transaction<'_>) -> Result<(), StoreError> {
             low,
             "the log no longer holds what this node missed: its collections are compared and copied"
         );
-        let sql = "INSERT INTO catalog_copies (node, collection, node_collection) \
-                SELECT node, collection, node_collection FROM catalog_mappings WHERE node = $1 \
-            ON CONFLICT (node, collection) DO NOTHING";
-        run(tx, sql, &[(&node, Type::TEXT)]).await?;
         // What a copy had begun to fill cannot be brought up to date from the log either.
         let sql = "UPDATE catalog_copies SET begun = NULL, position = NULL WHERE node = $1";
+        run(tx, sql, &[(&node, Type::TEXT)]).await?;
+        let sql = "INSERT INTO catalog_copies (node, collection, node_collection, unchecked) \
+                SELECT node, collection, node_collection, node_collection FROM catalog_mappings \
+                WHERE node = $1 ON CONFLICT (node, collection) DO NOTHING";
         run(tx, sql, &[(&node, Type::TEXT)]).await?;
         run(tx, "DELETE FROM catalog_mappings WHERE node = $1", &[(&node, Type::TEXT)]).await?;
     }

@@ -7,7 +7,7 @@ use chroma_ha_core::port::{Change, StoreError};
 use tokio_postgres::Client;
 
 use super::pool::fault;
-use super::{catalog, copies, entries, lease};
+use super::{audit, catalog, copies, entries, lease, quarantine};
 
 /// Changes whose order does not matter, gathered so that each kind takes one statement.
 #[derive(Default)]
@@ -44,7 +44,9 @@ impl<'a> Bulk<'a> {
                 | Change::Adopted { .. }
                 | Change::Joined { .. }
                 | Change::Copying { .. }
-                | Change::CopyBegun { .. } => {}
+                | Change::CopyBegun { .. }
+                | Change::Quarantined { .. }
+                | Change::Audited { .. } => {}
             }
         }
         bulk
@@ -99,6 +101,10 @@ pub(super) async fn commit(client: &mut Client, epoch: i64, changes: &[Change]) 
             Change::NodeState { node, from, to, reason } => {
                 catalog::node_state(&tx, epoch, [node, from, to, reason]).await?;
             }
+            Change::Quarantined { node, collection, reason } => {
+                quarantine::set(&tx, node, collection.0, reason.as_deref()).await?;
+            }
+            Change::Audited { deed } => audit::add(&tx, deed).await?,
             _ => {}
         }
     }

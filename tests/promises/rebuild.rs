@@ -67,3 +67,40 @@ async fn an_emptied_replica_is_rebuilt_under_load_and_no_request_fails() {
     assert!(during > before, "the load went on");
     churn.end(&stack, patience(records)).await;
 }
+
+/// Until records are being written to the node by a copy.
+async fn is_in_the_middle(stack: &Stack, node: usize) {
+    until(PATIENCE, "a copy is in the middle", async || {
+        let shown = copying(stack, node).await;
+        let done = shown["done"].as_u64().unwrap_or_default();
+        done > 0 && done < shown["total"].as_u64().unwrap_or_default()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whatever_is_killed_in_the_middle_of_a_copy_the_nodes_become_equal() {
+    const RECORDS: usize = 3_000;
+    let mut stack = Stack::start(Options::default()).await;
+    let mut churn = Churn::filled(&stack, "large", RECORDS, DIMENSIONS).await.patient();
+    is_rebuilt(&stack, "replica-1", PATIENCE).await;
+    stack.replica().wipe().unwrap();
+    stack.replica().start_again().await.unwrap();
+    churn.start(WRITERS);
+    is_in_the_middle(&stack, 1).await;
+    stack.balancer.kill9();
+    stack.balancer.start_again().await;
+    is_in_the_middle(&stack, 1).await;
+    stack.replica().kill9();
+    stack.replica().start_again().await.unwrap();
+    is_in_the_middle(&stack, 1).await;
+    stack.primary().kill9();
+    stack.primary().start_again().await.unwrap();
+    is_rebuilt(&stack, "replica-1", PATIENCE).await;
+    let log = stack.balancer.log();
+    let resumed = log.lines().filter(|line| line.contains("goes on where it broke off")).count();
+    assert!(resumed > 0, "a copy that broke off begins where it ended");
+    let writes = churn.writes();
+    until(PATIENCE, "the load went on", async || churn.writes() > writes + 10).await;
+    churn.end(&stack, PATIENCE).await;
+}

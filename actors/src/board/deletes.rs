@@ -5,9 +5,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chroma_ha_core::ids::NodeId;
 use chroma_ha_core::listing::Deletes;
 use chroma_ha_core::port::{BoxFuture, Node, NodeFault, NodeRequest, NodeResponse};
 use uuid::Uuid;
+
+use super::Board;
 
 /// More than any list: a delete by a filter may take everything.
 const EVERYTHING: u64 = 1 << 40;
@@ -83,9 +86,9 @@ impl Drop for Sent {
 }
 
 /// A node whose deletes are counted.
-pub struct CountedNode {
-    pub node: Arc<dyn Node>,
-    pub counts: Arc<DeleteCounts>,
+struct CountedNode {
+    node: Arc<dyn Node>,
+    counts: Arc<DeleteCounts>,
 }
 
 impl Node for CountedNode {
@@ -112,6 +115,21 @@ fn deleted(request: &NodeRequest) -> Option<(Uuid, u64)> {
     // A comma between two ids; those within an id only make it more.
     let ids = 1 + text.iter().filter(|byte| **byte == b',').count() as u64;
     Some((own, if by_filter { EVERYTHING } else { ids }))
+}
+
+impl Board {
+    /// The nodes, by place, with their deletes counted: what writes to them goes through these.
+    pub fn counted(&self, nodes: Vec<Arc<dyn Node>>) -> Arc<[Arc<dyn Node>]> {
+        let counted = nodes.into_iter().zip(&self.posts).map(|(node, post)| {
+            Arc::new(CountedNode { node, counts: Arc::clone(&post.deletes) }) as Arc<dyn Node>
+        });
+        counted.collect()
+    }
+
+    /// Deletes of the node's own collection are counted while the answer lives.
+    pub fn watch_deletes(&self, node: NodeId, own: Uuid) -> DeleteWatch {
+        self.posts[node.0].deletes.watch(own)
+    }
 }
 
 #[cfg(test)]

@@ -142,7 +142,10 @@ async fn make(delivery: &Delivery, task: &CopyTask) -> Result<Made, PeerError> {
             let done = Done { records: total, found: total };
             return Ok(Made { own, done, same: true });
         }
-        Room::Begun(own) => (own, true),
+        Room::Begun(own) => {
+            info!(node = %delivery.node, collection = %task.collection, "the copy goes on where it broke off");
+            (own, true)
+        }
         Room::Free => (room::create(delivery, task, &target, place, &original.described).await?, false),
     };
     let to = Side { peer: target, path: records_path(&place.tenant, &place.database, own) };
@@ -169,7 +172,8 @@ async fn finish(delivery: &Delivery, task: &CopyTask, own: Uuid) -> Result<(), P
     let (node, collection) = (delivery.node.name(), task.collection);
     let changes = vec![
         Change::Mapped { node: node.clone(), collection, node_collection: Some(own) },
-        Change::Copying { node, collection, node_collection: None },
+        Change::Copying { node: node.clone(), collection, node_collection: None },
+        Change::Quarantined { node, collection, reason: None },
     ];
     delivery.record(changes).await.map_err(|_| PeerError::LogAway)
 }

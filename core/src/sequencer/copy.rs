@@ -8,7 +8,7 @@ use super::{CopyTask, Findings, Inspection, NodeLog, Sequencer, Step};
 use crate::catalog::Move;
 use crate::ids::{CollectionId, NodeId, Seq, Stream};
 use crate::lane::{Lane, Phase};
-use crate::port::Leftover;
+use crate::port::{Leftover, LeftoverState};
 
 /// After a copy failed, its next attempt waits so long.
 const RETRY_MS: u64 = 10_000;
@@ -154,16 +154,18 @@ impl Sequencer {
             .map(|other| (other, self.nodes[other.0].position(stream)))
             // A source that is behind the node itself would lose what the node has passed.
             .find(|(_, position)| *position >= target.position(stream))?;
-        let left = target.leftovers.get(&id);
-        let replaces = target.node_collection(id).into_iter().chain(left.map(|left| left.node_collection));
-        let begun = left.and_then(|left| left.position.map(|begun| (left.node_collection, begun)));
+        let leftover = target.leftovers.get(&id).copied();
+        let left = leftover.map(|left| left.node_collection);
         Some(CopyTask {
             collection: id,
             source,
-            // What an earlier copy brought is as old as that, and another source may be behind it.
-            position: begun.map_or(position, |(_, begun)| position.min(begun)),
-            replaces: replaces.collect(),
-            resumes: begun.map(|(own, _)| own),
+            position: match leftover.map(|left| left.state) {
+                // What an earlier copy brought is as old as that, and another source may be behind it.
+                Some(LeftoverState::Begun(begun)) => position.min(begun),
+                _ => position,
+            },
+            replaces: target.node_collection(id).into_iter().chain(left).collect(),
+            leftover,
             generation: target.generation,
         })
     }

@@ -108,6 +108,8 @@ impl Store {
             Change::Adopted { .. } | Change::Joined { .. } | Change::Copying { .. } => {}
             Change::CopyBegun { .. } => {}
             Change::Attempts { .. } | Change::NodeState { .. } => {}
+            // Nobody asks for anything here.
+            Change::Quarantined { .. } | Change::Audited { .. } => {}
         }
     }
 

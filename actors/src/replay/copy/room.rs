@@ -3,7 +3,7 @@
 
 use chroma_ha_core::catalog::Collection;
 use chroma_ha_core::ids::NodeId;
-use chroma_ha_core::port::{Change, Leftover};
+use chroma_ha_core::port::{Change, Leftover, LeftoverState};
 use chroma_ha_core::route::collection_by_name_path;
 use chroma_ha_core::sequencer::CopyTask;
 use serde_json::{Map, Value, json};
@@ -34,7 +34,8 @@ pub(super) async fn make(
     let Some(there) = target.collection(&place.tenant, &place.database, &place.name).await? else {
         return Ok(Room::Free);
     };
-    if task.resumes == Some(there.id) {
+    let left = task.leftover.filter(|left| left.node_collection == there.id).map(|left| left.state);
+    if matches!(left, Some(LeftoverState::Begun(_))) {
         return Ok(Room::Begun(there.id));
     }
     if delivery.board.sequencer().logical(delivery.node, there.id).is_some_and(|id| id != task.collection) {
@@ -44,12 +45,13 @@ pub(super) async fn make(
     }
     let side = Side { peer: *target, path: records_path(&place.tenant, &place.database, there.id) };
     let held = target.count(&side.path).await?;
-    if held > 0 {
+    let ours = may_replace(delivery, task, there.id);
+    if held > 0 && (!ours || left == Some(LeftoverState::Unchecked)) {
         if alike(delivery, task, &original.side, original.deletes(delivery, task), &side).await? {
             return Ok(Room::Same(there.id));
         }
         let wins = delivery.conflict == Conflict::PrimaryWins && task.source == NodeId::PRIMARY;
-        if !wins && !may_replace(delivery, task, there.id) {
+        if !ours && !wins {
             return Err(PeerError::Conflict(format!(
                 "the node holds {held} other records under the name `{}`; remove them there, or set ADOPT_CONFLICT=primary-wins",
                 place.name
@@ -75,7 +77,7 @@ async fn void(delivery: &Delivery, task: &CopyTask, own: Uuid) -> Result<(), Pee
         Change::Copying { node, collection, node_collection: Some(own) },
     ];
     delivery.record(changes).await.map_err(|_| PeerError::LogAway)?;
-    let left = Leftover { node_collection: own, position: None };
+    let left = Leftover { node_collection: own, state: LeftoverState::Void };
     delivery.board.sequencer().leftover(delivery.node, collection, left);
     Ok(())
 }
@@ -108,7 +110,7 @@ pub(super) async fn create(
         Change::CopyBegun { node, collection, node_collection: own, position },
     ];
     delivery.record(changes).await.map_err(|_| PeerError::LogAway)?;
-    let left = Leftover { node_collection: own, position: Some(position) };
+    let left = Leftover { node_collection: own, state: LeftoverState::Begun(position) };
     delivery.board.sequencer().leftover(delivery.node, collection, left);
     Ok(own)
 }
