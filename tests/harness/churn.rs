@@ -18,7 +18,8 @@ use super::{Stack, post};
 
 /// Records filled in with one request.
 const BATCH: usize = 500;
-const PAUSE: Duration = Duration::from_millis(20);
+/// Between two writes of a writer, so that the load is steady and leaves a node room to catch up.
+const PAUSE: Duration = Duration::from_millis(50);
 const SHOWN: usize = 5;
 
 #[derive(Default)]
@@ -228,6 +229,7 @@ impl Writer {
                 book.records.extend(numbers.iter().map(|n| (*n, after)));
             }
             self.look(&numbers, after).await;
+            sleep(PAUSE).await;
         }
     }
 
