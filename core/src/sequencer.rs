@@ -212,9 +212,7 @@ impl Sequencer {
             self.release_asked(node);
         }
         if standing.applies && !was.applies {
-            self.nodes[node.0].end_back_off();
-            // What broke off because of this node need not wait any longer.
-            self.nodes.iter_mut().for_each(|node| node.copy_after_ms.clear());
+            self.end_waits(node);
         }
     }
 
