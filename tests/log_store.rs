@@ -5,6 +5,8 @@
 
 #[path = "log_store/holes.rs"]
 mod holes;
+#[path = "log_store/outcomes.rs"]
+mod outcomes;
 #[path = "log_store/server.rs"]
 mod server;
 #[path = "log_store/tls.rs"]

@@ -11,6 +11,7 @@
 //! | `poison` | which writes must not be logged because nodes die on them |
 //! | `answer` | what does a node's answer to a write mean |
 //! | `catalog` | which collections and databases exist, under which ids, on which node |
+//! | `idempotency` | what does a client hear that sends a write again |
 //! | `listing` | which page of a node's records comes next while records are deleted there |
 //! | `portion` | how many records one request of a copy carries |
 //! | `lane` | what does one node apply next in one stream |
@@ -34,6 +35,7 @@ pub mod delivery;
 pub mod effect;
 pub mod entry;
 pub mod health;
+pub mod idempotency;
 pub mod ids;
 pub mod lane;
 pub mod listing;

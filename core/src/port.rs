@@ -9,11 +9,17 @@ use bytes::Bytes;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::answer::Answer;
 use crate::catalog::Move;
 use crate::effect::Effect;
-use crate::entry::{Entry, Op};
+use crate::entry::{Decision, Entry, Op};
+use crate::idempotency::{Claimed, Fate};
 use crate::ids::{CollectionId, Seq, Stream};
 use crate::operator::{AuditPage, AuditRow, Deed};
+
+mod recovered;
+
+pub use recovered::{Leftover, LeftoverState, Recovered, RecoveredNode};
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -38,6 +44,8 @@ pub enum Change {
     Effect { seq: Seq, effect: Effect },
     /// The acting node refused the entry; durable before the client hears of it.
     Rejected { seq: Seq, reason: String },
+    /// What the client of an entry with a key is told, each time it asks. The first one stays.
+    Outcome { seq: Seq, answer: Answer },
     /// The acting node accepted a catalog entry; `moves` is what it did to the catalog.
     CatalogAccepted { seq: Seq, effect: Effect, moves: Vec<Move> },
     /// The node applied the catalog stream up to here.
@@ -90,57 +98,6 @@ pub struct Pages {
     pub complete_through: Seq,
 }
 
-/// What the store remembers, read once when the lease is taken.
-#[derive(Debug, Default)]
-pub struct Recovered {
-    /// The last position of the log.
-    pub head: Seq,
-    pub epoch: u64,
-    pub tenants: Vec<String>,
-    /// `(id, tenant, name)`
-    pub databases: Vec<(Uuid, String, String)>,
-    /// Collections that exist: `(id, tenant, database, name)`.
-    pub collections: Vec<(CollectionId, String, String, String)>,
-    /// Collections that were deleted, with the deleting entry, as far as a node may still be behind it.
-    pub deleted: Vec<(CollectionId, Seq)>,
-    pub nodes: Vec<RecoveredNode>,
-}
-
-/// A collection on a node that no mapping names, and what a copy may do with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Leftover {
-    pub node_collection: Uuid,
-    pub state: LeftoverState,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LeftoverState {
-    /// A copy replaces it.
-    Void,
-    /// A copy fills it, and may go on: everything in it was read at this position or later.
-    Begun(Seq),
-    /// The node was away for so long that the log cannot say what it missed: kept if it is the same.
-    Unchecked,
-}
-
-/// What the store remembers about one node. A node without a row was never seen.
-#[derive(Debug, Default)]
-pub struct RecoveredNode {
-    pub name: String,
-    /// Every record entry up to here is applied.
-    pub cursor: Seq,
-    /// Every catalog entry up to here is applied.
-    pub catalog_cursor: Seq,
-    /// The node's own ids of collections.
-    pub mapped: Vec<(CollectionId, Uuid)>,
-    /// The node belongs to the cluster.
-    pub joined: bool,
-    /// What copies that did not end have left.
-    pub copying: Vec<(CollectionId, Leftover)>,
-    /// Collections that must not be served from it, and why.
-    pub quarantined: Vec<(CollectionId, String)>,
-}
-
 /// One write as the log shows it to an operator.
 #[derive(Clone, Debug, Serialize)]
 pub struct WriteRow {
@@ -156,6 +113,11 @@ pub struct WriteRow {
     pub timestamp: String,
     /// RFC 3339, UTC.
     pub updated_at: String,
+    #[serde(skip)]
+    pub stream: Stream,
+    /// What the row itself says was decided; a pending record write may be accepted all the same.
+    #[serde(skip)]
+    pub decision: Option<Decision>,
 }
 
 /// The write-ahead log. `acquire` and `append` use one session that holds the lease; the rest a
@@ -180,6 +142,11 @@ pub trait LogStore: Send + Sync {
     /// One write by its id.
     fn find(&self, write_id: String) -> BoxFuture<'_, Result<Option<WriteRow>, StoreError>>;
 
+    /// What is kept under a client's key.
+    fn recall(&self, key: [u8; 32]) -> BoxFuture<'_, Result<Option<Claimed>, StoreError>>;
+
+    /// What the log knows of these entries' outcomes; of those that are still there.
+    fn fates(&self, seqs: Vec<Seq>) -> BoxFuture<'_, Result<Vec<(Seq, Fate)>, StoreError>>;
     /// What operators did, newest first.
     fn audit(&self, page: AuditPage) -> BoxFuture<'_, Result<Vec<AuditRow>, StoreError>>;
 
@@ -187,7 +154,7 @@ pub trait LogStore: Send + Sync {
     fn holder(&self) -> BoxFuture<'_, Result<Option<String>, StoreError>>;
 
     /// Removes up to `limit` finished entries at or below `through` that are older than `days`;
-    /// returns how many went.
+    /// returns how many went. Outcomes of that age go with them.
     fn expire(&self, days: u32, through: Seq, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// Lets go of the lease.

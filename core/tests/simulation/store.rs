@@ -109,7 +109,7 @@ impl Store {
             Change::CopyBegun { .. } => {}
             Change::Attempts { .. } | Change::NodeState { .. } => {}
             // Nobody asks for anything here.
-            Change::Quarantined { .. } | Change::Audited { .. } => {}
+            Change::Outcome { .. } | Change::Quarantined { .. } | Change::Audited { .. } => {}
         }
     }
 
