@@ -12,8 +12,9 @@ mod promises {
     mod chroma_suite;
     mod dev_command;
     mod effects;
-    mod embedded;
+    pub(crate) mod embedded;
     mod endpoints;
+    mod faults;
     mod log_table;
     mod lost_disk;
     mod names_and_ids;
