@@ -23,6 +23,7 @@ mod wire;
 
 use arena::Arena;
 use book::Hub;
+pub(crate) use book::stable_name;
 pub(crate) use chance::Chance;
 pub(crate) use plan::Plan;
 use report::Report;
@@ -34,7 +35,7 @@ const WATCH: Duration = Duration::from_millis(200);
 /// Clients go on for so long once nothing fails any more.
 const AFTERMATH: Duration = Duration::from_secs(1);
 
-const RECORD_CLIENTS: usize = 4;
+const RECORD_CLIENTS: usize = 6;
 const NAME_CLIENTS: usize = 1;
 
 /// Longer than it takes to notice a fault, shorter than a fault may last.
@@ -44,6 +45,7 @@ pub(crate) struct Campaign {
     pub(crate) plan: Plan,
     pub(crate) arena: Arena,
     pub(crate) hub: Arc<Hub>,
+    healed: Instant,
 }
 
 impl Campaign {
@@ -54,7 +56,7 @@ impl Campaign {
         let stack = Stack::start(options).await;
         let arena = Arena::over(stack, plan.balancers).await;
         let hub = Hub::over(&arena, plan.seed).await;
-        Self { plan, arena, hub: Arc::new(hub) }
+        Self { plan, arena, hub: Arc::new(hub), healed: Instant::now() }
     }
 
     /// Faults over a load; everything is healed and every client has ended afterwards.
@@ -76,6 +78,7 @@ impl Campaign {
             self.arena.take(&turn).await;
         }
         self.arena.heal().await;
+        self.healed = Instant::now();
         self.hub.note("healed");
         sleep(AFTERMATH).await;
         self.hub.stop();
@@ -86,10 +89,9 @@ impl Campaign {
 
     /// How long until every node is up and has everything, and then what is wrong.
     pub(crate) async fn conclude(mut self) -> Report {
-        let healed = Instant::now();
         let unwell = self.arena.converged().await;
-        let took = healed.elapsed();
-        let mut verdict = verdict::verdict(&self.arena, &self.hub).await;
+        let took = self.healed.elapsed();
+        let mut verdict = verdict::verdict(&self.arena, &self.hub, verdict::EQUAL_IN).await;
         verdict.wrong.extend(unwell.map(|reason| verdict::wrong_of(Kind::NotConverged, reason)));
         let report = Report::of(&self.plan, &self.hub, self.arena.exits(), took, verdict);
         if report.is_bad() {

@@ -4,6 +4,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use chroma_ha::dev::Chroma;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use reqwest::Method;
@@ -17,6 +18,9 @@ use crate::harness::{Balancer, Stack, until};
 
 /// Every node up and everything applied, after healing.
 pub(crate) const CONVERGED_IN: Duration = Duration::from_secs(90);
+
+/// After that the server's process exists, whether it answers or not.
+const LAUNCHED_IN: Duration = Duration::from_millis(50);
 
 const ANSWER_IN: Duration = Duration::from_secs(2);
 
@@ -48,6 +52,11 @@ fn signal_tree(pid: Option<u32>, signal: Signal) {
             send(child);
         }
     }
+}
+
+/// Started, not waited for: what is planned next does not wait either.
+async fn launch(node: &mut Chroma) {
+    let _later = timeout(LAUNCHED_IN, node.start_again()).await;
 }
 
 impl Arena {
@@ -123,7 +132,7 @@ impl Arena {
             (Fault::Pause, false) => node.sigcont(),
             (Fault::Wipe, true) => node.wipe().expect("an empty disk"),
             (_, true) => node.kill9(),
-            (_, false) => node.start_again().await.expect("the node again"),
+            (_, false) => launch(node).await,
         }
     }
 
@@ -152,10 +161,15 @@ impl Arena {
         &self.exits
     }
 
-    /// Every fault of the plan has ended; so has what the plan does not know of.
+    /// Every fault of the plan has ended; all servers run.
     pub(crate) async fn heal(&mut self) {
         self.stack.links().heal().await;
         self.watch();
+        for node in &mut self.stack.nodes {
+            if !node.is_running() {
+                node.start_again().await.expect("the node again");
+            }
+        }
     }
 
     /// Waits until all is well; what is not within the time.

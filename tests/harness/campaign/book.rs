@@ -10,7 +10,7 @@ use serde_json::json;
 use super::arena::Arena;
 use crate::harness::client::post;
 use crate::harness::history::names::Names;
-use crate::harness::history::record::Kept;
+use crate::harness::history::record::{Change, Kept, Verb};
 use crate::harness::history::{Call, Outcome, What};
 use crate::harness::nodes::collections_url;
 
@@ -142,6 +142,13 @@ impl Hub {
 
     pub(super) fn record(&self, key: Key, call: Call<Kept>) {
         self.book().records.entry(key).or_default().push(call);
+    }
+
+    /// As if a client had just heard that it deleted the record.
+    pub(crate) fn deleted(&self, label: &str, id: &str) {
+        let (begin, change) = (self.now(), Change { verb: Verb::Delete, patches: Vec::new() });
+        let what = What::Write(change, Outcome::Acknowledged);
+        self.record((label.to_owned(), id.to_owned()), Call { begin, end: self.now(), what });
     }
 
     pub(super) fn named(&self, client: usize, call: Call<Names>) {

@@ -98,6 +98,11 @@ fn ms(milliseconds: u64) -> Duration {
 }
 
 impl Plan {
+    /// Nothing fails.
+    pub(crate) fn calm(seed: u64) -> Self {
+        Self { seed, balancers: 1, strategy: "round_robin", strikes: Vec::new() }
+    }
+
     /// Faults that begin within `span`.
     pub(crate) fn new(seed: u64, span: Duration) -> Self {
         let mut chance = Chance::new(seed);
@@ -139,6 +144,15 @@ impl Plan {
             14..=17 => (Target::NodeLink(node), Fault::Link(mode(chance))),
             _ => (Target::DatabaseLink, Fault::Link(mode(chance))),
         }
+    }
+
+    /// What is struck and how, in words, with how often.
+    pub(crate) fn kinds(&self) -> BTreeMap<String, usize> {
+        let mut kinds = BTreeMap::new();
+        for strike in &self.strikes {
+            *kinds.entry(format!("{} {}", strike.target.name(), strike.fault.name())).or_default() += 1;
+        }
+        kinds
     }
 
     /// Beginnings and ends, in the order of time.

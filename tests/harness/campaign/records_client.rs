@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::Chance;
 use super::book::{COLLECTIONS, Hub, Key, SHARED_PREFIX, STABLE, stable_name};
 use super::wire::{Exchange, Wire};
-use crate::harness::history::record::{Change, GROUP, Kept, OWNER, Patch, Seen, Verb, embedding, looks};
+use crate::harness::history::record::{Change, GROUP, OWNER, Patch, Seen, Verb, embedding, looks};
 use crate::harness::history::{Call, Outcome, What};
 
 /// Records of a client's own at any time.
@@ -36,10 +36,11 @@ pub(super) struct RecordsClient {
     collection: usize,
     /// How often the record of a slot was left for another, and its unanswered writes.
     slots: [(usize, usize); SLOTS],
-    /// Every id that it ever wrote.
+    /// A delete by filter without an answer may still come, also to records that are not there yet: it
+    /// goes on under another name.
+    generation: usize,
+    /// Every id that it wrote under its present name.
     mine: Vec<String>,
-    /// Deletes by filter that may still come, also to records that are not there yet.
-    loose: Vec<Call<Kept>>,
 }
 
 impl RecordsClient {
@@ -52,15 +53,15 @@ impl RecordsClient {
             wire: Wire::new(format!("records-{number}")),
             collection: number % STABLE,
             slots: [(0, 0); SLOTS],
+            generation: 0,
             mine: Vec::new(),
-            loose: Vec::new(),
         };
         client.mine = (0..SLOTS).map(|slot| client.id(slot)).collect();
         client
     }
 
     fn owner(&self) -> String {
-        format!("w{}", self.number)
+        format!("w{}.{}", self.number, self.generation)
     }
 
     fn id(&self, slot: usize) -> String {
@@ -152,11 +153,12 @@ impl RecordsClient {
         let exchange = self.ask("delete", &json!({"where": filter})).await;
         let change = Change { verb: Verb::DeleteGroup(group), patches: Vec::new() };
         let changes = self.mine.iter().map(|id| (id.clone(), change.clone())).collect();
-        if exchange.outcome(self.hub.relays()) == Some(Outcome::Unanswered) {
-            let what = What::Write(change, Outcome::Unanswered);
-            self.loose.push(Call { begin: exchange.begin, end: exchange.end, what });
-        }
         self.written(&exchange, changes);
+        if exchange.outcome(self.hub.relays()) == Some(Outcome::Unanswered) {
+            self.generation += 1;
+            self.slots = [(0, 0); SLOTS];
+            self.mine = (0..SLOTS).map(|slot| self.id(slot)).collect();
+        }
     }
 
     fn written(&mut self, exchange: &Exchange, changes: Vec<(String, Change)>) {
@@ -184,11 +186,7 @@ impl RecordsClient {
         self.slots[slot].1 += 1;
         if self.slots[slot].1 >= UNANSWERED {
             self.slots[slot] = (self.slots[slot].0 + 1, 0);
-            let id = self.id(slot);
-            for call in &self.loose {
-                self.hub.record(self.key(&id), call.clone());
-            }
-            self.mine.push(id);
+            self.mine.push(self.id(slot));
         }
     }
 

@@ -25,14 +25,10 @@ pub(crate) struct Report {
 
 impl Report {
     pub(super) fn of(plan: &Plan, hub: &Hub, exits: &[String], took: Duration, verdict: Verdict) -> Self {
-        let mut faults = BTreeMap::new();
-        for strike in &plan.strikes {
-            *faults.entry(format!("{} {}", strike.target.name(), strike.fault.name())).or_default() += 1;
-        }
         Self {
             seed: plan.seed,
             balancers: plan.balancers,
-            faults,
+            faults: plan.kinds(),
             outcomes: hub.book().outcomes.clone(),
             wrong: verdict.wrong,
             judged: verdict.judged,

@@ -18,7 +18,7 @@ use crate::harness::history::{Call, Object, What, judge};
 use crate::harness::nodes::{Records, collections_url, difference, read};
 
 /// Nodes that are up with nothing pending may still be answering a late request.
-const EQUAL_IN: Duration = Duration::from_secs(15);
+pub(super) const EQUAL_IN: Duration = Duration::from_secs(15);
 
 const POLL: Duration = Duration::from_millis(100);
 
@@ -132,12 +132,12 @@ async fn agreed(arena: &Arena) -> Result<Holdings, String> {
     Ok(held)
 }
 
-pub(crate) async fn verdict(arena: &Arena, hub: &Hub) -> Verdict {
+pub(crate) async fn verdict(arena: &Arena, hub: &Hub, equal_in: Duration) -> Verdict {
     let begun = Instant::now();
     let held = loop {
         match agreed(arena).await {
             Ok(held) => break Ok(held),
-            Err(reason) if begun.elapsed() > EQUAL_IN => break Err(reason),
+            Err(reason) if begun.elapsed() > equal_in => break Err(reason),
             Err(_) => sleep(POLL).await,
         }
     };

@@ -117,6 +117,8 @@ impl Exchange {
         match &self.heard {
             Heard::Answer { status: 200..300, .. } => Some(Outcome::Acknowledged),
             Heard::Answer { status: 504, logged: true, .. } => Some(Outcome::Logged),
+            // Nobody judged it.
+            Heard::Answer { status: 408 | 429, .. } => Some(Outcome::Unanswered),
             Heard::Answer { status: 400..500, .. } => Some(Outcome::Refused),
             Heard::Answer { .. } if relayed => Some(Outcome::Unanswered),
             Heard::Answer { .. } => Some(Outcome::Undecided),
