@@ -6,6 +6,7 @@ mod harness;
 
 mod promises {
     mod acknowledgement;
+    mod admin;
     mod adoption;
     mod all_nodes_killed;
     mod balancer_killed;
@@ -15,6 +16,7 @@ mod promises {
     pub(crate) mod embedded;
     mod endpoints;
     mod faults;
+    mod idempotency;
     mod log_table;
     mod lost_disk;
     mod names_and_ids;
@@ -29,4 +31,5 @@ mod promises {
     mod replica_killed;
     mod replication;
     mod rolling;
+    mod suffix;
 }

@@ -3,7 +3,7 @@
 //! nothing: the sequencer does.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -12,18 +12,22 @@ use chroma_ha_core::entry::Entry;
 use chroma_ha_core::health::NodeState;
 use chroma_ha_core::ids::{NodeId, Seq, Stream};
 use chroma_ha_core::port::Recovered;
-use chroma_ha_core::sequencer::{Gate, Limits, Sequencer, Standing};
+use chroma_ha_core::sequencer::{Gate, Limits, Sequencer, Shared, Standing};
 
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 mod post;
+mod turns;
 mod waiters;
 
+pub use chroma_ha_core::answer::Answer;
 pub use post::{CopyProgress, Post, Wake};
-pub use waiters::{Answer, Verdict};
+pub use turns::Turn;
+pub use waiters::Verdict;
 
-use waiters::Waiters;
+use turns::Turns;
+use waiters::{Waiter, Waiters};
 
 /// A node that may answer a read.
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +40,10 @@ pub struct Readable {
 }
 
 pub struct Board {
-    sequencer: Mutex<Sequencer>,
+    sequencer: Shared,
     waiters: Waiters,
+    /// Requests with a key, on their way into the log.
+    pub turns: Turns,
     pub posts: Vec<Post>,
     /// Rises whenever a read that found no node may find one now.
     changed: watch::Sender<u64>,
@@ -48,8 +54,9 @@ impl Board {
     pub fn new(limits: Limits, nodes: usize, initial: NodeState) -> Arc<Board> {
         let post = |_| Post::new(initial);
         Arc::new(Board {
-            sequencer: Mutex::new(Sequencer::new(limits, nodes)),
+            sequencer: Shared::new(Sequencer::new(limits, nodes)),
             waiters: Waiters::default(),
+            turns: Turns::default(),
             posts: (0..nodes).map(post).collect(),
             changed: watch::channel(0).0,
             started: Instant::now(),
@@ -66,7 +73,12 @@ impl Board {
     }
 
     pub fn sequencer(&self) -> MutexGuard<'_, Sequencer> {
-        self.sequencer.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sequencer.lock()
+    }
+
+    /// For what borrows it step by step.
+    pub fn shared(&self) -> &Shared {
+        &self.sequencer
     }
 
     /// The lease was taken: what the log remembers replaces what was known.
@@ -78,7 +90,9 @@ impl Board {
     /// Committed entries with the clients that wait for them.
     pub fn admit(&self, entries: Vec<(Arc<Entry>, oneshot::Sender<Verdict>)>) {
         let log: Vec<_> = entries.iter().map(|(entry, _)| Arc::clone(entry)).collect();
-        self.waiters.add(entries);
+        let waiter =
+            |(entry, verdict): (Arc<Entry>, _)| (entry.seq, Waiter { stream: entry.stream(), verdict });
+        self.waiters.add(entries.into_iter().map(waiter));
         let gone = {
             let mut sequencer = self.sequencer();
             sequencer.admit(&log);
@@ -88,37 +102,6 @@ impl Board {
             self.release_waiters();
         }
         self.wake_all();
-    }
-
-    /// Tells the client of this entry, if one still waits.
-    pub fn answer(&self, seq: Seq, verdict: Verdict) {
-        self.waiters.answer(seq, verdict);
-    }
-
-    /// The client stopped waiting.
-    pub fn forget_waiter(&self, seq: Seq) {
-        self.waiters.forget(seq);
-    }
-
-    pub fn waiting_clients(&self) -> usize {
-        self.waiters.len()
-    }
-
-    /// Another balancer sequences now: it judges what waits here, and its verdicts are not heard here.
-    pub fn hand_over(&self) {
-        self.sequencer().step_down();
-        self.waiters.release(|_| Verdict::Unknown);
-    }
-
-    /// No node is up: record writes are queued, catalog writes cannot be answered.
-    fn release_waiters(&self) {
-        self.waiters.release(|entry| {
-            if !entry.draft.op.is_record() {
-                return Verdict::Unknown;
-            }
-            self.sequencer().acknowledge_queued(entry);
-            Verdict::Queued
-        });
     }
 
     /// A node's health changed.

@@ -11,14 +11,17 @@
 //! | `poison` | which writes must not be logged because nodes die on them |
 //! | `answer` | what does a node's answer to a write mean |
 //! | `catalog` | which collections and databases exist, under which ids, on which node |
+//! | `idempotency` | what does a client hear that sends a write again |
 //! | `lane` | what does one node apply next in one stream |
 //! | `sequencer` | who acts, who follows, who may be read, how far is each node |
+//! | `delivery` | which requests and records carry one task out on one node, and what becomes of it |
 //! | `commit` | which waiting writes go into the next log transaction |
 //! | `health` | what do a node's probes and outcomes say about it |
 //! | `routing` | which of the readable nodes gets this read |
 //! | `backoff` | how long to wait before the next attempt |
 //! | `pressure` | how loaded is this host |
 //! | `alert` | which facts deserve a person, and which message repeats another |
+//! | `operator` | which words are kept of what operators do and must look at |
 //! | `port` | the two things the actors need from outside: a log store and nodes |
 
 pub mod alert;
@@ -26,11 +29,14 @@ pub mod answer;
 pub mod backoff;
 pub mod catalog;
 pub mod commit;
+pub mod delivery;
 pub mod effect;
 pub mod entry;
 pub mod health;
+pub mod idempotency;
 pub mod ids;
 pub mod lane;
+pub mod operator;
 pub mod poison;
 pub mod port;
 pub mod pressure;

@@ -22,6 +22,12 @@ pub struct Record {
     metadata: BTreeMap<String, Value>,
 }
 
+impl Record {
+    fn says(&self, text: &str) -> bool {
+        self.document.as_ref().and_then(Value::as_str).is_some_and(|document| document.contains(text))
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Records(pub BTreeMap<String, Record>);
 
@@ -76,7 +82,7 @@ impl Records {
     }
 
     fn delete(&mut self, ids: &[&str], body: &Value, salt: u64) -> Judged {
-        let filtered = body.get("where").is_some_and(|w| !w.is_null());
+        let filtered = ["where", "where_document"].iter().any(|f| body.get(*f).is_some_and(|w| !w.is_null()));
         if !filtered && ids.is_empty() {
             return Err("nothing to delete by");
         }
@@ -93,9 +99,11 @@ impl Records {
     pub fn matching(&self, body: &Value, salt: u64) -> Vec<String> {
         let among = body.get("ids").filter(|ids| !ids.is_null()).map(|ids| strings(Some(ids)));
         let filter = body.get("where").and_then(Value::as_object);
+        let text = body.get("where_document").and_then(|filter| filter.get("$contains"));
         let fits = |id: &str, record: &Record| {
             among.as_ref().is_none_or(|ids| ids.contains(&id))
                 && filter.is_none_or(|f| f.iter().all(|(k, v)| record.metadata.get(k) == Some(v)))
+                && text.and_then(Value::as_str).is_none_or(|text| record.says(text))
         };
         let mut found: Vec<String> =
             self.0.iter().filter(|(id, r)| fits(id, r)).map(|(id, _)| id.clone()).collect();
@@ -130,6 +138,8 @@ impl Chroma {
         let segments: Vec<&str> = request.path.split('/').skip(7).collect();
         let (status, body) = match (request.method, segments.as_slice()) {
             ("POST", ["collections"]) => self.create(&parsed(&request.body)),
+            ("GET", ["collections", "by-id", own]) => self.by_id(own),
+            ("GET", ["collections", own, "count"]) => self.count(own),
             ("GET", ["collections", name]) => self.look_up(name),
             ("PUT", ["collections", own]) => self.modify(own, &parsed(&request.body)),
             ("DELETE", ["collections", name]) => self.drop_named(name),
@@ -160,6 +170,24 @@ impl Chroma {
             Some(own) => (200, json!({ "id": own, "name": name })),
             None => (404, json!({ "error": "NotFoundError" })),
         }
+    }
+
+    fn by_id(&self, own: &str) -> (u16, Value) {
+        match self.held(own) {
+            Some((name, _)) => (200, json!({ "id": own, "name": name, "dimension": DIMENSION })),
+            None => (404, json!({ "error": "NotFoundError" })),
+        }
+    }
+
+    fn count(&self, own: &str) -> (u16, Value) {
+        match self.held(own) {
+            Some((_, records)) => (200, json!(records.0.len())),
+            None => (404, json!({ "error": "NotFoundError" })),
+        }
+    }
+
+    fn held(&self, own: &str) -> Option<&(String, Records)> {
+        self.collections.get(&Uuid::parse_str(own).ok()?)
     }
 
     fn modify(&mut self, own: &str, body: &Value) -> (u16, Value) {
@@ -202,4 +230,11 @@ impl Chroma {
 
 pub fn parsed(body: &[u8]) -> Value {
     serde_json::from_slice(body).unwrap_or_default()
+}
+
+/// The collection that an answer describes.
+pub fn collection_of(body: &[u8]) -> Option<(Uuid, String)> {
+    let value = parsed(body);
+    let id = Uuid::parse_str(value.get("id")?.as_str()?).ok()?;
+    Some((id, value.get("name")?.as_str()?.to_owned()))
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::Chance;
 use super::book::{COLLECTIONS, Hub, born_label};
 use super::records_client::{body, name, shown};
-use super::wire::{Exchange, Wire};
+use super::wire::{Ask, Exchange, Wire};
 use crate::harness::history::names::{Found, NameOp};
 use crate::harness::history::record::{Change, Patch, Verb};
 use crate::harness::history::{Call, Outcome, What};
@@ -66,9 +66,13 @@ impl NamesClient {
         }
     }
 
+    /// Under every other seed it names its writes and sends them again.
     async fn ask(&mut self, method: Method, path: &str, body: Option<&Value>) -> Exchange {
         let hub = Arc::clone(&self.hub);
-        self.wire.ask(&hub, (method, &format!("{COLLECTIONS}{path}")), body, PATIENCE).await
+        let writes = method != Method::GET && !path.ends_with("/get");
+        let key = (hub.seed % 2 == 1 && writes).then(|| format!("key-{}", hub.number()));
+        let path = format!("{COLLECTIONS}{path}");
+        self.wire.ask(&hub, &Ask { method, path, body, patience: PATIENCE, key }).await
     }
 
     /// Where the name leads to, id and number; `None` without an answer.

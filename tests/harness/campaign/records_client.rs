@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::Chance;
 use super::book::{COLLECTIONS, Hub, Key, SHARED_PREFIX, STABLE, stable_name};
-use super::wire::{Exchange, Wire};
+use super::wire::{Ask, Exchange, Wire};
 use crate::harness::history::record::{Change, GROUP, OWNER, Patch, Seen, Verb, embedding, looks};
 use crate::harness::history::{Call, Outcome, What};
 
@@ -87,11 +87,12 @@ impl RecordsClient {
         }
     }
 
+    /// Every other client names its writes and sends them again.
     async fn ask(&mut self, verb: &str, body: &Value) -> Exchange {
-        let patience = self.chance.of(&PATIENCE);
-        let path = self.path(verb);
         let hub = Arc::clone(&self.hub);
-        self.wire.ask(&hub, (Method::POST, &path), Some(body), patience).await
+        let key = (self.number % 2 == 1 && verb != "get").then(|| format!("key-{}", hub.number()));
+        let (path, patience) = (self.path(verb), self.chance.of(&PATIENCE));
+        self.wire.ask(&hub, &Ask { method: Method::POST, path, body: Some(body), patience, key }).await
     }
 
     /// One record, or several with one of them twice.

@@ -34,6 +34,15 @@ pub(super) struct Exchange {
     pub(super) heard: Heard,
 }
 
+/// One request; with a key it may be sent again.
+pub(super) struct Ask<'a> {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) body: Option<&'a Value>,
+    pub(super) patience: Duration,
+    pub(super) key: Option<String>,
+}
+
 /// A client's way to the balancers: it stays with one until that one does not serve it.
 pub(super) struct Wire {
     name: String,
@@ -45,18 +54,34 @@ impl Wire {
         Self { name, at: 0 }
     }
 
-    pub(super) async fn ask(
-        &mut self,
-        hub: &Hub,
-        (method, path): (Method, &str),
-        body: Option<&Value>,
-        patience: Duration,
-    ) -> Exchange {
+    /// What has a key is sent again until it is judged, or until the end; what became of all tries is one
+    /// outcome then.
+    pub(super) async fn ask(&mut self, hub: &Hub, ask: &Ask<'_>) -> Exchange {
+        let mut exchange = self.once(hub, ask).await;
+        while ask.key.is_some() && hub.goes_on() && !exchange.is_judged() {
+            hub.count("try", "again");
+            let again = self.once(hub, ask).await;
+            let never_sent = matches!(exchange.heard, Heard::NotSent);
+            exchange.end = again.end;
+            exchange.heard = match again.heard {
+                Heard::NotSent if !never_sent => Heard::Nothing,
+                Heard::Answer { status, logged: false, .. } if status >= 500 && !never_sent => Heard::Nothing,
+                heard => heard,
+            };
+        }
+        exchange
+    }
+
+    async fn once(&mut self, hub: &Hub, ask: &Ask<'_>) -> Exchange {
+        let Ask { method, path, body, patience, key } = ask;
         let url = format!("{}{path}", hub.urls[self.at % hub.urls.len()]);
         let begin = hub.now();
-        let mut request = client().request(method.clone(), &url).timeout(patience);
+        let mut request = client().request(method.clone(), &url).timeout(*patience);
         if let Some(body) = body {
             request = request.json(body);
+        }
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
         }
         let heard = heard(request).await;
         let end = hub.now();
@@ -68,7 +93,10 @@ impl Wire {
             Heard::Nothing => "no answer".to_owned(),
         };
         let sent = body.map(Value::to_string).unwrap_or_default();
-        hub.line(&format!("{begin} {end} {} b{} {method} {path} {sent} -> {shown}", self.name, self.at));
+        hub.line(&format!(
+            "{begin} {end} {} b{} {method} {path} {key:?} {sent} -> {shown}",
+            self.name, self.at
+        ));
         let exchange = Exchange { begin, end, heard };
         self.after(hub, &exchange).await;
         exchange
@@ -125,6 +153,10 @@ impl Exchange {
             Heard::Nothing => Some(Outcome::Unanswered),
             Heard::NotSent => None,
         }
+    }
+
+    fn is_judged(&self) -> bool {
+        matches!(self.heard, Heard::Answer { status: 200..408 | 409..429 | 430..500, .. })
     }
 
     pub(super) fn is(&self, wanted: u16) -> Option<&Value> {
