@@ -16,7 +16,7 @@ use crate::harness::twin::id_of;
 use crate::harness::{node_records, post};
 
 /// Chosen so that every kind of fault is among them; see the test of that.
-const SEEDS: [u64; 4] = [34, 35, 38, 42];
+const SEEDS: [u64; 4] = [34, 35, 38, 41];
 
 /// Faults of a fixed seed begin within this time.
 const SPAN: Duration = Duration::from_secs(9);
@@ -68,13 +68,13 @@ fn the_fixed_seeds_hold_every_kind_of_fault() {
         "PostgreSQL kill",
         "PostgreSQL pause",
         "node link black hole",
-        "node link refuse",
+        "client link refuse",
         "node link requests late",
         "node link response lost",
         "node link response lost, hung",
         "node link response cut",
         "client link reset",
-        "client link response lost",
+        "client link black hole",
         "client link delay",
         "database link reset",
         "database link requests late",

@@ -156,7 +156,8 @@ impl Exchange {
     }
 
     fn is_judged(&self) -> bool {
-        matches!(self.heard, Heard::Answer { status: 200..408 | 409..429 | 430..500, .. })
+        let unjudged = matches!(self.heard, Heard::Answer { status: 408 | 429, .. });
+        !unjudged && matches!(self.heard, Heard::Answer { status: 200..500, .. })
     }
 
     pub(super) fn is(&self, wanted: u16) -> Option<&Value> {
