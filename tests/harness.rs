@@ -4,9 +4,11 @@
 #![allow(unused_imports, reason = "each promise uses a part of it")]
 
 mod balancer;
+pub(crate) mod campaign;
 pub(crate) mod chaos;
 mod churn;
 pub(crate) mod client;
+pub(crate) mod history;
 pub(crate) mod load;
 pub(crate) mod nodes;
 mod place;

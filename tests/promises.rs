@@ -13,8 +13,9 @@ mod promises {
     mod chroma_suite;
     mod dev_command;
     mod effects;
-    mod embedded;
+    pub(crate) mod embedded;
     mod endpoints;
+    mod faults;
     mod idempotency;
     mod log_table;
     mod lost_disk;
