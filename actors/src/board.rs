@@ -17,6 +17,7 @@ use chroma_ha_core::sequencer::{Gate, Limits, Sequencer, Shared, Standing};
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
+mod attempts;
 mod post;
 mod waiters;
 
@@ -24,6 +25,7 @@ pub use chroma_ha_core::answer::Answer;
 pub use post::{CopyProgress, Post, Wake};
 pub use waiters::Verdict;
 
+use attempts::Attempts;
 use waiters::Waiters;
 
 /// A node that may answer a read.
@@ -39,6 +41,7 @@ pub struct Readable {
 pub struct Board {
     sequencer: Shared,
     waiters: Waiters,
+    pub attempts: Attempts,
     pub posts: Vec<Post>,
     /// Rises whenever a read that found no node may find one now.
     changed: watch::Sender<u64>,
@@ -51,6 +54,7 @@ impl Board {
         Arc::new(Board {
             sequencer: Shared::new(Sequencer::new(limits, nodes)),
             waiters: Waiters::default(),
+            attempts: Attempts::default(),
             posts: (0..nodes).map(post).collect(),
             changed: watch::channel(0).0,
             started: Instant::now(),

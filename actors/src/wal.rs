@@ -74,7 +74,7 @@ mod queries;
 
 pub use group::now_unix_ms;
 pub use lease::LeaseChange;
-pub use queries::{Audit, Holder};
+pub use queries::{Audit, DeadLetters, Holder};
 
 use flush::Flush;
 use group::{Waiting, commit_group};

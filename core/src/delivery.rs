@@ -68,6 +68,8 @@ pub struct End {
     pub answer: Option<Answer>,
     /// Why the node gave no judgement.
     pub failure: Option<Failure>,
+    /// Why the entry must be tried again, as operators may read it.
+    pub trouble: Option<String>,
     /// When the lane may be looked at again.
     pub retry_in: Option<Duration>,
 }

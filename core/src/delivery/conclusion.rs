@@ -11,8 +11,12 @@ use crate::answer::Answer;
 use crate::entry::{Entry, Op};
 use crate::health::{Failure, Observation};
 use crate::ids::{NodeId, Stream};
+use crate::operator::{Closing, DeadLetter, Letters};
 use crate::port::Change;
 use crate::sequencer::{CatalogOutcome, Outcome, Role, Shared};
+
+/// Longest text of a refusal that is kept.
+const REASON_CHARS: usize = 500;
 
 /// What was concluded from a finding.
 #[derive(Debug)]
@@ -22,6 +26,7 @@ pub(super) struct Verdict {
     changes: Vec<Change>,
     answer: Option<Answer>,
     failure: Option<Failure>,
+    trouble: Option<String>,
     observation: Option<Observation>,
     retry_in: Option<Duration>,
 }
@@ -33,6 +38,7 @@ impl Verdict {
             changes: Vec::new(),
             answer: None,
             failure: None,
+            trouble: None,
             observation: None,
             retry_in: None,
         }
@@ -100,18 +106,21 @@ impl Attempt {
     }
 
     fn end(&self, verdict: Verdict, counts: bool) -> End {
-        let Verdict { outcome, answer, failure, retry_in, .. } = verdict;
+        let Verdict { outcome, answer, failure, trouble, retry_in, .. } = verdict;
         let answer = answer.filter(|_| counts && self.task.role == Role::Acting);
-        End { outcome, counts, answer, failure, retry_in }
+        End { outcome, counts, answer, failure, trouble, retry_in }
     }
 
     fn verdict(&self, sequencer: &Shared, now_ms: u64, found: Found) -> Verdict {
         let applied = || Outcome::Applied(CatalogOutcome::default());
         match found {
             Found::Gone => Verdict::judged(applied(), Vec::new(), empty_answer(Op::Update)),
-            Found::Done { answer, catalog: None } => Verdict::judged(applied(), Vec::new(), answer),
+            Found::Done { answer, catalog: None } => {
+                Verdict::judged(applied(), self.letter_closed(sequencer), answer)
+            }
             Found::Done { answer, catalog: Some(found) } => {
-                let changes = self.catalog_changes(&found);
+                let mut changes = self.catalog_changes(&found);
+                changes.extend(self.letter_closed(sequencer));
                 let CatalogFound { effect, moves, mapped } = *found;
                 let outcome = CatalogOutcome { effect: Some(effect), moves, mapped };
                 Verdict::judged(Outcome::Applied(outcome), changes, answer)
@@ -121,7 +130,7 @@ impl Attempt {
                 Verdict::new(Outcome::Quarantine { reason })
             }
             Found::Refused(answer) if self.task.role == Role::Acting => self.rejected(answer),
-            Found::Refused(answer) => self.refused_by_follower(now_ms, &answer),
+            Found::Refused(answer) => self.refused_by_follower(sequencer, now_ms, &answer),
             Found::Failed(failure, answer) => self.failed(now_ms, failure, answer),
             Found::LogAway => self.retry(now_ms),
         }
@@ -177,19 +186,65 @@ impl Attempt {
         match answer.filter(|_| self.task.role == Role::Acting && last) {
             // Asked often enough: the node's own error is the verdict.
             Some(answer) => Verdict { observation, ..self.rejected(answer) },
-            None => Verdict { observation, failure: Some(failure), ..self.retry(now_ms) },
+            None => {
+                let trouble = Some(failure.to_string());
+                Verdict { observation, failure: Some(failure), trouble, ..self.retry(now_ms) }
+            }
         }
     }
 
-    fn refused_by_follower(&self, now_ms: u64, answer: &Answer) -> Verdict {
-        // The catalog cannot be copied anew: it is tried until it works or an operator steps in.
-        if self.task.attempts + 1 < self.terms.attempts || self.task.stream == Stream::Catalog {
-            return self.retry(now_ms);
+    fn refused_by_follower(&self, sequencer: &Shared, now_ms: u64, answer: &Answer) -> Verdict {
+        let text: String = String::from_utf8_lossy(&answer.body).chars().take(REASON_CHARS).collect();
+        let refusal = format!("{} {text}", answer.status);
+        let again = Verdict { trouble: Some(refusal.clone()), ..self.retry(now_ms) };
+        let last = self.task.attempts + 1 >= self.terms.attempts;
+        let (Some(entry), Outcome::Retry { until_ms }) =
+            (self.task.entries.first().filter(|_| last), &again.outcome)
+        else {
+            return again;
+        };
+        let (stream, until_ms) = (self.task.stream, *until_ms);
+        // The catalog cannot be copied anew: it is told once, and tried until it works.
+        let told = sequencer.lock().node(self.node).letter(stream) == Some(entry.seq);
+        if stream == Stream::Catalog && told {
+            return again;
         }
-        let seq = self.task.entries.first().map(|e| e.seq).unwrap_or_default();
-        let text = String::from_utf8_lossy(&answer.body).chars().take(300).collect::<String>();
-        let reason = format!("entry {seq} was answered {}: {text}", answer.status);
-        Verdict::new(Outcome::Quarantine { reason })
+        let reason = format!("entry {} was answered {refusal}", entry.seq);
+        let changes = self.letter_opened(entry, refusal, &reason);
+        Verdict { changes, outcome: Outcome::DeadLetter { reason, until_ms }, ..again }
+    }
+
+    /// What becomes durable when the node has refused an accepted entry often enough.
+    fn letter_opened(&self, entry: &Entry, refusal: String, reason: &str) -> Vec<Change> {
+        let letter = DeadLetter {
+            node: self.node.name(),
+            seq: entry.seq,
+            write_id: entry.draft.write_id.clone(),
+            collection: entry.collection(),
+            op: entry.draft.op,
+            reason: refusal,
+            attempts: self.task.attempts + 1,
+        };
+        let aside = |collection| Change::Quarantined {
+            node: self.node.name(),
+            collection,
+            reason: Some(reason.to_owned()),
+        };
+        let aside = entry.collection().map(aside);
+        std::iter::once(Change::DeadLetter { letter }).chain(aside).collect()
+    }
+
+    /// The node took an entry that it had refused.
+    fn letter_closed(&self, sequencer: &Shared) -> Vec<Change> {
+        let Some(entry) = self.task.entries.first() else { return Vec::new() };
+        if sequencer.lock().node(self.node).letter(self.task.stream) != Some(entry.seq) {
+            return Vec::new();
+        }
+        let node = self.node.name();
+        let letters = Letters::Entry(entry.seq);
+        let closed = Change::LettersClosed { node: node.clone(), letters, how: Closing::Applied };
+        let lifted = |collection| Change::Quarantined { node, collection, reason: None };
+        std::iter::once(closed).chain(entry.collection().map(lifted)).collect()
     }
 
     fn retry(&self, now_ms: u64) -> Verdict {
