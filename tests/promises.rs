@@ -16,6 +16,7 @@ mod promises {
     mod effects;
     mod embedded;
     mod endpoints;
+    mod idempotency;
     mod log_table;
     mod lost_disk;
     mod names_and_ids;
@@ -30,4 +31,5 @@ mod promises {
     mod replica_killed;
     mod replication;
     mod rolling;
+    mod suffix;
 }

@@ -19,14 +19,17 @@ use uuid::Uuid;
 
 mod attempts;
 mod post;
+mod turns;
 mod waiters;
 
 pub use chroma_ha_core::answer::Answer;
 pub use post::{CopyProgress, Post, Wake};
+pub use turns::Turn;
 pub use waiters::Verdict;
 
 use attempts::Attempts;
-use waiters::Waiters;
+use turns::Turns;
+use waiters::{Waiter, Waiters};
 
 /// A node that may answer a read.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +45,8 @@ pub struct Board {
     sequencer: Shared,
     waiters: Waiters,
     pub attempts: Attempts,
+    /// Requests with a key, on their way into the log.
+    pub turns: Turns,
     pub posts: Vec<Post>,
     /// Rises whenever a read that found no node may find one now.
     changed: watch::Sender<u64>,
@@ -55,6 +60,7 @@ impl Board {
             sequencer: Shared::new(Sequencer::new(limits, nodes)),
             waiters: Waiters::default(),
             attempts: Attempts::default(),
+            turns: Turns::default(),
             posts: (0..nodes).map(post).collect(),
             changed: watch::channel(0).0,
             started: Instant::now(),
@@ -88,7 +94,9 @@ impl Board {
     /// Committed entries with the clients that wait for them.
     pub fn admit(&self, entries: Vec<(Arc<Entry>, oneshot::Sender<Verdict>)>) {
         let log: Vec<_> = entries.iter().map(|(entry, _)| Arc::clone(entry)).collect();
-        self.waiters.add(entries);
+        let waiter =
+            |(entry, verdict): (Arc<Entry>, _)| (entry.seq, Waiter { stream: entry.stream(), verdict });
+        self.waiters.add(entries.into_iter().map(waiter));
         let gone = {
             let mut sequencer = self.sequencer();
             sequencer.admit(&log);
@@ -98,37 +106,6 @@ impl Board {
             self.release_waiters();
         }
         self.wake_all();
-    }
-
-    /// Tells the client of this entry, if one still waits.
-    pub fn answer(&self, seq: Seq, verdict: Verdict) {
-        self.waiters.answer(seq, verdict);
-    }
-
-    /// The client stopped waiting.
-    pub fn forget_waiter(&self, seq: Seq) {
-        self.waiters.forget(seq);
-    }
-
-    pub fn waiting_clients(&self) -> usize {
-        self.waiters.len()
-    }
-
-    /// Another balancer sequences now: it judges what waits here, and its verdicts are not heard here.
-    pub fn hand_over(&self) {
-        self.sequencer().step_down();
-        self.waiters.release(|_| Verdict::Unknown);
-    }
-
-    /// No node is up: record writes are queued, catalog writes cannot be answered.
-    fn release_waiters(&self) {
-        self.waiters.release(|entry| {
-            if !entry.draft.op.is_record() {
-                return Verdict::Unknown;
-            }
-            self.sequencer().acknowledge_queued(entry);
-            Verdict::Queued
-        });
     }
 
     /// A node's health changed.

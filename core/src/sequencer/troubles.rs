@@ -65,14 +65,14 @@ impl Sequencer {
         let (log, name) = (&self.nodes[node.0], node.name());
         let mut matters = BTreeMap::new();
         for (stream, seq) in log.troubles.letters.iter().filter(|(stream, _)| !self.is_deleted(**stream)) {
-            let matter = Matter::DeadLetter { stream: *stream, seq: *seq, place: self.place(*stream) };
+            let matter = Matter::DeadLetter { stream: *stream, seq: *seq, place: self.described(*stream) };
             matters.insert(format!("dead-letter:{name}:{seq}"), matter);
         }
         let mut aside = log.quarantined();
         aside.retain(|(stream, _)| !self.is_deleted(*stream));
         aside.sort_unstable();
         if let Some((stream, reason)) = aside.first() {
-            let (first, reason) = (self.place(*stream), reason.clone());
+            let (first, reason) = (self.described(*stream), reason.clone());
             let matter = Matter::Quarantine { collections: aside.len(), first, reason };
             matters.insert(format!("quarantine:{name}"), matter);
         }
@@ -83,14 +83,14 @@ impl Sequencer {
         }
         for (id, what) in log.troubles.diverged.iter().filter(|(id, _)| waits(id)) {
             let matter =
-                Matter::Divergence { place: self.place(Stream::Collection(*id)), what: what.clone() };
+                Matter::Divergence { place: self.described(Stream::Collection(*id)), what: what.clone() };
             matters.insert(format!("divergence:{name}:{id}"), matter);
         }
         matters
     }
 
     /// A stream as people know it.
-    fn place(&self, stream: Stream) -> String {
+    fn described(&self, stream: Stream) -> String {
         let Stream::Collection(id) = stream else { return "the catalog".to_owned() };
         let named = |c: &crate::catalog::Collection| format!("{}/{}/{}", c.tenant, c.database, c.name);
         self.catalog.collection(id).map_or_else(|| id.to_string(), |c| format!("{} ({id})", named(c)))
