@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Inspection, Limits};
+use super::{Inspection, Limits, Troubles};
 use crate::entry::Entry;
 use crate::ids::{CollectionId, Seq, Stream};
 use crate::lane::{Lane, Phase, Span};
@@ -52,6 +52,7 @@ pub struct NodeLog {
     pub(super) copy_after_ms: HashMap<CollectionId, u64>,
     /// Collections on the node that a copy made and did not end.
     pub(super) leftovers: HashMap<CollectionId, Uuid>,
+    pub(super) troubles: Troubles,
 }
 
 impl NodeLog {
@@ -74,6 +75,7 @@ impl NodeLog {
             copying: None,
             copy_after_ms: HashMap::new(),
             leftovers: HashMap::new(),
+            troubles: Troubles::default(),
         }
     }
 
