@@ -11,6 +11,7 @@ mod promises {
     mod all_nodes_killed;
     mod balancer_killed;
     mod chroma_suite;
+    mod dead_letters;
     mod dev_command;
     mod effects;
     pub(crate) mod embedded;

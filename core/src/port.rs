@@ -15,7 +15,7 @@ use crate::effect::Effect;
 use crate::entry::{Decision, Entry, Op};
 use crate::idempotency::{Claimed, Fate};
 use crate::ids::{CollectionId, Seq, Stream};
-use crate::operator::{AuditPage, AuditRow, Deed};
+use crate::operator::{AuditPage, AuditRow, Closing, DeadLetter, Deed, LetterPage, LetterRow, Letters};
 
 mod recovered;
 
@@ -67,6 +67,10 @@ pub enum Change {
     /// The collection must not be served from the node until it is copied there, whatever restarts;
     /// `None`: it was.
     Quarantined { node: String, collection: CollectionId, reason: Option<String> },
+    /// A node refuses an accepted entry.
+    DeadLetter { letter: DeadLetter },
+    /// Open dead letters of the node are over.
+    LettersClosed { node: String, letters: Letters, how: Closing },
     /// Failed deliveries of an entry so far, and the last error.
     Attempts { seq: Seq, retries: u32, error: String },
     /// A change of a node's state, kept as failover history.
@@ -149,6 +153,9 @@ pub trait LogStore: Send + Sync {
     fn fates(&self, seqs: Vec<Seq>) -> BoxFuture<'_, Result<Vec<(Seq, Fate)>, StoreError>>;
     /// What operators did, newest first.
     fn audit(&self, page: AuditPage) -> BoxFuture<'_, Result<Vec<AuditRow>, StoreError>>;
+
+    /// Dead letters, the latest entries first.
+    fn letters(&self, page: LetterPage) -> BoxFuture<'_, Result<Vec<LetterRow>, StoreError>>;
 
     /// The address that the last holder of the lease advertised.
     fn holder(&self) -> BoxFuture<'_, Result<Option<String>, StoreError>>;

@@ -164,6 +164,7 @@ pub(super) fn wal_status(shared: &Shared) -> Value {
         "pending_writes": head - completed,
         "nodes": views.iter().map(per_node).collect::<Vec<_>>(),
         "quarantined": quarantined.collect::<Vec<_>>(),
+        "dead_letters": super::admin::open_dead_letters(shared),
     })
 }
 

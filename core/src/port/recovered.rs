@@ -53,4 +53,8 @@ pub struct RecoveredNode {
     pub copying: Vec<(CollectionId, Leftover)>,
     /// Collections that must not be served from it, and why.
     pub quarantined: Vec<(CollectionId, String)>,
+    /// Its open dead letters; no collection: of the catalog.
+    pub letters: Vec<(Option<CollectionId>, Seq)>,
+    /// Entries that it passes over because an operator says so.
+    pub skipped: Vec<Seq>,
 }

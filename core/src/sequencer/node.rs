@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Inspection, Limits};
+use super::{Inspection, Limits, Troubles};
 use crate::entry::Entry;
 use crate::ids::{CollectionId, Seq, Stream};
 use crate::lane::{Lane, Phase, Span};
@@ -55,6 +55,7 @@ pub struct NodeLog {
     pub(super) leftovers: HashMap<CollectionId, Leftover>,
     /// Copies that were made since the node last had every collection.
     pub(super) copied: usize,
+    pub(super) troubles: Troubles,
 }
 
 impl NodeLog {
@@ -78,6 +79,7 @@ impl NodeLog {
             copy_after_ms: HashMap::new(),
             leftovers: HashMap::new(),
             copied: 0,
+            troubles: Troubles::default(),
         }
     }
 

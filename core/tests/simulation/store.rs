@@ -110,6 +110,7 @@ impl Store {
             Change::Attempts { .. } | Change::NodeState { .. } => {}
             // Nobody asks for anything here.
             Change::Outcome { .. } | Change::Quarantined { .. } | Change::Audited { .. } => {}
+            Change::DeadLetter { .. } | Change::LettersClosed { .. } => {}
         }
     }
 
