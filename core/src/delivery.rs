@@ -1,7 +1,7 @@
 //! How is one task carried out on one node? A state machine: it is handed what was awaited and says what
 //! comes next, until the task has ended. It performs nothing: the replay actor and the simulation drive
 //! the same steps. The parts: `record` and `catalog` and `create` (what is asked for which entry),
-//! `case` (what an answer means), `conclusion` and `refusal` (what becomes of the task).
+//! `case` (what an answer means), `conclusion`, `failure` and `refusal` (what becomes of it).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,12 +21,13 @@ mod case;
 mod catalog;
 mod conclusion;
 mod create;
+mod failure;
 mod record;
 mod refusal;
 
 use case::Case;
 use conclusion::Verdict;
-use refusal::unkeepable;
+use failure::unkeepable;
 
 /// How patient deliveries to a node are.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +71,8 @@ pub struct End {
     pub answer: Option<Answer>,
     /// Why the node gave no judgement.
     pub failure: Option<Failure>,
+    /// Why the entry must be tried again, as operators may read it.
+    pub trouble: Option<String>,
     /// When the lane may be looked at again.
     pub retry_in: Option<Duration>,
 }

@@ -4,6 +4,7 @@
 
 mod fixed_point;
 mod judgement;
+mod touched;
 
 use std::collections::HashSet;
 
@@ -16,6 +17,7 @@ use crate::ids::CollectionId;
 
 pub use fixed_point::{holds, look};
 pub use judgement::{Judge, judge};
+pub use touched::touched;
 
 /// Resolved once, at the entry's place in the acting node's lane, and durable before any node
 /// gets the entry. Applying any suffix of the log again, from any earlier position, must end in

@@ -21,6 +21,7 @@ pub(super) struct Verdict {
     pub(super) changes: Vec<Change>,
     pub(super) answer: Option<Answer>,
     pub(super) failure: Option<Failure>,
+    pub(super) trouble: Option<String>,
     pub(super) observation: Option<Observation>,
     pub(super) retry_in: Option<Duration>,
     /// The entry may be to blame for a failure; true: it is.
@@ -36,6 +37,7 @@ impl Verdict {
             changes: Vec::new(),
             answer: None,
             failure: None,
+            trouble: None,
             observation: None,
             retry_in: None,
             blame: None,
@@ -122,18 +124,21 @@ impl Attempt {
     }
 
     fn end(&self, verdict: Verdict, counts: bool) -> End {
-        let Verdict { outcome, answer, failure, retry_in, .. } = verdict;
+        let Verdict { outcome, answer, failure, trouble, retry_in, .. } = verdict;
         let answer = answer.filter(|_| counts && self.task.role == Role::Acting);
-        End { outcome, counts, answer, failure, retry_in }
+        End { outcome, counts, answer, failure, trouble, retry_in }
     }
 
     fn verdict(&self, sequencer: &Shared, now_ms: u64, found: Found) -> Verdict {
         let applied = || Outcome::Applied(CatalogOutcome::default());
         match found {
             Found::Gone => Verdict::judged(applied(), Vec::new(), empty_answer(Op::Update)),
-            Found::Done { answer, catalog: None } => Verdict::judged(applied(), Vec::new(), answer),
+            Found::Done { answer, catalog: None } => {
+                Verdict::judged(applied(), self.letter_closed(sequencer), answer)
+            }
             Found::Done { answer, catalog: Some(found) } => {
-                let changes = self.catalog_changes(&found);
+                let mut changes = self.catalog_changes(&found);
+                changes.extend(self.letter_closed(sequencer));
                 let CatalogFound { effect, moves, mapped } = *found;
                 let outcome = CatalogOutcome { effect: Some(effect), moves, mapped };
                 Verdict::judged(Outcome::Applied(outcome), changes, answer)
@@ -143,7 +148,7 @@ impl Attempt {
                 Verdict::new(Outcome::Quarantine { reason })
             }
             Found::Refused(answer) if self.task.role == Role::Acting => self.rejected(sequencer, answer),
-            Found::Refused(answer) => self.refused_by_follower(now_ms, &answer),
+            Found::Refused(answer) => self.refused_by_follower(sequencer, now_ms, &answer),
             Found::Failed(failure, answer) => self.failed(sequencer, now_ms, failure, answer),
             Found::LogAway => self.retry(now_ms),
         }

@@ -1,113 +1,74 @@
-//! What follows when a node, or the log, says no: is it a verdict on the entry, a reason to copy a
-//! collection anew, or trouble that is tried again? Who is to blame is counted in `suspicion`.
-
-use std::sync::Arc;
+//! What if a follower refuses what was accepted? It is asked a few times; then the entry is a dead letter
+//! on that node, until the node has taken it after all or the collection was copied to it.
 
 use super::Attempt;
 use super::conclusion::Verdict;
 use crate::answer::Answer;
 use crate::entry::Entry;
-use crate::health::{Failure, Observation};
-use crate::ids::{NodeId, Stream};
+use crate::ids::Stream;
+use crate::operator::{Closing, DeadLetter, Letters};
 use crate::port::Change;
-use crate::sequencer::{Outcome, Role, Shared};
+use crate::sequencer::{Outcome, Shared};
+
+/// Longest text of a refusal that is kept.
+const REASON_CHARS: usize = 500;
 
 impl Attempt {
-    /// What the log refuses for good would block the lane for ever: the entry is rejected instead, with the
-    /// reason. On the acting node only: a follower must apply it, and is seen to be behind.
-    pub(super) fn give_up(&self, verdict: &mut Verdict, reason: &str) {
-        let acting = self.task.role == Role::Acting && !matches!(verdict.outcome, Outcome::Rejected);
-        if acting && verdict.refusals >= self.terms.attempts {
-            let answer = unkeepable(reason);
-            verdict.changes = self.rejections(&answer);
-            (verdict.outcome, verdict.answer) = (Outcome::Rejected, Some(answer));
-            verdict.changes.extend(self.kept_outcomes(verdict));
+    pub(super) fn refused_by_follower(&self, sequencer: &Shared, now_ms: u64, answer: &Answer) -> Verdict {
+        let text: String = String::from_utf8_lossy(&answer.body).chars().take(REASON_CHARS).collect();
+        let refusal = format!("{} {text}", answer.status);
+        let again = Verdict { trouble: Some(refusal), blame: Some(true), ..self.retry(now_ms) };
+        let last = self.task.failures + 1 >= self.terms.attempts;
+        if last { self.dead_letter(sequencer, again) } else { again }
+    }
+
+    /// The node has refused the entry, or failed under it, often enough.
+    pub(super) fn dead_letter(&self, sequencer: &Shared, again: Verdict) -> Verdict {
+        let (Some(entry), Outcome::Retry { until_ms }) = (self.task.entries.first(), &again.outcome) else {
+            return again;
+        };
+        let (stream, until_ms) = (self.task.stream, *until_ms);
+        // The catalog cannot be copied anew: it is told once, and tried until it works.
+        let told = sequencer.lock().node(self.node).letter(stream) == Some(entry.seq);
+        if stream == Stream::Catalog && told {
+            return again;
         }
+        let refusal = again.trouble.clone().unwrap_or_default();
+        let reason = format!("entry {} was answered {refusal}", entry.seq);
+        let changes = self.letter_opened(entry, refusal, &reason);
+        Verdict { changes, outcome: Outcome::DeadLetter { reason, until_ms }, ..again }
     }
 
-    /// The acting node denies a collection that exists elsewhere: it lost it unnoticed, which is no verdict.
-    pub(super) fn has_lost(&self, sequencer: &Shared, answer: &Answer) -> bool {
-        let stream = self.task.stream;
-        let Stream::Collection(id) = stream else { return false };
-        let sequencer = sequencer.lock();
-        let elsewhere = |node: NodeId| {
-            let held = sequencer.node_collection(node, id).is_some();
-            node != self.node && held && !sequencer.node(node).is_quarantined(stream)
+    /// What becomes durable when the node has refused an accepted entry often enough.
+    fn letter_opened(&self, entry: &Entry, refusal: String, reason: &str) -> Vec<Change> {
+        let letter = DeadLetter {
+            node: self.node.name(),
+            seq: entry.seq,
+            write_id: entry.draft.write_id.clone(),
+            collection: entry.collection(),
+            op: entry.draft.op,
+            reason: refusal,
+            attempts: self.task.attempts + 1,
         };
-        answer.status == 404
-            && self.task.role == Role::Acting
-            && sequencer.catalog.collection(id).is_some()
-            && sequencer.node_ids().any(elsewhere)
-    }
-
-    pub(super) fn rejected(&self, sequencer: &Shared, answer: Answer) -> Verdict {
-        let mut changes = self.rejections(&answer);
-        changes.extend(self.set_aside(sequencer));
-        Verdict::judged(Outcome::Rejected, changes, answer)
-    }
-
-    fn rejections(&self, answer: &Answer) -> Vec<Change> {
-        let text: String = String::from_utf8_lossy(&answer.body).chars().take(500).collect();
-        let reason = format!("{} {text}", answer.status);
-        let change = |entry: &Arc<Entry>| Change::Rejected { seq: entry.seq, reason: reason.clone() };
-        self.task.entries.iter().map(change).collect()
-    }
-
-    /// A node that was tried before this one may have applied what is rejected now: its collection is
-    /// copied anew.
-    fn set_aside(&self, sequencer: &Shared) -> Vec<Change> {
-        let (Stream::Collection(collection), Some(entry)) = (self.task.stream, self.task.entries.first())
-        else {
-            return Vec::new();
-        };
-        let tried = sequencer.lock().also_tried(self.node, entry);
-        let reason = format!("it may hold entry {}, which was rejected", entry.seq);
-        let aside = |node: NodeId| Change::Quarantined {
-            node: node.name(),
+        let aside = |collection| Change::Quarantined {
+            node: self.node.name(),
             collection,
-            reason: Some(reason.clone()),
+            reason: Some(reason.to_owned()),
         };
-        tried.into_iter().map(aside).collect()
+        let aside = entry.collection().map(aside);
+        std::iter::once(Change::DeadLetter { letter }).chain(aside).collect()
     }
 
-    pub(super) fn failed(
-        &self,
-        sequencer: &Shared,
-        now_ms: u64,
-        failure: Failure,
-        answer: Option<Answer>,
-    ) -> Verdict {
-        let own = failure == Failure::Status(500);
-        let in_doubt = matches!(&failure, Failure::Fault(fault) if fault.in_doubt());
-        let counts = own || in_doubt && sequencer.lock().is_alone(self.ticket());
-        let last = counts && self.task.failures + 1 >= self.terms.attempts;
-        let observation = Some(Observation::ApplyFailed(failure.clone()));
-        let verdict = match (self.task.role, self.task.stream, answer) {
-            // Asked often enough: the node's own error is the verdict.
-            (Role::Acting, Stream::Catalog, Some(answer)) if last => self.rejected(sequencer, answer),
-            (Role::Following, Stream::Collection(_), _) if last => {
-                let seq = self.task.entries.first().map(|e| e.seq).unwrap_or_default();
-                Verdict::new(Outcome::Quarantine { reason: format!("entry {seq}: {failure}") })
-            }
-            _ => Verdict { failure: Some(failure), ..self.retry(now_ms) },
-        };
-        Verdict { observation, blame: (own || in_doubt).then_some(own), ..verdict }
-    }
-
-    pub(super) fn refused_by_follower(&self, now_ms: u64, answer: &Answer) -> Verdict {
-        // The catalog cannot be copied anew: it is tried until it works or an operator steps in.
-        if self.task.failures + 1 < self.terms.attempts || self.task.stream == Stream::Catalog {
-            return Verdict { blame: Some(true), ..self.retry(now_ms) };
+    /// The node took an entry that it had refused.
+    pub(super) fn letter_closed(&self, sequencer: &Shared) -> Vec<Change> {
+        let Some(entry) = self.task.entries.first() else { return Vec::new() };
+        if sequencer.lock().node(self.node).letter(self.task.stream) != Some(entry.seq) {
+            return Vec::new();
         }
-        let seq = self.task.entries.first().map(|e| e.seq).unwrap_or_default();
-        let text = String::from_utf8_lossy(&answer.body).chars().take(300).collect::<String>();
-        let reason = format!("entry {seq} was answered {}: {text}", answer.status);
-        Verdict::new(Outcome::Quarantine { reason })
+        let node = self.node.name();
+        let letters = Letters::Entry(entry.seq);
+        let closed = Change::LettersClosed { node: node.clone(), letters, how: Closing::Applied };
+        let lifted = |collection| Change::Quarantined { node, collection, reason: None };
+        std::iter::once(closed).chain(entry.collection().map(lifted)).collect()
     }
-}
-
-/// PostgreSQL refuses to store what would have to be durable first.
-pub(super) fn unkeepable(reason: &str) -> Answer {
-    let message = format!("the log cannot keep the outcome of this write, so it was rejected: {reason}");
-    Answer::json(500, serde_json::json!({ "error": "InternalError", "message": message }).to_string())
 }

@@ -1,0 +1,101 @@
+//! What follows when the acting node refuses, when a node fails, or the log does: a verdict on the entry, or
+//! trouble that is tried again? Who is to blame is counted in `suspicion`.
+
+use std::sync::Arc;
+
+use super::Attempt;
+use super::conclusion::Verdict;
+use crate::answer::Answer;
+use crate::entry::Entry;
+use crate::health::{Failure, Observation};
+use crate::ids::{NodeId, Stream};
+use crate::port::Change;
+use crate::sequencer::{Outcome, Role, Shared};
+
+impl Attempt {
+    /// What the log refuses for good would block the lane for ever: the entry is rejected instead, with the
+    /// reason. On the acting node only: a follower must apply it, and is seen to be behind.
+    pub(super) fn give_up(&self, verdict: &mut Verdict, reason: &str) {
+        let acting = self.task.role == Role::Acting && !matches!(verdict.outcome, Outcome::Rejected);
+        if acting && verdict.refusals >= self.terms.attempts {
+            let answer = unkeepable(reason);
+            verdict.changes = self.rejections(&answer);
+            (verdict.outcome, verdict.answer) = (Outcome::Rejected, Some(answer));
+            verdict.changes.extend(self.kept_outcomes(verdict));
+        }
+    }
+
+    /// The acting node denies a collection that exists elsewhere: it lost it unnoticed, which is no verdict.
+    pub(super) fn has_lost(&self, sequencer: &Shared, answer: &Answer) -> bool {
+        let stream = self.task.stream;
+        let Stream::Collection(id) = stream else { return false };
+        let sequencer = sequencer.lock();
+        let elsewhere = |node: NodeId| {
+            let held = sequencer.node_collection(node, id).is_some();
+            node != self.node && held && !sequencer.node(node).is_quarantined(stream)
+        };
+        answer.status == 404
+            && self.task.role == Role::Acting
+            && sequencer.catalog.collection(id).is_some()
+            && sequencer.node_ids().any(elsewhere)
+    }
+
+    pub(super) fn rejected(&self, sequencer: &Shared, answer: Answer) -> Verdict {
+        let mut changes = self.rejections(&answer);
+        changes.extend(self.set_aside(sequencer));
+        Verdict::judged(Outcome::Rejected, changes, answer)
+    }
+
+    fn rejections(&self, answer: &Answer) -> Vec<Change> {
+        let text: String = String::from_utf8_lossy(&answer.body).chars().take(500).collect();
+        let reason = format!("{} {text}", answer.status);
+        let change = |entry: &Arc<Entry>| Change::Rejected { seq: entry.seq, reason: reason.clone() };
+        self.task.entries.iter().map(change).collect()
+    }
+
+    /// A node that was tried before this one may have applied what is rejected now: its collection is
+    /// copied anew.
+    fn set_aside(&self, sequencer: &Shared) -> Vec<Change> {
+        let (Stream::Collection(collection), Some(entry)) = (self.task.stream, self.task.entries.first())
+        else {
+            return Vec::new();
+        };
+        let tried = sequencer.lock().also_tried(self.node, entry);
+        let reason = format!("it may hold entry {}, which was rejected", entry.seq);
+        let aside = |node: NodeId| Change::Quarantined {
+            node: node.name(),
+            collection,
+            reason: Some(reason.clone()),
+        };
+        tried.into_iter().map(aside).collect()
+    }
+
+    pub(super) fn failed(
+        &self,
+        sequencer: &Shared,
+        now_ms: u64,
+        failure: Failure,
+        answer: Option<Answer>,
+    ) -> Verdict {
+        let own = failure == Failure::Status(500);
+        let in_doubt = matches!(&failure, Failure::Fault(fault) if fault.in_doubt());
+        let counts = own || in_doubt && sequencer.lock().is_alone(self.ticket());
+        let last = counts && self.task.failures + 1 >= self.terms.attempts;
+        let observation = Some(Observation::ApplyFailed(failure.clone()));
+        let trouble = Some(failure.to_string());
+        let again = Verdict { failure: Some(failure), trouble, ..self.retry(now_ms) };
+        let verdict = match (self.task.role, self.task.stream, answer) {
+            // Asked often enough: the node's own error is the verdict.
+            (Role::Acting, Stream::Catalog, Some(answer)) if last => self.rejected(sequencer, answer),
+            (Role::Following, ..) if last => self.dead_letter(sequencer, again),
+            _ => again,
+        };
+        Verdict { observation, blame: (own || in_doubt).then_some(own), ..verdict }
+    }
+}
+
+/// PostgreSQL refuses to store what would have to be durable first.
+pub(super) fn unkeepable(reason: &str) -> Answer {
+    let message = format!("the log cannot keep the outcome of this write, so it was rejected: {reason}");
+    Answer::json(500, serde_json::json!({ "error": "InternalError", "message": message }).to_string())
+}
