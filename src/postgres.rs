@@ -11,24 +11,29 @@ mod record;
 mod settings;
 mod tls;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use chroma_ha_core::entry::Entry;
 use chroma_ha_core::ids::Seq;
+use chroma_ha_core::lease::Company;
 use chroma_ha_core::port::{BoxFuture, Change, LogStore, Page, Pages, Recovered, StoreError, WriteRow};
 
 pub use lease::LEASE;
 pub use migrate::{MigrationReport, ServerFacts, check, migrate};
 pub use settings::{Settings, SettingsError};
 
-use lease::{Attempt, Held};
+use lease::{Attempt, Held, Identity};
 use pool::{Connections, Pooled, Session, within};
 
 /// The log in PostgreSQL. One value per arbiter: its connections belong to the runtime that first
 /// uses them. At most three are open: the lease's and two of a pool.
 pub struct PgLog {
     settings: Settings,
-    address: Option<String>,
+    own: Identity,
+    /// The lease was released for good: this balancer is not one of the living any more.
+    parted: AtomicBool,
     pool: OnceLock<Connections>,
     held: Mutex<Option<Arc<Held>>>,
     /// The session that waits for the lease; its lock lets one attempt run at a time.
@@ -39,16 +44,23 @@ impl PgLog {
     pub fn new(settings: Settings) -> PgLog {
         PgLog {
             settings,
-            address: None,
+            own: Identity::fresh(),
+            parted: AtomicBool::new(false),
             pool: OnceLock::new(),
             held: Mutex::new(None),
             waiting: tokio::sync::Mutex::new(None),
         }
     }
 
-    /// Tells the others, while this balancer holds the lease, where it can be reached.
+    /// Tells the others where this balancer can be reached.
     pub fn advertising(mut self, address: String) -> PgLog {
-        self.address = Some(address);
+        self.own.address = Some(address);
+        self
+    }
+
+    /// For how long its lease is good without a check.
+    pub fn leasing(mut self, lease: Duration) -> PgLog {
+        self.own.lease = lease;
         self
     }
 
@@ -95,7 +107,7 @@ impl PgLog {
             Some(session) if !session.is_closed() => session,
             _ => Session::open(&self.settings).await?,
         };
-        match lease::take(session, self.address.as_deref()).await? {
+        match lease::take(session, &self.own).await? {
             Attempt::Taken(held, recovered) => {
                 self.set_held(Some(Arc::from(held)));
                 Ok(Some(recovered))
@@ -110,7 +122,7 @@ impl PgLog {
     async fn let_go(&self) {
         if let Some(held) = self.set_held(None) {
             // Unlocked or cut off: either way the lock goes.
-            let _ = lease::release(&held).await;
+            let _ = lease::unlock(&held).await;
             held.session.cut();
         }
     }
@@ -151,7 +163,7 @@ impl LogStore for PgLog {
     fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async {
             let held = self.held()?;
-            self.judge(&held, within("checking the lease", lease::check(&held)).await)
+            self.judge(&held, within("checking the lease", lease::check(&held, &self.own)).await)
         })
     }
 
@@ -190,8 +202,19 @@ impl LogStore for PgLog {
         Box::pin(self.do_expire(days, through, limit))
     }
 
-    fn release(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(within("releasing the lease", async {
+    fn company(&self) -> BoxFuture<'_, Result<Company, StoreError>> {
+        Box::pin(within("looking for other balancers", async {
+            let present = !self.parted.load(Ordering::Relaxed);
+            lease::company(&*self.connection().await?, &self.own, present).await
+        }))
+    }
+
+    fn release(&self, quiet: bool) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.parted.store(true, Ordering::Relaxed);
+        Box::pin(within("releasing the lease", async move {
+            if let Ok(held) = self.held() {
+                lease::release(&held, &self.own, quiet).await?;
+            }
             self.let_go().await;
             Ok(())
         }))

@@ -54,7 +54,12 @@ impl Base {
     }
 
     fn log(&self) -> PgLog {
-        PgLog::new(self.settings())
+        // One place: what was there before is gone, so nobody waits for its lease to be over.
+        self.log_at("http://here")
+    }
+
+    fn log_at(&self, address: &str) -> PgLog {
+        PgLog::new(self.settings()).advertising(address.to_owned())
     }
 
     /// A log that holds the lease.
@@ -263,12 +268,12 @@ async fn one_holder_at_a_time_and_the_last_one_is_fenced() {
     let base = Base::new().await;
     let (first, recovered) = base.holder().await;
     first.append(adds(1..=3)).await.unwrap();
-    let second = base.log().advertising("http://second".to_owned());
+    let second = base.log_at("http://second");
     assert!(second.acquire().await.unwrap().is_none());
     assert!(matches!(second.append(adds(4..=4)).await, Err(StoreError::LeaseLost(_))));
     assert!(matches!(second.record(vec![]).await, Err(StoreError::LeaseLost(_))));
 
-    first.release().await.unwrap();
+    first.release(true).await.unwrap();
     let taken = second.acquire().await.unwrap().unwrap();
     assert!(taken.epoch > recovered.epoch);
     assert_eq!(taken.head, Seq(3));

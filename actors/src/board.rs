@@ -17,9 +17,11 @@ use chroma_ha_core::sequencer::{Gate, Limits, Sequencer, Standing};
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
+mod holder;
 mod post;
 mod waiters;
 
+pub use holder::{Holder, LeaseView};
 pub use post::{CopyProgress, Post, Wake};
 pub use waiters::{Answer, Verdict};
 
@@ -39,20 +41,23 @@ pub struct Board {
     sequencer: Mutex<Sequencer>,
     waiters: Waiters,
     pub posts: Vec<Post>,
+    pub lease: LeaseView,
     /// Rises whenever a read that found no node may find one now.
     changed: watch::Sender<u64>,
     started: Instant,
 }
 
 impl Board {
-    pub fn new(limits: Limits, nodes: usize, initial: NodeState) -> Arc<Board> {
+    pub fn new(limits: Limits, nodes: usize, initial: NodeState, lease: Duration) -> Arc<Board> {
         let post = |_| Post::new(initial);
+        let started = Instant::now();
         Arc::new(Board {
             sequencer: Mutex::new(Sequencer::new(limits, nodes)),
             waiters: Waiters::default(),
             posts: (0..nodes).map(post).collect(),
+            lease: LeaseView::new(started, lease),
             changed: watch::channel(0).0,
-            started: Instant::now(),
+            started,
         })
     }
 
@@ -102,12 +107,6 @@ impl Board {
 
     pub fn waiting_clients(&self) -> usize {
         self.waiters.len()
-    }
-
-    /// Another balancer sequences now: it judges what waits here, and its verdicts are not heard here.
-    pub fn hand_over(&self) {
-        self.sequencer().step_down();
-        self.waiters.release(|_| Verdict::Unknown);
     }
 
     /// No node is up: record writes are queued, catalog writes cannot be answered.
@@ -177,7 +176,7 @@ impl Board {
     /// Resolves when every node that can apply has applied this entry.
     pub async fn on_all(&self, stream: Stream, seq: Seq) {
         let mut changed = self.changed.subscribe();
-        while !self.sequencer().applied_everywhere(stream, seq) {
+        while self.may_read() && !self.sequencer().applied_everywhere(stream, seq) {
             if changed.changed().await.is_err() {
                 return;
             }
@@ -188,7 +187,11 @@ impl Board {
     pub fn readable(&self, gate: Gate, avoid: &[NodeId]) -> Vec<Readable> {
         // Read first: a loss after this line is noticed by whoever uses the node.
         let losses: Vec<u64> = (0..self.posts.len()).map(|n| self.losses(NodeId(n))).collect();
-        let nodes = self.sequencer().readable(gate);
+        let mut nodes = self.sequencer().readable(gate);
+        // Asked after the positions were read: they were ours to tell.
+        if gate != Gate::Server && !self.may_read() {
+            nodes.clear();
+        }
         let wanted = nodes.into_iter().filter(|(node, _)| !avoid.contains(node));
         wanted
             .map(|(node, node_collection)| Readable { node, node_collection, losses: losses[node.0] })
@@ -201,6 +204,9 @@ impl Board {
         let mut changed = self.changed.subscribe();
         loop {
             let nodes = self.readable(gate, avoid);
+            if gate != Gate::Server && !self.may_read() {
+                return Vec::new();
+            }
             if !nodes.is_empty() || self.sequencer().all_gone() {
                 return nodes;
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use chroma_ha_core::effect::Effect;
 use chroma_ha_core::entry::Draft;
 use chroma_ha_core::ids::{CollectionId, NodeId, Seq};
 use chroma_ha_core::port::StoreError;
@@ -15,7 +16,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::board::{Answer, Board, Readable, Verdict};
 use crate::guard::Watched;
 use crate::stats::Stats;
-use crate::wal::{Append, WalActor};
+use crate::wal::{Append, Appended, WalActor};
+
+mod repeat;
 
 /// Where may this read go?
 #[derive(Message)]
@@ -31,7 +34,9 @@ pub struct Choose {
 #[rtype(result = "Result<Written, Refusal>")]
 pub struct Submit {
     pub draft: Draft,
-    pub permit: OwnedSemaphorePermit,
+    /// It may be in the log already.
+    pub repeatable: bool,
+    pub permit: Arc<OwnedSemaphorePermit>,
     pub ack: Ack,
 }
 
@@ -59,6 +64,8 @@ pub enum WriteOutcome {
     Queued,
     /// Durable; the outcome is not known in time.
     Pending,
+    /// Logged by an earlier attempt, and accepted; what the node answered then is not known.
+    Accepted(Option<Effect>),
 }
 
 /// Why a request is not served now, or not at all.
@@ -73,6 +80,8 @@ pub enum Refusal {
     LogUnread,
     #[error("no node is up to judge this write")]
     NoNodeForCatalog,
+    #[error("another balancer may have acknowledged what is not known here")]
+    NotHere,
     #[error("{0}")]
     Log(#[from] StoreError),
     #[error("the balancer is restarting a part of itself")]
@@ -142,13 +151,17 @@ impl Handler<Choose> for ProxyActor {
     fn handle(&mut self, choose: Choose, _: &mut Self::Context) -> Self::Result {
         self.watched.beat();
         let nodes = self.board.readable(choose.gate, &choose.avoid);
+        if choose.gate != Gate::Server && !self.board.may_read() {
+            return Box::pin(async { Err(Refusal::NotHere) });
+        }
         if let Some(chosen) = self.pick(&nodes) {
             return Box::pin(async move { Ok(chosen) });
         }
         let (board, config, ticket) = (Arc::clone(&self.board), self.config, self.ticket);
         Box::pin(async move {
             let nodes = board.wait_readable(choose.gate, &choose.avoid, config.read_wait).await;
-            pick(&board, &config, ticket, &nodes).ok_or(Refusal::NoReadableNode)
+            let nobody = if board.may_read() { Refusal::NoReadableNode } else { Refusal::NotHere };
+            pick(&board, &config, ticket, &nodes).ok_or(nobody)
         })
     }
 }
@@ -170,6 +183,7 @@ impl Handler<Submit> for ProxyActor {
                 Ok(Written { outcome: WriteOutcome::Answered(_), .. }) => "rejected",
                 Ok(Written { outcome: WriteOutcome::Queued, .. }) => "queued",
                 Ok(Written { outcome: WriteOutcome::Pending, .. }) => "pending",
+                Ok(Written { outcome: WriteOutcome::Accepted(_), .. }) => "repeated",
                 Err(_) => "refused",
             };
             stats.writes.with_label_values(&[op, outcome]).inc();
@@ -184,15 +198,24 @@ async fn write(
     submit: Submit,
     wait: Duration,
 ) -> Result<Written, Refusal> {
-    let Submit { draft, permit, ack } = submit;
+    let Submit { draft, repeatable, permit, ack } = submit;
     let stream = draft.stream();
-    admissible(board, &draft)?;
+    if let Err(refusal) = admissible(board, &draft) {
+        // What the first attempt did may be why this one is refused.
+        let logged = repeatable && board.sequencer().leading();
+        return match logged {
+            true => repeat::outcome(board, wal, &draft.write_id, wait).await.unwrap_or(Err(refusal)),
+            false => Err(refusal),
+        };
+    }
     let write_id = draft.write_id.clone();
-    let permit = Arc::new(permit);
-    let append = Append { draft, permit: Arc::clone(&permit) };
+    let append = Append { draft, repeatable, permit: Arc::clone(&permit) };
     let appended = wal.send(append).await.map_err(|_| Refusal::Restarting)??;
-    let seq = appended.seq;
-    let outcome = match tokio::time::timeout(wait, appended.verdict).await {
+    let Appended::Now { seq, verdict } = appended else {
+        let known = repeat::outcome(board, wal, &write_id, wait).await;
+        return known.unwrap_or(Err(Refusal::Restarting));
+    };
+    let outcome = match tokio::time::timeout(wait, verdict).await {
         Ok(Ok(Verdict::Answer(answer))) => {
             if ack == Ack::All && answer.status < 300 {
                 // In time or not, the write is accepted: a slow node must not turn it into a failure.
@@ -214,8 +237,7 @@ async fn write(
 fn admissible(board: &Board, draft: &Draft) -> Result<(), Refusal> {
     let sequencer = board.sequencer();
     if !sequencer.leading() {
-        let reason = "this balancer does not hold the lease on the log".to_owned();
-        return Err(Refusal::Log(StoreError::Unavailable(reason)));
+        return Err(Refusal::Log(StoreError::LeaseLost("this balancer does not hold it".to_owned())));
     }
     if !draft.op.is_record() {
         // Logged all the same, a delete would hold up every later write, of all collections.

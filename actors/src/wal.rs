@@ -6,19 +6,17 @@
 //! 6. the retention timer.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use chroma_ha_core::commit::{GroupCommit, GroupLimits};
 use chroma_ha_core::entry::Draft;
 use chroma_ha_core::ids::Seq;
-use chroma_ha_core::port::{Change, LogStore, StoreError, WriteRow};
+use chroma_ha_core::port::{LogStore, Page, Pages, StoreError, WriteRow};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use tracing::warn;
 
 use crate::board::{Board, Verdict};
 use crate::guard::Watched;
-use crate::health::NodeChanged;
 use crate::stats::Stats;
 
 /// Commit this write to the log.
@@ -26,22 +24,24 @@ use crate::stats::Stats;
 #[rtype(result = "Result<Appended, StoreError>")]
 pub struct Append {
     pub draft: Draft,
+    /// It may be in the log already: another balancer passed it on, or it was tried before.
+    pub repeatable: bool,
     /// Held until the write is answered: the bound on writes in flight.
     pub permit: Arc<OwnedSemaphorePermit>,
 }
 
-/// The write is durable; its verdict comes later.
-pub struct Appended {
-    pub seq: Seq,
-    pub verdict: oneshot::Receiver<Verdict>,
+/// The write is durable.
+pub enum Appended {
+    /// Its verdict comes later.
+    Now { seq: Seq, verdict: oneshot::Receiver<Verdict> },
+    /// By an earlier attempt; it was not logged again.
+    Before,
 }
 
-/// Commit these changes together.
+/// Entries, as the log has them.
 #[derive(Message)]
-#[rtype(result = "Result<(), StoreError>")]
-pub struct Record {
-    pub changes: Vec<Change>,
-}
+#[rtype(result = "Result<Pages, StoreError>")]
+pub struct Read(pub Page);
 
 /// One write by its id.
 #[derive(Message)]
@@ -50,11 +50,6 @@ pub struct Find {
     pub write_id: String,
 }
 
-/// Flush what is lazy and let go of the lease.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Release;
-
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Committed(Result<(), StoreError>);
@@ -62,17 +57,32 @@ struct Committed(Result<(), StoreError>);
 #[derive(Clone, Copy, Debug)]
 pub struct WalTimes {
     pub flush: Duration,
+    /// For how long the lease is good without a check.
     pub lease: Duration,
     pub retention: Duration,
     pub retention_days: u32,
 }
 
+impl WalTimes {
+    /// Between two checks of the lease.
+    fn check(&self) -> Duration {
+        self.lease / 10
+    }
+}
+
+/// How often the lease is looked after: a standby takes it so soon after it was given back.
+const TICK: Duration = Duration::from_millis(100);
+
 mod flush;
 mod group;
+mod handover;
 mod lease;
+mod record;
 
 pub use group::now_unix_ms;
+pub use handover::HandOver;
 pub use lease::LeaseChange;
+pub use record::Record;
 
 use flush::Flush;
 use group::{Waiting, commit_group};
@@ -83,6 +93,12 @@ pub struct WalActor {
     store: Arc<dyn LogStore>,
     queue: GroupCommit<Waiting>,
     lease: Lease,
+    /// Of the lease held last.
+    epoch: u64,
+    /// When the lease is to be looked after again.
+    tend_at: Instant,
+    /// That is under way.
+    tending: bool,
     /// Said once that another balancer holds the lease.
     standing_by: bool,
     flushed: Flush,
@@ -108,6 +124,9 @@ impl WalActor {
             store,
             queue: GroupCommit::new(limits),
             lease: Lease::Seeking,
+            epoch: 0,
+            tend_at: Instant::now(),
+            tending: false,
             standing_by: false,
             flushed: Flush::default(),
             flushing: false,
@@ -137,7 +156,7 @@ impl Actor for WalActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(self.times.flush, |actor, ctx| actor.flush(ctx));
-        ctx.run_interval(self.times.lease, |actor, ctx| actor.tend_lease(ctx));
+        ctx.run_interval(TICK, |actor, ctx| actor.tend_lease(ctx));
         ctx.run_interval(self.times.retention, |actor, _| actor.expire());
         self.tend_lease(ctx);
     }
@@ -151,6 +170,7 @@ impl Supervised for WalActor {
             let _ = waiting.reply.send(Err(error.clone()));
         }
         self.flushing = false;
+        self.tending = false;
         if self.lease == Lease::Taking {
             self.lease = Lease::Seeking;
         }
@@ -163,13 +183,13 @@ impl Handler<Append> for WalActor {
     fn handle(&mut self, append: Append, ctx: &mut Self::Context) -> Self::Result {
         self.watched.beat();
         if self.lease != Lease::Held {
-            let error =
-                StoreError::Unavailable("this balancer does not hold the lease on the log".to_owned());
+            let error = StoreError::LeaseLost("this balancer does not hold it".to_owned());
             return Box::pin(async move { Err(error) });
         }
         let (reply, answer) = oneshot::channel();
-        let bytes = append.draft.body.len();
-        self.queue.push(Waiting { draft: append.draft, reply, _permit: append.permit }, bytes);
+        let Append { draft, repeatable, permit } = append;
+        let bytes = draft.body.len();
+        self.queue.push(Waiting { draft, repeatable, reply, _permit: permit }, bytes);
         self.commit(ctx.address());
         Box::pin(async move {
             answer
@@ -194,20 +214,12 @@ impl Handler<Committed> for WalActor {
     }
 }
 
-impl Handler<Record> for WalActor {
-    type Result = ResponseFuture<Result<(), StoreError>>;
+impl Handler<Read> for WalActor {
+    type Result = ResponseFuture<Result<Pages, StoreError>>;
 
-    fn handle(&mut self, record: Record, _: &mut Self::Context) -> Self::Result {
-        self.watched.beat();
-        let (store, watched) = (Arc::clone(&self.store), Arc::clone(&self.watched));
-        Box::pin(async move {
-            let result = store.record(record.changes).await;
-            if let Err(error) = &result {
-                warn!(%error, "recording in the log failed");
-                watched.error(error);
-            }
-            result
-        })
+    fn handle(&mut self, Read(page): Read, _: &mut Self::Context) -> Self::Result {
+        let store = Arc::clone(&self.store);
+        Box::pin(async move { store.page(page).await })
     }
 }
 
@@ -217,24 +229,5 @@ impl Handler<Find> for WalActor {
     fn handle(&mut self, find: Find, _: &mut Self::Context) -> Self::Result {
         let store = Arc::clone(&self.store);
         Box::pin(async move { store.find(find.write_id).await })
-    }
-}
-
-/// A node's change of state becomes failover history.
-impl Handler<NodeChanged> for WalActor {
-    type Result = ();
-
-    fn handle(&mut self, NodeChanged { node, change }: NodeChanged, _: &mut Self::Context) {
-        if self.lease != Lease::Held {
-            return;
-        }
-        let (from, to) = (change.from.name().to_owned(), change.to.name().to_owned());
-        let change = Change::NodeState { node: node.name(), from, to, reason: change.reason.to_string() };
-        let (store, watched) = (Arc::clone(&self.store), Arc::clone(&self.watched));
-        actix_rt::spawn(async move {
-            if let Err(error) = store.record(vec![change]).await {
-                watched.error(error);
-            }
-        });
     }
 }

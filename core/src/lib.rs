@@ -14,6 +14,7 @@
 //! | `lane` | what does one node apply next in one stream |
 //! | `sequencer` | who acts, who follows, who may be read, how far is each node |
 //! | `commit` | which waiting writes go into the next log transaction |
+//! | `lease` | until when is the lease certain, and may reads be answered after that |
 //! | `health` | what do a node's probes and outcomes say about it |
 //! | `routing` | which of the readable nodes gets this read |
 //! | `backoff` | how long to wait before the next attempt |
@@ -31,6 +32,7 @@ pub mod entry;
 pub mod health;
 pub mod ids;
 pub mod lane;
+pub mod lease;
 pub mod poison;
 pub mod port;
 pub mod pressure;

@@ -13,6 +13,7 @@ use crate::catalog::Move;
 use crate::effect::Effect;
 use crate::entry::{Entry, Op};
 use crate::ids::{CollectionId, Seq, Stream};
+use crate::lease::Company;
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -22,7 +23,8 @@ pub enum StoreError {
     /// The store cannot be reached, or the connection broke; whether a commit happened is unknown.
     #[error("PostgreSQL cannot be reached: {0}")]
     Unavailable(String),
-    /// The lease's session is gone: another balancer may be sequencing.
+    /// The lease is not held, or its session is gone: another balancer may be sequencing. What was to be
+    /// appended is not in the log, and what was to be recorded is not recorded.
     #[error("the lease on the log was lost: {0}")]
     LeaseLost(String),
     /// The store answered and refused: a defect or a changed schema, not an outage.
@@ -88,6 +90,8 @@ pub struct Recovered {
     /// The last position of the log.
     pub head: Seq,
     pub epoch: u64,
+    /// The last holder let go with nothing under way or in doubt on any node: no node has to settle.
+    pub quiet: bool,
     pub tenants: Vec<String>,
     /// `(id, tenant, name)`
     pub databases: Vec<(Uuid, String, String)>,
@@ -138,11 +142,14 @@ pub trait LogStore: Send + Sync {
     /// `None`: another balancer holds it.
     fn acquire(&self) -> BoxFuture<'_, Result<Option<Recovered>, StoreError>>;
 
-    /// Whether the lease's session still answers.
+    /// Whether the lease's session still answers; says to the others that this balancer lives.
     fn check(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Commits the entries, all or none, in one transaction on the lease's session.
     fn append(&self, entries: Vec<Arc<Entry>>) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Who else works on this log; says to them that this balancer lives.
+    fn company(&self) -> BoxFuture<'_, Result<Company, StoreError>>;
 
     /// Commits the changes, all or none, in one transaction.
     fn record(&self, changes: Vec<Change>) -> BoxFuture<'_, Result<(), StoreError>>;
@@ -157,8 +164,8 @@ pub trait LogStore: Send + Sync {
     /// returns how many went.
     fn expire(&self, days: u32, through: Seq, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>>;
 
-    /// Lets go of the lease.
-    fn release(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Lets go of the lease for good. `quiet`: nothing is under way or in doubt on any node.
+    fn release(&self, quiet: bool) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 
 /// A request to one node, already spelt for it.
@@ -192,12 +199,15 @@ pub enum NodeFault {
     /// The connection broke after the request was sent: it may have been executed.
     #[error("connection lost: {0}")]
     Lost(String),
+    /// Not sent: the lease was not certain any more.
+    #[error("not sent, because the lease is not certain")]
+    Withheld,
 }
 
 impl NodeFault {
     /// Whether the node may have executed, or may yet execute, the request.
     pub fn in_doubt(&self) -> bool {
-        !matches!(self, NodeFault::Refused)
+        !matches!(self, NodeFault::Refused | NodeFault::Withheld)
     }
 }
 

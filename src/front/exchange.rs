@@ -9,6 +9,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 
+use super::Worker;
+use super::forward::{self, Attempt};
+
 /// A request, whole.
 #[derive(Clone, Debug)]
 pub(super) struct Incoming {
@@ -17,6 +20,7 @@ pub(super) struct Incoming {
     pub(super) path_and_query: String,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Bytes,
+    pub(super) attempt: Attempt,
 }
 
 impl Incoming {
@@ -46,11 +50,13 @@ pub(super) struct Outgoing {
     pub(super) status: u16,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Body,
+    /// Nothing was logged, and no node was asked: this balancer may not answer now, another one may.
+    pub(super) untaken: bool,
 }
 
 impl Outgoing {
     pub(super) fn whole(status: u16, headers: Vec<(String, String)>, body: impl Into<Bytes>) -> Outgoing {
-        Outgoing { status, headers, body: Body::Whole(body.into()) }
+        Outgoing { status, headers, body: Body::Whole(body.into()), untaken: false }
     }
 
     pub(super) fn json(status: u16, body: impl Into<Bytes>) -> Outgoing {
@@ -103,20 +109,23 @@ pub(super) enum BodyFault {
 }
 
 pub(super) async fn incoming(
+    worker: &Worker,
     request: &HttpRequest,
     payload: web::Payload,
     limit: usize,
 ) -> Result<Incoming, BodyFault> {
     let headers = request.headers().iter();
-    let headers = headers
+    let mut headers: Vec<(String, String)> = headers
         .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
         .collect();
     let path_and_query = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
+    let attempt = forward::attempt(worker, &mut headers);
     Ok(Incoming {
         method: request.method().as_str().to_owned(),
         path_and_query,
         headers,
         body: read_body(request, payload, limit).await?,
+        attempt,
     })
 }
 

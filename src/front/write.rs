@@ -1,6 +1,8 @@
 //! A mutation: made into a draft for the log, submitted, its verdict answered. What the client hears is
 //! the acting node's answer, with the id under which the log keeps the write.
 
+use std::sync::Arc;
+
 use chroma_ha_actors::proxy::{Ack, Refusal, Submit, WriteOutcome, Written};
 use chroma_ha_core::entry::Draft;
 use chroma_ha_core::poison::{poison, unkeepable_name};
@@ -9,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use super::exchange::{Incoming, Outgoing};
-use super::{Worker, rescue};
+use super::{Worker, repeat, rescue};
 use crate::config::WriteAck;
 
 /// Names the write in answers, for `/wal/writes/{write_id}`.
@@ -25,12 +27,14 @@ pub(super) async fn write(
     worker: &Worker,
     write: &Write,
     incoming: Incoming,
-    permit: OwnedSemaphorePermit,
+    permit: Arc<OwnedSemaphorePermit>,
 ) -> Outgoing {
     let ack = match ack(worker.shared.config.wal.write_ack, &incoming) {
         Ok(ack) => ack,
         Err(refused) => return refused,
     };
+    let repeatable = incoming.attempt.repeatable;
+    let asked = incoming.clone();
     let draft = draft(write, incoming);
     if let Some(reason) = unkeepable_name(write, &draft.body) {
         return Outgoing::error(400, "InvalidArgumentError", &reason);
@@ -39,7 +43,10 @@ pub(super) async fn write(
         return Outgoing::error(501, "ChromaError", &reason);
     }
     let record = draft.op.is_record();
-    match worker.proxy.send(Submit { draft, permit, ack }).await {
+    match worker.proxy.send(Submit { draft, repeatable, permit, ack }).await {
+        Ok(Ok(Written { write_id, outcome: WriteOutcome::Accepted(effect), .. })) => {
+            repeat::answer(worker, write, asked, effect).await.with(WRITE_ID, write_id)
+        }
         Ok(Ok(written)) => answered(written, record),
         Ok(Err(refusal)) => rescue::refusal(&refusal),
         Err(_) => rescue::refusal(&Refusal::Restarting),
@@ -70,11 +77,12 @@ fn draft(write: &Write, incoming: Incoming) -> Draft {
         _ => None,
     };
     let logged = |name: &&str| incoming.header(name).map(|value| ((*name).to_owned(), value.to_owned()));
+    let headers = LOGGED.iter().filter_map(logged).collect();
     Draft {
-        write_id: Uuid::now_v7().to_string(),
+        write_id: incoming.attempt.write_id,
         op: write.op(),
         target,
-        headers: LOGGED.iter().filter_map(logged).collect(),
+        headers,
         method: incoming.method,
         path: incoming.path_and_query,
         body: incoming.body,
@@ -85,7 +93,7 @@ fn answered(written: Written, record: bool) -> Outgoing {
     let Written { write_id, outcome, .. } = written;
     let outgoing = match outcome {
         WriteOutcome::Answered(answer) => Outgoing::whole(answer.status, answer.headers, answer.body),
-        WriteOutcome::Queued => Outgoing::json(202, "{}"),
+        WriteOutcome::Queued | WriteOutcome::Accepted(_) => Outgoing::json(202, "{}"),
         WriteOutcome::Pending if record => Outgoing::error(
             504,
             "Timeout",

@@ -32,6 +32,8 @@ pub struct Delivery {
     /// Every node, by place: copies read from the others.
     pub ports: Arc<[Arc<dyn Node>]>,
     pub board: Arc<Board>,
+    /// Of the lease under which the task was handed out.
+    pub epoch: u64,
     pub wal: Addr<WalActor>,
     pub health: Recipient<Observed>,
     pub stats: Arc<Stats>,
@@ -183,7 +185,7 @@ impl Delivery {
     }
 
     pub async fn record(&self, changes: Vec<Change>) -> Result<(), Found> {
-        match self.wal.send(Record { changes }).await {
+        match self.wal.send(Record { epoch: self.epoch, changes }).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(Found::LogAway),
         }
