@@ -15,6 +15,7 @@ use reqwest::Client;
 use crate::chroma::ClientError;
 use crate::config::Config;
 
+mod admin;
 mod catalog;
 mod dispatch;
 mod exchange;
@@ -75,6 +76,7 @@ pub fn serve(shared: Arc<Shared>, bound: TcpListener) -> std::io::Result<actix_w
         App::new()
             .app_data(web::Data::new(worker))
             .configure(own::routes)
+            .configure(admin::routes)
             .default_service(web::route().to(dispatch::dispatch))
     });
     let server = server

@@ -77,11 +77,13 @@ mod flush;
 mod group;
 mod handover;
 mod lease;
+mod queries;
 mod record;
 
 pub use group::now_unix_ms;
 pub use handover::HandOver;
 pub use lease::LeaseChange;
+pub use queries::{Audit, Holder};
 pub use record::Record;
 
 use flush::Flush;

@@ -19,6 +19,7 @@ mod leading;
 pub mod limits;
 pub mod node;
 pub mod outcome;
+pub mod quarantine;
 pub mod ready;
 pub mod step;
 pub mod view;
@@ -26,6 +27,7 @@ pub mod view;
 pub use limits::Limits;
 pub use node::{NodeLog, Standing};
 pub use outcome::{CatalogOutcome, Outcome, Ticket};
+pub use quarantine::Hindrance;
 pub use step::{CopyTask, Findings, Inspection, Role, Step, Task};
 pub use view::{Gate, NodeView};
 
@@ -96,13 +98,14 @@ impl Sequencer {
             let (standing, generation) = (node.standing, node.generation + 1);
             let stored = nodes.iter().position(|n| n.name == *name).map(|at| nodes.swap_remove(at));
             let stored = stored.unwrap_or_default();
-            let (joined, copying) = (stored.joined, stored.copying);
+            let (joined, copying, quarantined) = (stored.joined, stored.copying, stored.quarantined);
             *node =
                 NodeLog::recovered(stored.cursor, stored.catalog_cursor.max(stored.cursor), stored.mapped);
             node.standing = Standing { applies: false, ..standing };
             node.generation = generation;
             node.joined = joined;
             node.leftovers = copying.into_iter().collect();
+            quarantined.into_iter().for_each(|(id, reason)| node.quarantine(id, &reason));
         }
         self.epoch = epoch;
         self.life += 1;

@@ -3,7 +3,7 @@
 //! request that may have been delivered.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -11,8 +11,7 @@ use serde_json::Value;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
-use crate::harness::client::{Answer, exchange};
-use crate::harness::get_status;
+use crate::harness::client::{Answer, exchange, try_request};
 
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -20,31 +19,21 @@ pub(crate) struct Router {
     /// Base addresses, and whether the balancer there was ready at the last look.
     doors: Arc<Mutex<Vec<(String, bool)>>>,
     turn: AtomicUsize,
-    looking: AbortHandle,
+    /// Nobody looks while there is no choice.
+    looking: OnceLock<AbortHandle>,
 }
 
 impl Router {
-    pub(crate) fn new(urls: &[&str]) -> Self {
-        let doors: Vec<_> = urls.iter().map(|url| ((*url).to_owned(), true)).collect();
-        let doors = Arc::new(Mutex::new(doors));
-        let looked = Arc::clone(&doors);
-        let looking = tokio::spawn(async move {
-            loop {
-                sleep(LOOK).await;
-                let known: Vec<String> = doors_of(&looked).into_iter().map(|(url, _)| url).collect();
-                for url in known {
-                    let ready = get_status(&format!("{url}/readyz")).await == Some(200);
-                    let mut doors = looked.lock().expect("doors that no test tore");
-                    doors.iter_mut().filter(|(known, _)| *known == url).for_each(|door| door.1 = ready);
-                }
-            }
-        });
-        Self { doors, turn: AtomicUsize::new(0), looking: looking.abort_handle() }
+    pub(crate) fn to(url: &str) -> Self {
+        let doors = Arc::new(Mutex::new(vec![(url.to_owned(), true)]));
+        Self { doors, turn: AtomicUsize::new(0), looking: OnceLock::new() }
     }
 
-    /// From now on requests may go there, too.
+    /// From now on requests go there, too, once it is ready.
     pub(crate) fn add(&self, url: &str) {
-        self.doors.lock().expect("doors that no test tore").push((url.to_owned(), true));
+        self.doors.lock().expect("doors that no test tore").push((url.to_owned(), false));
+        let doors = Arc::clone(&self.doors);
+        self.looking.get_or_init(|| tokio::spawn(look(doors)).abort_handle());
     }
 
     /// The next one in turn first, then the others; those that are not ready last.
@@ -73,12 +62,26 @@ impl Router {
     }
 }
 
+async fn look(doors: Arc<Mutex<Vec<(String, bool)>>>) {
+    loop {
+        for (url, _) in doors_of(&doors) {
+            let ready = try_request(Method::GET, &format!("{url}/readyz"), None).await;
+            let ready = ready.is_ok_and(|(status, _)| status == 200);
+            let mut doors = doors.lock().expect("doors that no test tore");
+            doors.iter_mut().filter(|(known, _)| *known == url).for_each(|door| door.1 = ready);
+        }
+        sleep(LOOK).await;
+    }
+}
+
 fn doors_of(doors: &Mutex<Vec<(String, bool)>>) -> Vec<(String, bool)> {
     doors.lock().expect("doors that no test tore").clone()
 }
 
 impl Drop for Router {
     fn drop(&mut self) {
-        self.looking.abort();
+        if let Some(looking) = self.looking.get() {
+            looking.abort();
+        }
     }
 }
