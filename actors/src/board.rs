@@ -230,6 +230,9 @@ impl Board {
         let deadline = tokio::time::Instant::now() + wait;
         let mut changed = self.changed.subscribe();
         while self.sequencer().epoch() == 0 {
+            if matches!(self.lease.holder(), Holder::Elsewhere(_) | Holder::HandingOver) {
+                return false;
+            }
             if tokio::time::timeout_at(deadline, changed.changed()).await.is_err() {
                 return false;
             }

@@ -91,6 +91,17 @@ impl Load {
 
     /// The same in collections of another name.
     pub(crate) async fn start_in(url: &str, prefix: &str, writers: usize, readers: usize) -> Self {
+        Self::start_over(url, url, prefix, writers, readers).await
+    }
+
+    /// The same, asking another balancer than the one that made the collections.
+    pub(crate) async fn start_over(
+        url: &str,
+        asked: &str,
+        prefix: &str,
+        writers: usize,
+        readers: usize,
+    ) -> Self {
         let base = collections_url(url);
         let mut collections = Vec::new();
         for at in 0..COLLECTIONS {
@@ -107,7 +118,7 @@ impl Load {
         .await;
         let shared = Arc::new(Shared {
             collections,
-            router: Router::to(url),
+            router: Router::to(asked),
             book: Mutex::default(),
             stop: AtomicBool::new(false),
         });
