@@ -15,6 +15,7 @@ mod promises {
     mod effects;
     mod embedded;
     mod endpoints;
+    mod lease;
     mod log_table;
     mod lost_disk;
     mod names_and_ids;

@@ -3,7 +3,7 @@
 //! nothing: the sequencer does.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -12,7 +12,7 @@ use chroma_ha_core::entry::Entry;
 use chroma_ha_core::health::NodeState;
 use chroma_ha_core::ids::{NodeId, Seq, Stream};
 use chroma_ha_core::port::Recovered;
-use chroma_ha_core::sequencer::{Gate, Limits, Sequencer, Standing};
+use chroma_ha_core::sequencer::{Gate, Limits, Sequencer, Shared, Standing};
 
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
@@ -21,9 +21,10 @@ mod holder;
 mod post;
 mod waiters;
 
+pub use chroma_ha_core::answer::Answer;
 pub use holder::{Holder, LeaseView};
 pub use post::{CopyProgress, Post, Wake};
-pub use waiters::{Answer, Verdict};
+pub use waiters::Verdict;
 
 use waiters::Waiters;
 
@@ -38,7 +39,7 @@ pub struct Readable {
 }
 
 pub struct Board {
-    sequencer: Mutex<Sequencer>,
+    sequencer: Shared,
     waiters: Waiters,
     pub posts: Vec<Post>,
     pub lease: LeaseView,
@@ -52,7 +53,7 @@ impl Board {
         let post = |_| Post::new(initial);
         let started = Instant::now();
         Arc::new(Board {
-            sequencer: Mutex::new(Sequencer::new(limits, nodes)),
+            sequencer: Shared::new(Sequencer::new(limits, nodes)),
             waiters: Waiters::default(),
             posts: (0..nodes).map(post).collect(),
             lease: LeaseView::new(started, lease),
@@ -71,7 +72,12 @@ impl Board {
     }
 
     pub fn sequencer(&self) -> MutexGuard<'_, Sequencer> {
-        self.sequencer.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sequencer.lock()
+    }
+
+    /// For what borrows it step by step.
+    pub fn shared(&self) -> &Shared {
+        &self.sequencer
     }
 
     /// The lease was taken: what the log remembers replaces what was known.
@@ -222,22 +228,6 @@ impl Board {
 
     pub fn copy(&self, node: NodeId) -> Option<CopyProgress> {
         self.posts[node.0].copy.load_full().map(|progress| *progress)
-    }
-
-    /// Whether the log has ever been read: before that, what exists is not known. Waits for it, at most
-    /// until the deadline.
-    pub async fn has_recovered(&self, wait: Duration) -> bool {
-        let deadline = tokio::time::Instant::now() + wait;
-        let mut changed = self.changed.subscribe();
-        while self.sequencer().epoch() == 0 {
-            if matches!(self.lease.holder(), Holder::Elsewhere(_) | Holder::HandingOver) {
-                return false;
-            }
-            if tokio::time::timeout_at(deadline, changed.changed()).await.is_err() {
-                return false;
-            }
-        }
-        true
     }
 
     pub fn outstanding(&self, node: NodeId) -> u32 {

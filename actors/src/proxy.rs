@@ -236,7 +236,7 @@ async fn write(
 /// What can be said before anything is logged.
 fn admissible(board: &Board, draft: &Draft) -> Result<(), Refusal> {
     let sequencer = board.sequencer();
-    if !sequencer.leading() {
+    if !sequencer.leading() || !board.lease.certain() {
         return Err(Refusal::Log(StoreError::LeaseLost("this balancer does not hold it".to_owned())));
     }
     if !draft.op.is_record() {

@@ -13,6 +13,7 @@
 //! | `catalog` | which collections and databases exist, under which ids, on which node |
 //! | `lane` | what does one node apply next in one stream |
 //! | `sequencer` | who acts, who follows, who may be read, how far is each node |
+//! | `delivery` | which requests and records carry one task out on one node, and what becomes of it |
 //! | `commit` | which waiting writes go into the next log transaction |
 //! | `lease` | until when is the lease certain, and may reads be answered after that |
 //! | `health` | what do a node's probes and outcomes say about it |
@@ -28,6 +29,7 @@ pub mod answer;
 pub mod backoff;
 pub mod catalog;
 pub mod commit;
+pub mod delivery;
 pub mod effect;
 pub mod entry;
 pub mod health;

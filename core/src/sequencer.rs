@@ -21,6 +21,7 @@ pub mod node;
 pub mod outcome;
 pub mod quarantine;
 pub mod ready;
+pub mod shared;
 pub mod step;
 pub mod view;
 
@@ -28,6 +29,7 @@ pub use limits::Limits;
 pub use node::{NodeLog, Standing};
 pub use outcome::{CatalogOutcome, Outcome, Ticket};
 pub use quarantine::Hindrance;
+pub use shared::Shared;
 pub use step::{CopyTask, Findings, Inspection, Role, Step, Task};
 pub use view::{Gate, NodeView};
 

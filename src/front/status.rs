@@ -75,7 +75,7 @@ pub(super) fn status(shared: &Shared) -> Value {
     let (leading, epoch, head, completed, collections) = {
         let sequencer = system.board.sequencer();
         (
-            sequencer.leading(),
+            sequencer.leading() && system.board.lease.certain(),
             sequencer.epoch(),
             sequencer.head().0,
             sequencer.completed().0,

@@ -124,6 +124,22 @@ impl Board {
         }
     }
 
+    /// Whether the log has ever been read: before that, what exists is not known. Waits for it, at most
+    /// until the deadline.
+    pub async fn has_recovered(&self, wait: Duration) -> bool {
+        let deadline = tokio::time::Instant::now() + wait;
+        let mut changed = self.changed.subscribe();
+        while self.sequencer().epoch() == 0 {
+            if matches!(self.lease.holder(), Holder::Elsewhere(_) | Holder::HandingOver) {
+                return false;
+            }
+            if tokio::time::timeout_at(deadline, changed.changed()).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Whether reads of what the log keeps may be answered from here.
     pub fn may_read(&self) -> bool {
         self.lease.reads().allowed()
