@@ -41,8 +41,6 @@ pub struct Tenure {
     lease: Duration,
     /// When the last check that succeeded was begun.
     checked: Option<Duration>,
-    /// Until when every other balancer has promised not to take the lease.
-    vouched: Option<Duration>,
     /// No other balancer was alive at the last look.
     alone: bool,
 }
@@ -54,8 +52,6 @@ pub enum Reads {
     Certain,
     /// The log cannot be reached, and no other balancer is known that could have taken the lease.
     Alone,
-    /// The log cannot be reached, and every other balancer has promised not to take the lease for now.
-    Vouched,
     /// Another balancer may have acknowledged writes that are not known here.
     Doubtful,
     /// The log was never read, or the lease was given away.
@@ -64,13 +60,13 @@ pub enum Reads {
 
 impl Reads {
     pub fn allowed(self) -> bool {
-        matches!(self, Reads::Certain | Reads::Alone | Reads::Vouched)
+        matches!(self, Reads::Certain | Reads::Alone)
     }
 }
 
 impl Tenure {
     pub fn new(lease: Duration) -> Tenure {
-        Tenure { lease, checked: None, vouched: None, alone: false }
+        Tenure { lease, checked: None, alone: false }
     }
 
     /// Left free of the lease: for clocks that do not run alike, and for what happens between the look at
@@ -89,11 +85,6 @@ impl Tenure {
         self.alone = others == 0;
     }
 
-    /// Every other balancer promised, when asked at `asked`, not to take the lease for so long.
-    pub fn vouch(&mut self, asked: Duration, promised: Duration) {
-        self.vouched = Some(asked + promised.saturating_sub(promised / 5));
-    }
-
     /// The lease was given away, or another balancer has it.
     pub fn end(&mut self) {
         *self = Tenure::new(self.lease);
@@ -109,7 +100,6 @@ impl Tenure {
             None => Reads::Strange,
             Some(_) if self.certain(now) => Reads::Certain,
             Some(_) if self.alone => Reads::Alone,
-            Some(_) if self.vouched.is_some_and(|until| now < until) => Reads::Vouched,
             Some(_) => Reads::Doubtful,
         }
     }
@@ -149,9 +139,6 @@ mod tests {
         tenure.look(1);
         assert_eq!(tenure.reads(at(107)), Reads::Certain);
         assert_eq!(tenure.reads(at(108)), Reads::Doubtful);
-        tenure.vouch(at(108), at(5));
-        assert_eq!(tenure.reads(at(111)), Reads::Vouched);
-        assert_eq!(tenure.reads(at(112)), Reads::Doubtful);
         tenure.look(0);
         assert_eq!(tenure.reads(at(500)), Reads::Alone);
     }

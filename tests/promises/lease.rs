@@ -65,7 +65,7 @@ async fn stands_by(first: &Balancer, beside: &Balancer) {
 async fn a_holder_that_was_paused_past_its_lease_applies_nothing_when_it_wakes() {
     let (mut stack, mut beside) = two().await;
     let base = collections_url(&stack.url());
-    let (code, made) = post(&base, &json!({"name": "c"})).await;
+    let (code, made) = post(&base, &json!({"name": "paused"})).await;
     assert_eq!(code, 200, "{made}");
     let records = |url: &str| format!("{}/{}", collections_url(url), made["id"].as_str().expect("an id"));
     let upsert = |n: u32| json!({"ids": ["a"], "embeddings": [[n, 1.0]], "documents": [n.to_string()]});
@@ -81,21 +81,21 @@ async fn a_holder_that_was_paused_past_its_lease_applies_nothing_when_it_wakes()
     takes_over(&beside).await;
     let (code, answer) = post(&format!("{}/upsert", records(&beside.url())), &upsert(1_000)).await;
     assert_eq!(code, 200, "{answer}");
-    assert_nodes_equal(&stack, "c", PATIENCE).await;
-    let last = node_records(&stack.nodes[1].url(), "c").await;
+    assert_nodes_equal(&stack, "paused", PATIENCE).await;
+    let last = node_records(&stack.nodes[1].url(), "paused").await;
     stack.links().nodes[1].set(Mode::Pass).await;
     stack.balancer.signal(Signal::SIGCONT);
     let woken = Instant::now();
     while woken.elapsed() < WATCH {
         for node in &stack.nodes {
-            assert_eq!(node_records(&node.url(), "c").await, last, "{} was written to", node.name());
+            assert_eq!(node_records(&node.url(), "paused").await, last, "{} was written to", node.name());
         }
     }
     stack.links().database.set(Mode::Pass).await;
     stands_by(&stack.balancer, &beside).await;
     let (code, answer) = post(&format!("{}/upsert", records(&stack.url())), &upsert(2_000)).await;
     assert_eq!(code, 200, "{answer}");
-    assert_nodes_equal(&stack, "c", PATIENCE).await;
+    assert_nodes_equal(&stack, "paused", PATIENCE).await;
     for balancer in [&stack.balancer, &beside] {
         assert_eq!(balancer.log().matches("the lease on the log is held").count(), 1);
     }

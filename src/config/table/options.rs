@@ -33,13 +33,7 @@ pub const OPTIONS: &[Variable] = &[
         HttpUrl,
         "Where other balancers on the same database reach this one, and no other",
     ),
-    row(
-        "LEASE_TIME",
-        "s",
-        Value("10"),
-        Decimal(1.0, 300.0),
-        "For how long a balancer holds the log without a sign of life; then another one takes over",
-    ),
+    row("LEASE_TIME", "s", Value("10"), Decimal(1.0, 300.0), "A balancer silent for so long loses the log"),
     row(
         "SHUTDOWN_TIMEOUT",
         "s",
