@@ -6,6 +6,7 @@ mod catalog;
 mod entries;
 mod lease;
 mod migrate;
+mod outcomes;
 mod pool;
 mod quarantine;
 mod reads;
@@ -18,6 +19,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use chroma_ha_core::entry::Entry;
+use chroma_ha_core::idempotency::{Claimed, Fate};
 use chroma_ha_core::ids::Seq;
 use chroma_ha_core::lease::Company;
 use chroma_ha_core::operator::{AuditPage, AuditRow};
@@ -148,6 +150,8 @@ impl PgLog {
                 break;
             }
         }
+        let old = outcomes::expire(&mut connection, epoch, days, limit);
+        gone += within("forgetting old outcomes", old).await?;
         within("forgetting deleted collections", catalog::forget(&connection)).await?;
         Ok(gone)
     }
@@ -194,6 +198,19 @@ impl LogStore for PgLog {
         Box::pin(within("finding a write", async move {
             reads::find(&*self.connection().await?, &write_id).await
         }))
+    }
+
+    fn recall(&self, key: [u8; 32]) -> BoxFuture<'_, Result<Option<Claimed>, StoreError>> {
+        Box::pin(within("recalling a write", async move {
+            outcomes::recall(&*self.connection().await?, key).await
+        }))
+    }
+
+    fn fates(&self, seqs: Vec<Seq>) -> BoxFuture<'_, Result<Vec<(Seq, Fate)>, StoreError>> {
+        Box::pin(within(
+            "reading fates",
+            async move { outcomes::fates(&*self.connection().await?, &seqs).await },
+        ))
     }
 
     fn audit(&self, page: AuditPage) -> BoxFuture<'_, Result<Vec<AuditRow>, StoreError>> {

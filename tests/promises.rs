@@ -15,6 +15,7 @@ mod promises {
     mod effects;
     mod embedded;
     mod endpoints;
+    mod idempotency;
     mod lease;
     mod log_table;
     mod lost_disk;
@@ -30,4 +31,5 @@ mod promises {
     mod replica_killed;
     mod replication;
     mod rolling;
+    mod suffix;
 }

@@ -5,20 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use chroma_ha_core::effect::Effect;
 use chroma_ha_core::entry::Draft;
+use chroma_ha_core::idempotency::Claim;
 use chroma_ha_core::ids::{CollectionId, NodeId, Seq};
 use chroma_ha_core::port::StoreError;
 use chroma_ha_core::routing::{self, Candidate, Strategy};
 use chroma_ha_core::sequencer::Gate;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::board::{Answer, Board, Readable, Verdict};
+use crate::board::{Answer, Board, Readable};
 use crate::guard::Watched;
 use crate::stats::Stats;
-use crate::wal::{Append, Appended, WalActor};
+use crate::wal::WalActor;
 
 mod repeat;
+mod write;
+
+use write::write;
 
 /// Where may this read go?
 #[derive(Message)]
@@ -34,10 +37,10 @@ pub struct Choose {
 #[rtype(result = "Result<Written, Refusal>")]
 pub struct Submit {
     pub draft: Draft,
-    /// It may be in the log already.
-    pub repeatable: bool,
     pub permit: Arc<OwnedSemaphorePermit>,
     pub ack: Ack,
+    /// Under which the client may ask for the outcome again.
+    pub claim: Option<Claim>,
 }
 
 /// When the client hears of an accepted write.
@@ -55,6 +58,8 @@ pub struct Written {
     pub write_id: String,
     pub seq: Seq,
     pub outcome: WriteOutcome,
+    /// The write was in the log already.
+    pub replayed: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -64,8 +69,6 @@ pub enum WriteOutcome {
     Queued,
     /// Durable; the outcome is not known in time.
     Pending,
-    /// Logged by an earlier attempt, and accepted; what the node answered then is not known.
-    Accepted(Option<Effect>),
 }
 
 /// Why a request is not served now, or not at all.
@@ -82,6 +85,8 @@ pub enum Refusal {
     NoNodeForCatalog,
     #[error("another balancer may have acknowledged what is not known here")]
     NotHere,
+    #[error("the key was given to another request")]
+    OtherRequest,
     #[error("{0}")]
     Log(#[from] StoreError),
     #[error("the balancer is restarting a part of itself")]
@@ -183,68 +188,10 @@ impl Handler<Submit> for ProxyActor {
                 Ok(Written { outcome: WriteOutcome::Answered(_), .. }) => "rejected",
                 Ok(Written { outcome: WriteOutcome::Queued, .. }) => "queued",
                 Ok(Written { outcome: WriteOutcome::Pending, .. }) => "pending",
-                Ok(Written { outcome: WriteOutcome::Accepted(_), .. }) => "repeated",
                 Err(_) => "refused",
             };
             stats.writes.with_label_values(&[op, outcome]).inc();
             written
         })
     }
-}
-
-async fn write(
-    board: &Board,
-    wal: &Addr<WalActor>,
-    submit: Submit,
-    wait: Duration,
-) -> Result<Written, Refusal> {
-    let Submit { draft, repeatable, permit, ack } = submit;
-    let stream = draft.stream();
-    if let Err(refusal) = admissible(board, &draft) {
-        // What the first attempt did may be why this one is refused.
-        let logged = repeatable && board.sequencer().leading();
-        return match logged {
-            true => repeat::outcome(board, wal, &draft.write_id, wait).await.unwrap_or(Err(refusal)),
-            false => Err(refusal),
-        };
-    }
-    let write_id = draft.write_id.clone();
-    let append = Append { draft, repeatable, permit: Arc::clone(&permit) };
-    let appended = wal.send(append).await.map_err(|_| Refusal::Restarting)??;
-    let Appended::Now { seq, verdict } = appended else {
-        let known = repeat::outcome(board, wal, &write_id, wait).await;
-        return known.unwrap_or(Err(Refusal::Restarting));
-    };
-    let outcome = match tokio::time::timeout(wait, verdict).await {
-        Ok(Ok(Verdict::Answer(answer))) => {
-            if ack == Ack::All && answer.status < 300 {
-                // In time or not, the write is accepted: a slow node must not turn it into a failure.
-                let _ = tokio::time::timeout(wait, board.on_all(stream, seq)).await;
-            }
-            WriteOutcome::Answered(answer)
-        }
-        Ok(Ok(Verdict::Queued)) => WriteOutcome::Queued,
-        Ok(Ok(Verdict::Unknown)) | Ok(Err(_)) => WriteOutcome::Pending,
-        Err(_) => {
-            board.forget_waiter(seq);
-            WriteOutcome::Pending
-        }
-    };
-    Ok(Written { write_id, seq, outcome })
-}
-
-/// What can be said before anything is logged.
-fn admissible(board: &Board, draft: &Draft) -> Result<(), Refusal> {
-    let sequencer = board.sequencer();
-    if !sequencer.leading() || !board.lease.certain() {
-        return Err(Refusal::Log(StoreError::LeaseLost("this balancer does not hold it".to_owned())));
-    }
-    if !draft.op.is_record() {
-        // Logged all the same, a delete would hold up every later write, of all collections.
-        let nobody = sequencer.nobody_judges_catalog();
-        return if nobody { Err(Refusal::NoNodeForCatalog) } else { Ok(()) };
-    }
-    let id = CollectionId(draft.target.unwrap_or_default());
-    let known = sequencer.catalog.collection(id).is_some();
-    if known { Ok(()) } else { Err(Refusal::NoSuchCollection(id)) }
 }

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use chroma_ha_core::commit::{GroupCommit, GroupLimits};
 use chroma_ha_core::entry::Draft;
+use chroma_ha_core::idempotency::Claim;
 use chroma_ha_core::ids::Seq;
-use chroma_ha_core::port::{LogStore, Page, Pages, StoreError, WriteRow};
+use chroma_ha_core::port::{LogStore, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::board::{Board, Verdict};
@@ -24,30 +25,16 @@ use crate::stats::Stats;
 #[rtype(result = "Result<Appended, StoreError>")]
 pub struct Append {
     pub draft: Draft,
-    /// It may be in the log already: another balancer passed it on, or it was tried before.
-    pub repeatable: bool,
+    /// Under which the client may ask for the outcome; nothing is under it yet.
+    pub claim: Option<Claim>,
     /// Held until the write is answered: the bound on writes in flight.
     pub permit: Arc<OwnedSemaphorePermit>,
 }
 
-/// The write is durable.
-pub enum Appended {
-    /// Its verdict comes later.
-    Now { seq: Seq, verdict: oneshot::Receiver<Verdict> },
-    /// By an earlier attempt; it was not logged again.
-    Before,
-}
-
-/// Entries, as the log has them.
-#[derive(Message)]
-#[rtype(result = "Result<Pages, StoreError>")]
-pub struct Read(pub Page);
-
-/// One write by its id.
-#[derive(Message)]
-#[rtype(result = "Result<Option<WriteRow>, StoreError>")]
-pub struct Find {
-    pub write_id: String,
+/// The write is durable; its verdict comes later.
+pub struct Appended {
+    pub seq: Seq,
+    pub verdict: oneshot::Receiver<Verdict>,
 }
 
 #[derive(Message)]
@@ -83,7 +70,7 @@ mod record;
 pub use group::now_unix_ms;
 pub use handover::HandOver;
 pub use lease::LeaseChange;
-pub use queries::{Audit, Holder};
+pub use queries::{Audit, Find, Holder, Recall};
 pub use record::Record;
 
 use flush::Flush;
@@ -189,9 +176,9 @@ impl Handler<Append> for WalActor {
             return Box::pin(async move { Err(error) });
         }
         let (reply, answer) = oneshot::channel();
-        let Append { draft, repeatable, permit } = append;
-        let bytes = draft.body.len();
-        self.queue.push(Waiting { draft, repeatable, reply, _permit: permit }, bytes);
+        let bytes = append.draft.body.len();
+        let Append { draft, claim, permit } = append;
+        self.queue.push(Waiting { draft, claim, reply, _permit: permit }, bytes);
         self.commit(ctx.address());
         Box::pin(async move {
             answer
@@ -213,23 +200,5 @@ impl Handler<Committed> for WalActor {
                 self.lose(&error);
             }
         }
-    }
-}
-
-impl Handler<Read> for WalActor {
-    type Result = ResponseFuture<Result<Pages, StoreError>>;
-
-    fn handle(&mut self, Read(page): Read, _: &mut Self::Context) -> Self::Result {
-        let store = Arc::clone(&self.store);
-        Box::pin(async move { store.page(page).await })
-    }
-}
-
-impl Handler<Find> for WalActor {
-    type Result = ResponseFuture<Result<Option<WriteRow>, StoreError>>;
-
-    fn handle(&mut self, find: Find, _: &mut Self::Context) -> Self::Result {
-        let store = Arc::clone(&self.store);
-        Box::pin(async move { store.find(find.write_id).await })
     }
 }

@@ -31,7 +31,7 @@ pub use outcome::{CatalogOutcome, Outcome, Ticket};
 pub use quarantine::Hindrance;
 pub use shared::Shared;
 pub use step::{CopyTask, Findings, Inspection, Role, Step, Task};
-pub use view::{Gate, NodeView};
+pub use view::{Gate, NodeView, Place};
 
 /// What is known of a stream with undecided or unapplied entries.
 #[derive(Debug, Default)]
@@ -188,7 +188,7 @@ impl Sequencer {
     }
 
     /// What was decided about an entry, by its own mark or by its place before the decided position.
-    pub fn decision(&self, entry: &Entry) -> Option<Decision> {
+    fn decision(&self, entry: &Entry) -> Option<Decision> {
         entry.decision().or_else(|| {
             let decided = self.streams.get(&entry.stream()).map_or(self.floor, |s| s.decided);
             (entry.seq <= decided).then_some(Decision::Accepted)

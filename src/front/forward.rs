@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::exchange::{Body, Incoming, Outgoing};
 use super::read::NOT_PASSED;
 use super::turn::Tried;
-use super::{Worker, rescue};
+use super::{Worker, key, rescue};
 
 /// Bears the key of the log's balancers. A request with it is not passed on again, whatever the key.
 const PEER: &str = "x-chroma-ha-peer";
@@ -39,7 +39,7 @@ const WHOLE_BYTES: usize = 1 << 20;
 pub(super) struct Attempt {
     /// The write's id in the log, whoever logs it.
     pub(super) write_id: String,
-    /// The write may be in the log already.
+    /// The write may be in the log already, or be tried again by the balancer that passed it on.
     pub(super) repeatable: bool,
     /// Another balancer passed it on.
     pub(super) forwarded: bool,
@@ -145,7 +145,8 @@ fn request(worker: &Worker, peer: &Peer, incoming: &Incoming) -> reqwest::Reques
     let url = format!("{}{}", peer.address.trim_end_matches('/'), incoming.path_and_query);
     let mut request = worker.client.request(method, url).timeout(wait);
     for (name, value) in &incoming.headers {
-        if !NOT_PASSED.iter().any(|hop| name.eq_ignore_ascii_case(hop)) {
+        let passed = !NOT_PASSED.iter().any(|hop| name.eq_ignore_ascii_case(hop));
+        if passed || name.eq_ignore_ascii_case(key::HEADER) {
             request = request.header(name, value);
         }
     }

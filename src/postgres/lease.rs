@@ -47,6 +47,8 @@ pub(super) struct Held {
     pub(super) session: Session,
     pub(super) epoch: i64,
     pub(super) append: Statement,
+    /// For groups in which a write bears a key.
+    pub(super) append_claiming: Statement,
 }
 
 /// What became of an attempt.
@@ -81,7 +83,8 @@ pub(super) async fn take(mut session: Session, own: &Identity) -> Result<Attempt
     recovered.quiet = quiet;
     tx.commit().await.map_err(fault)?;
     let append = session.client.prepare(entries::APPEND).await.map_err(fault)?;
-    Ok(Attempt::Taken(Box::new(Held { session, epoch, append }), recovered))
+    let append_claiming = session.client.prepare(entries::APPEND_CLAIMING).await.map_err(fault)?;
+    Ok(Attempt::Taken(Box::new(Held { session, epoch, append, append_claiming }), recovered))
 }
 
 /// Whether the last holder cannot think any more that it holds the lease: it gave it back, it is this

@@ -6,9 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use chroma_ha_core::entry::Entry;
 use chroma_ha_core::lease::{Company, Peer, Reads, Tenure};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use super::{Board, Verdict};
 
@@ -114,7 +113,7 @@ impl Board {
     pub fn hand_over(&self) {
         self.lease.end();
         self.sequencer().step_down();
-        self.waiters.release(|_| Verdict::Unknown);
+        self.waiters.release(|_, _| Verdict::Unknown);
         self.changed.send_modify(|n| *n += 1);
     }
 
@@ -143,22 +142,5 @@ impl Board {
     /// Whether reads of what the log keeps may be answered from here.
     pub fn may_read(&self) -> bool {
         self.lease.reads().allowed()
-    }
-
-    /// Waits for the verdict on an entry that is in the log already; `None`: it is decided.
-    pub fn rejoin(&self, entry: Arc<Entry>) -> Option<oneshot::Receiver<Verdict>> {
-        let (tell, verdict) = oneshot::channel();
-        self.waiters.add(vec![(Arc::clone(&entry), tell)]);
-        // Asked after that: a decision made in between is either seen here or told there.
-        let decided = {
-            let sequencer = self.sequencer();
-            sequencer.decision(&entry).is_some() || entry.seq <= sequencer.completed()
-        };
-        if decided {
-            self.waiters.forget(entry.seq);
-            return None;
-        }
-        self.wake_all();
-        Some(verdict)
     }
 }
