@@ -3,8 +3,11 @@
 
 mod audit;
 mod catalog;
+mod copies;
 mod entries;
+mod holding;
 mod lease;
+mod letters;
 mod migrate;
 mod outcomes;
 mod pool;
@@ -15,21 +18,21 @@ mod settings;
 mod tls;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use chroma_ha_core::entry::Entry;
 use chroma_ha_core::idempotency::{Claimed, Fate};
 use chroma_ha_core::ids::Seq;
 use chroma_ha_core::lease::Company;
-use chroma_ha_core::operator::{AuditPage, AuditRow};
+use chroma_ha_core::operator::{AuditPage, AuditRow, LetterPage, LetterRow};
 use chroma_ha_core::port::{BoxFuture, Change, LogStore, Page, Pages, Recovered, StoreError, WriteRow};
 
 pub use lease::LEASE;
 pub use migrate::{MigrationReport, ServerFacts, check, migrate};
 pub use settings::{Settings, SettingsError};
 
-use lease::{Attempt, Held, Identity};
+use lease::{Held, Identity};
 use pool::{Connections, Pooled, Session, within};
 
 /// The log in PostgreSQL. One value per arbiter: its connections belong to the runtime that first
@@ -73,60 +76,6 @@ impl PgLog {
         self.pool.get_or_init(|| Connections::new(&self.settings)).get().await
     }
 
-    fn set_held(&self, held: Option<Arc<Held>>) -> Option<Arc<Held>> {
-        std::mem::replace(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner), held)
-    }
-
-    /// The lease, if its session lives.
-    fn held(&self) -> Result<Arc<Held>, StoreError> {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match held {
-            Some(held) if !held.session.is_closed() => Ok(held),
-            Some(_) => Err(StoreError::LeaseLost("its session ended".to_owned())),
-            None => Err(StoreError::LeaseLost("it is not held".to_owned())),
-        }
-    }
-
-    /// After an unknown outcome or a lost lease the session must not run anything more.
-    fn judge<T>(&self, held: &Arc<Held>, result: Result<T, StoreError>) -> Result<T, StoreError> {
-        if matches!(result, Err(StoreError::Unavailable(_) | StoreError::LeaseLost(_))) {
-            held.session.cut();
-            let mut current = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-            if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, held)) {
-                *current = None;
-            }
-        }
-        result
-    }
-
-    async fn try_acquire(&self) -> Result<Option<Recovered>, StoreError> {
-        let mut waiting = self.waiting.lock().await;
-        // A lease that is still held starts anew, under a new epoch.
-        self.let_go().await;
-        let session = match waiting.take() {
-            Some(session) if !session.is_closed() => session,
-            _ => Session::open(&self.settings).await?,
-        };
-        match lease::take(session, &self.own).await? {
-            Attempt::Taken(held, recovered) => {
-                self.set_held(Some(Arc::from(held)));
-                Ok(Some(recovered))
-            }
-            Attempt::Busy(session) => {
-                *waiting = Some(session);
-                Ok(None)
-            }
-        }
-    }
-
-    async fn let_go(&self) {
-        if let Some(held) = self.set_held(None) {
-            // Unlocked or cut off: either way the lock goes.
-            let _ = lease::unlock(&held).await;
-            held.session.cut();
-        }
-    }
-
     async fn do_record(&self, epoch: i64, changes: &[Change]) -> Result<(), StoreError> {
         let mut connection = self.connection().await?;
         within("recording", record::commit(&mut connection, epoch, changes)).await?;
@@ -153,6 +102,7 @@ impl PgLog {
         let old = outcomes::expire(&mut connection, epoch, days, limit);
         gone += within("forgetting old outcomes", old).await?;
         within("forgetting deleted collections", catalog::forget(&connection)).await?;
+        within("forgetting closed dead letters", letters::expire(&connection, days)).await?;
         Ok(gone)
     }
 }
@@ -218,6 +168,12 @@ impl LogStore for PgLog {
             "reading the audit",
             async move { audit::page(&*self.connection().await?, page).await },
         ))
+    }
+
+    fn letters(&self, page: LetterPage) -> BoxFuture<'_, Result<Vec<LetterRow>, StoreError>> {
+        Box::pin(within("reading dead letters", async move {
+            letters::page(&*self.connection().await?, &page).await
+        }))
     }
 
     fn holder(&self) -> BoxFuture<'_, Result<Option<String>, StoreError>> {

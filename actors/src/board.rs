@@ -17,17 +17,21 @@ use chroma_ha_core::sequencer::{Gate, Limits, Sequencer, Shared, Standing};
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
+mod attempts;
+mod deletes;
 mod holder;
 mod post;
 mod turns;
 mod waiters;
 
 pub use chroma_ha_core::answer::Answer;
+pub use deletes::DeleteWatch;
 pub use holder::{Holder, LeaseView};
 pub use post::{CopyProgress, Post, Wake};
 pub use turns::Turn;
 pub use waiters::Verdict;
 
+use attempts::Attempts;
 use turns::Turns;
 use waiters::{Waiter, Waiters};
 
@@ -44,6 +48,7 @@ pub struct Readable {
 pub struct Board {
     sequencer: Shared,
     waiters: Waiters,
+    pub attempts: Attempts,
     /// Requests with a key, on their way into the log.
     pub turns: Turns,
     pub posts: Vec<Post>,
@@ -60,6 +65,7 @@ impl Board {
         Arc::new(Board {
             sequencer: Shared::new(Sequencer::new(limits, nodes)),
             waiters: Waiters::default(),
+            attempts: Attempts::default(),
             turns: Turns::default(),
             posts: (0..nodes).map(post).collect(),
             lease: LeaseView::new(started, lease),

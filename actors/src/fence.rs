@@ -14,9 +14,11 @@ pub struct Fenced {
 
 impl Fenced {
     /// Every node, fenced.
-    pub fn all(nodes: Vec<Arc<dyn Node>>, board: &Arc<Board>) -> Arc<[Arc<dyn Node>]> {
-        let fenced = |node| Arc::new(Fenced { node, board: Arc::clone(board) }) as Arc<dyn Node>;
-        nodes.into_iter().map(fenced).collect()
+    pub fn all(nodes: &[Arc<dyn Node>], board: &Arc<Board>) -> Arc<[Arc<dyn Node>]> {
+        let fenced = |node: &Arc<dyn Node>| {
+            Arc::new(Fenced { node: Arc::clone(node), board: Arc::clone(board) }) as Arc<dyn Node>
+        };
+        nodes.iter().map(fenced).collect()
     }
 }
 

@@ -70,7 +70,7 @@ mod record;
 pub use group::now_unix_ms;
 pub use handover::HandOver;
 pub use lease::LeaseChange;
-pub use queries::{Audit, Find, Holder, Recall};
+pub use queries::{Audit, DeadLetters, Find, Holder, Recall};
 pub use record::Record;
 
 use flush::Flush;

@@ -12,7 +12,7 @@ use tokio_postgres::{Client, Statement, Transaction};
 use uuid::Uuid;
 
 use super::pool::{Session, fault};
-use super::{catalog, entries, seq_of};
+use super::{catalog, copies, entries, seq_of};
 
 /// For how long a lease is good without a check, if nothing else is said. A holder that let its session
 /// idle for longer is taken for dead and its session ended by whoever waits for the lease; so it must
@@ -79,6 +79,7 @@ pub(super) async fn take(mut session: Session, own: &Identity) -> Result<Attempt
     tx.execute(SEEN, &[&own.instance, &own.address]).await.map_err(fault)?;
     tx.execute(FORGET, &[]).await.map_err(fault)?;
     let head = recover_head(&tx).await?;
+    copies::set_aside(&tx).await?;
     let mut recovered = catalog::recover(&tx, head, u64::try_from(epoch).unwrap_or_default()).await?;
     recovered.quiet = quiet;
     tx.commit().await.map_err(fault)?;

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Inspection, Limits};
+use super::{Inspection, Limits, Troubles};
 use crate::entry::Entry;
 use crate::ids::{CollectionId, Seq, Stream};
 use crate::lane::{Lane, Phase, Span};
+use crate::port::Leftover;
 
 /// What the node's health allows. Derived from its `health` state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,7 +52,10 @@ pub struct NodeLog {
     pub(super) copying: Option<CollectionId>,
     pub(super) copy_after_ms: HashMap<CollectionId, u64>,
     /// Collections on the node that a copy made and did not end.
-    pub(super) leftovers: HashMap<CollectionId, Uuid>,
+    pub(super) leftovers: HashMap<CollectionId, Leftover>,
+    /// Copies that were made since the node last had every collection.
+    pub(super) copied: usize,
+    pub(super) troubles: Troubles,
 }
 
 impl NodeLog {
@@ -74,6 +78,8 @@ impl NodeLog {
             copying: None,
             copy_after_ms: HashMap::new(),
             leftovers: HashMap::new(),
+            copied: 0,
+            troubles: Troubles::default(),
         }
     }
 
