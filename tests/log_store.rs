@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test, in helpers too")]
 
+#[path = "log_store/operator.rs"]
+mod operator;
 #[path = "log_store/outcomes.rs"]
 mod outcomes;
 #[path = "log_store/server.rs"]

@@ -33,4 +33,5 @@ mod promises {
     mod replication;
     mod rolling;
     mod suffix;
+    mod troubles;
 }

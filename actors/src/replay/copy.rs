@@ -121,11 +121,13 @@ async fn make_room(
             }
             let wins = delivery.conflict == Conflict::PrimaryWins && task.source == NodeId::PRIMARY;
             if !wins {
-                return Err(PeerError::Conflict(format!(
+                let what = format!(
                     "the node holds {} other records under the name `{}`; remove them there, or set ADOPT_CONFLICT=primary-wins",
                     held.len(),
                     place.name
-                )));
+                );
+                delivery.board.sequencer().diverged(delivery.node, task.collection, what.clone());
+                return Err(PeerError::Conflict(what));
             }
         }
     }
