@@ -3,6 +3,7 @@
 
 mod audit;
 mod catalog;
+mod copies;
 mod entries;
 mod lease;
 mod letters;

@@ -28,6 +28,7 @@ mod promises {
     mod primary_killed;
     mod python_client;
     mod read_your_writes;
+    mod rebuild;
     mod refusals;
     mod replica_killed;
     mod replication;

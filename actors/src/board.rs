@@ -18,11 +18,13 @@ use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 mod attempts;
+mod deletes;
 mod post;
 mod turns;
 mod waiters;
 
 pub use chroma_ha_core::answer::Answer;
+pub use deletes::DeleteWatch;
 pub use post::{CopyProgress, Post, Wake};
 pub use turns::Turn;
 pub use waiters::Verdict;

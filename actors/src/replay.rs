@@ -20,7 +20,6 @@ use crate::guard::Watched;
 use crate::health::Observed;
 
 pub mod apply;
-mod compare;
 pub mod copy;
 pub mod inspect;
 pub mod peer;

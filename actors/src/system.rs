@@ -152,9 +152,11 @@ impl ActorSystem {
             let (store, nodes, settings) =
                 (Arc::clone(&ports.store), Arc::clone(&ports.nodes), settings.clone());
             guard::start(&replay_arbiter.handle(), row, tell(&supervisor), move |_| {
+                let log = store();
                 let delivery = Delivery {
                     node,
-                    ports: nodes().into(),
+                    ports: board.counted(nodes()),
+                    log: Arc::clone(&log),
                     board,
                     wal,
                     health,
@@ -164,7 +166,7 @@ impl ActorSystem {
                     attempts: settings.limits.attempts,
                     conflict: settings.conflict,
                 };
-                ReplayActor::new(delivery, store(), settings.scan_interval, Told::new(alerts), own)
+                ReplayActor::new(delivery, log, settings.scan_interval, Told::new(alerts), own)
             });
         }
         let gate = RequestGate::new(settings.max_requests, settings.max_queued, settings.queue_timeout);

@@ -17,6 +17,10 @@ use crate::idempotency::{Claimed, Fate};
 use crate::ids::{CollectionId, Seq, Stream};
 use crate::operator::{AuditPage, AuditRow, Closing, DeadLetter, Deed, LetterPage, LetterRow, Letters};
 
+mod recovered;
+
+pub use recovered::{Leftover, LeftoverState, Recovered, RecoveredNode};
+
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Why the log store could not do as asked.
@@ -58,6 +62,8 @@ pub enum Change {
     Joined { node: String, seq: Seq },
     /// A copy of this collection was begun on the node under this id of its own; `None`: it ended.
     Copying { node: String, collection: CollectionId, node_collection: Option<Uuid> },
+    /// A copy fills this collection of the node with what was read at this position or later.
+    CopyBegun { node: String, collection: CollectionId, node_collection: Uuid, position: Seq },
     /// The collection must not be served from the node until it is copied there, whatever restarts;
     /// `None`: it was.
     Quarantined { node: String, collection: CollectionId, reason: Option<String> },
@@ -94,44 +100,6 @@ pub struct Pages {
     pub entries: Vec<Arc<Entry>>,
     /// Everything of the asked range up to here is in `entries` (or was rejected).
     pub complete_through: Seq,
-}
-
-/// What the store remembers, read once when the lease is taken.
-#[derive(Debug, Default)]
-pub struct Recovered {
-    /// The last position of the log.
-    pub head: Seq,
-    pub epoch: u64,
-    pub tenants: Vec<String>,
-    /// `(id, tenant, name)`
-    pub databases: Vec<(Uuid, String, String)>,
-    /// Collections that exist: `(id, tenant, database, name)`.
-    pub collections: Vec<(CollectionId, String, String, String)>,
-    /// Collections that were deleted, with the deleting entry, as far as a node may still be behind it.
-    pub deleted: Vec<(CollectionId, Seq)>,
-    pub nodes: Vec<RecoveredNode>,
-}
-
-/// What the store remembers about one node. A node without a row was never seen.
-#[derive(Debug, Default)]
-pub struct RecoveredNode {
-    pub name: String,
-    /// Every record entry up to here is applied.
-    pub cursor: Seq,
-    /// Every catalog entry up to here is applied.
-    pub catalog_cursor: Seq,
-    /// The node's own ids of collections.
-    pub mapped: Vec<(CollectionId, Uuid)>,
-    /// The node belongs to the cluster.
-    pub joined: bool,
-    /// Copies that were begun and did not end.
-    pub copying: Vec<(CollectionId, Uuid)>,
-    /// Collections that must not be served from it, and why.
-    pub quarantined: Vec<(CollectionId, String)>,
-    /// Its open dead letters; no collection: of the catalog.
-    pub letters: Vec<(Option<CollectionId>, Seq)>,
-    /// Entries that it passes over because an operator says so.
-    pub skipped: Vec<Seq>,
 }
 
 /// One write as the log shows it to an operator.

@@ -207,7 +207,7 @@ impl Sequencer {
             self.release_asked(node);
         }
         if standing.applies && !was.applies {
-            self.nodes[node.0].end_back_off();
+            self.end_waits(node);
         }
     }
 

@@ -12,7 +12,7 @@ use chroma_ha_core::backoff::Backoff;
 use chroma_ha_core::delivery::{Attempt, End, Input, Next, Terms};
 use chroma_ha_core::health::Observation;
 use chroma_ha_core::ids::NodeId;
-use chroma_ha_core::port::{Change, Node, StoreError};
+use chroma_ha_core::port::{Change, LogStore, Node, StoreError};
 use chroma_ha_core::sequencer::{Outcome, Role, Task};
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -30,6 +30,8 @@ pub struct Delivery {
     pub node: NodeId,
     /// Every node, by place: copies read from the others.
     pub ports: Arc<[Arc<dyn Node>]>,
+    /// Read only: what is recorded goes through `wal`.
+    pub log: Arc<dyn LogStore>,
     pub board: Arc<Board>,
     pub wal: Addr<WalActor>,
     pub health: Recipient<Observed>,

@@ -10,6 +10,7 @@ use super::{Inspection, Limits, Troubles};
 use crate::entry::Entry;
 use crate::ids::{CollectionId, Seq, Stream};
 use crate::lane::{Lane, Phase, Span};
+use crate::port::Leftover;
 
 /// What the node's health allows. Derived from its `health` state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,7 +52,9 @@ pub struct NodeLog {
     pub(super) copying: Option<CollectionId>,
     pub(super) copy_after_ms: HashMap<CollectionId, u64>,
     /// Collections on the node that a copy made and did not end.
-    pub(super) leftovers: HashMap<CollectionId, Uuid>,
+    pub(super) leftovers: HashMap<CollectionId, Leftover>,
+    /// Copies that were made since the node last had every collection.
+    pub(super) copied: usize,
     pub(super) troubles: Troubles,
 }
 
@@ -75,6 +78,7 @@ impl NodeLog {
             copying: None,
             copy_after_ms: HashMap::new(),
             leftovers: HashMap::new(),
+            copied: 0,
             troubles: Troubles::default(),
         }
     }

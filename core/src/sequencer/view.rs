@@ -24,6 +24,8 @@ pub struct NodeView {
     pub waiting_lanes: usize,
     pub queued_bytes: usize,
     pub quarantined: Vec<(Stream, String)>,
+    /// Copies made since the node last had every collection.
+    pub copied: usize,
     pub standing: Standing,
 }
 
@@ -107,7 +109,13 @@ impl Sequencer {
 
     /// What a copy that did not end left on the node: it has taken the mapped collection's place.
     pub fn leftover_of(&self, node: NodeId, id: CollectionId) -> Option<Uuid> {
-        self.nodes[node.0].leftovers.get(&id).copied()
+        self.nodes[node.0].leftovers.get(&id).map(|left| left.node_collection)
+    }
+
+    /// Whether this is what the node kept of a collection that has been deleted since.
+    pub fn is_outlived(&self, node: NodeId, own: Uuid) -> bool {
+        let mut leftovers = self.nodes[node.0].leftovers.iter();
+        leftovers.any(|(id, left)| left.node_collection == own && self.catalog.collection(*id).is_none())
     }
 
     pub fn view(&self, node: NodeId) -> NodeView {
@@ -121,6 +129,7 @@ impl Sequencer {
             waiting_lanes: log.waiting_lanes(),
             queued_bytes: log.queued_bytes(),
             quarantined: log.quarantined(),
+            copied: log.copied,
             standing: log.standing,
         }
     }
