@@ -34,4 +34,5 @@ mod promises {
     mod replication;
     mod rolling;
     mod suffix;
+    mod troubles;
 }
