@@ -5,6 +5,8 @@
 
 #[path = "log_store/holes.rs"]
 mod holes;
+#[path = "log_store/operator.rs"]
+mod operator;
 #[path = "log_store/outcomes.rs"]
 mod outcomes;
 #[path = "log_store/server.rs"]

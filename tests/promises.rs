@@ -35,4 +35,5 @@ mod promises {
     mod replication;
     mod rolling;
     mod suffix;
+    mod troubles;
 }
