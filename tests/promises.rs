@@ -18,6 +18,7 @@ mod promises {
     mod endpoints;
     mod faults;
     mod idempotency;
+    mod lease;
     mod log_table;
     mod lost_disk;
     mod names_and_ids;
@@ -34,4 +35,5 @@ mod promises {
     mod replication;
     mod rolling;
     mod suffix;
+    mod troubles;
 }
