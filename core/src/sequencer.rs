@@ -36,6 +36,7 @@ pub use outcome::{CatalogOutcome, Outcome, Ticket};
 pub use quarantine::Hindrance;
 pub use shared::Shared;
 pub use step::{CopyTask, Findings, Inspection, Role, Step, Task};
+pub use suspicion::Blame;
 pub use troubles::{Matter, Troubles};
 pub use view::{Gate, NodeView, Place};
 

@@ -6,6 +6,7 @@ mod simulation {
     pub mod balancer;
     pub mod checks;
     pub mod chroma;
+    pub mod copying;
     pub mod delivery;
     pub mod faults;
     pub mod lease;

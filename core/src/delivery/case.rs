@@ -38,9 +38,8 @@ impl Case<'_> {
     }
 
     /// Whether this is one failure too many: the node answered with an error of its own.
-    pub(super) fn is_last(&self, response: &Result<NodeResponse, NodeFault>) -> bool {
-        let failed = matches!(response, Ok(response) if response.status == 500);
-        failed && self.acting() && self.task.failures + 1 >= self.terms.attempts
+    pub(super) fn is_last(&self, response: &NodeResponse) -> bool {
+        response.status == 500 && self.acting() && self.task.failures + 1 >= self.terms.attempts
     }
 
     pub(super) fn request(&self, method: &'static str, path: String, body: Bytes) -> NodeRequest {
@@ -92,10 +91,10 @@ pub(super) fn lost(what: &str) -> Found {
     Found::Failed(Failure::Fault(NodeFault::Lost(what.to_owned())), None)
 }
 
-/// No node answered this write, however often it was tried.
+/// The connection broke each time that this write was tried.
 pub(super) fn gave_up() -> NodeResponse {
-    let message = "Chroma closed the connection or did not answer each time that this write was tried; it \
-        was not applied and is not tried again";
+    let message = "Chroma closed the connection each time that this write was tried: it was not applied and is \
+        not tried again; change the write, or look for the cause in the Chroma server's log";
     let body = serde_json::json!({ "error": "InternalError", "message": message });
     let Answer { status, headers, body } = Answer::json(500, body.to_string());
     NodeResponse { status, headers, body }

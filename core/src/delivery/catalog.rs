@@ -35,7 +35,6 @@ impl Case<'_> {
         match self.entry.route() {
             Route::Write(Write::CreateCollection { tenant, database }) => self.create(tenant, database),
             Route::Write(Write::DeleteCollection { name, .. }) => self.delete(&name),
-            _ if self.is_exhausted() => Turn::Found(Found::Refused(self.answer(gave_up()))),
             Route::Write(Write::ModifyCollection { .. }) => self.modify(),
             Route::Write(Write::CreateDatabase { tenant }) => self.create_database(tenant),
             Route::Write(Write::DeleteDatabase { tenant, database }) => {

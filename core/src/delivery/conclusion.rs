@@ -11,7 +11,7 @@ use crate::answer::Answer;
 use crate::entry::{Entry, Op};
 use crate::health::{Failure, Observation};
 use crate::port::{Change, StoreError};
-use crate::sequencer::{CatalogOutcome, Outcome, Role, Shared};
+use crate::sequencer::{Blame, CatalogOutcome, Outcome, Role, Shared};
 
 /// What was concluded from a finding.
 #[derive(Debug)]
@@ -24,8 +24,8 @@ pub(super) struct Verdict {
     pub(super) trouble: Option<String>,
     pub(super) observation: Option<Observation>,
     pub(super) retry_in: Option<Duration>,
-    /// The entry may be to blame for a failure; true: it is.
-    pub(super) blame: Option<bool>,
+    /// What went wrong under the entry.
+    pub(super) blame: Option<Blame>,
     /// How often the log refused the changes for good.
     pub(super) refusals: u32,
 }
@@ -56,8 +56,8 @@ impl Attempt {
     pub(super) fn conclude(&mut self, sequencer: &Shared, now_ms: u64, found: Found) -> Next {
         let mut verdict = self.verdict(sequencer, now_ms, found);
         self.observation = verdict.observation.take();
-        if let (Some(own), Some(entry)) = (verdict.blame, self.task.entries.first()) {
-            sequencer.lock().blame(self.ticket(), self.task.role, entry, own);
+        if let (Some(blame), Some(entry)) = (verdict.blame, self.task.entries.first()) {
+            sequencer.lock().blame(self.ticket(), self.task.role, entry, blame);
         }
         verdict.changes.extend(self.kept_outcomes(&verdict));
         if verdict.changes.is_empty() {

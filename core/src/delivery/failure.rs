@@ -9,8 +9,8 @@ use crate::answer::Answer;
 use crate::entry::Entry;
 use crate::health::{Failure, Observation};
 use crate::ids::{NodeId, Stream};
-use crate::port::Change;
-use crate::sequencer::{Outcome, Role, Shared};
+use crate::port::{Change, NodeFault};
+use crate::sequencer::{Blame, Outcome, Role, Shared};
 
 impl Attempt {
     /// What the log refuses for good would block the lane for ever: the entry is rejected instead, with the
@@ -77,9 +77,14 @@ impl Attempt {
         failure: Failure,
         answer: Option<Answer>,
     ) -> Verdict {
-        let own = failure == Failure::Status(500);
-        let in_doubt = matches!(&failure, Failure::Fault(fault) if fault.in_doubt());
-        let counts = own || in_doubt && sequencer.lock().is_alone(self.ticket());
+        let blame = match &failure {
+            Failure::Status(500) => Some(Blame::Own),
+            Failure::Fault(NodeFault::Lost(_)) => Some(Blame::Broke),
+            Failure::Fault(NodeFault::Timeout(_)) => Some(Blame::Silent),
+            _ => None,
+        };
+        let alone = || sequencer.lock().is_alone(self.ticket());
+        let counts = blame == Some(Blame::Own) || blame == Some(Blame::Broke) && alone();
         let last = counts && self.task.failures + 1 >= self.terms.attempts;
         let observation = Some(Observation::ApplyFailed(failure.clone()));
         let trouble = Some(failure.to_string());
@@ -90,7 +95,7 @@ impl Attempt {
             (Role::Following, ..) if last => self.dead_letter(sequencer, again),
             _ => again,
         };
-        Verdict { observation, blame: (own || in_doubt).then_some(own), ..verdict }
+        Verdict { observation, blame, ..verdict }
     }
 }
 

@@ -10,6 +10,7 @@ use super::{Found, Turn};
 use crate::answer::Answer;
 use crate::effect::{self, Effect, Judge, Question, Send};
 use crate::entry::{Entry, Op};
+use crate::health::Failure;
 use crate::port::{NodeFault, NodeResponse};
 use crate::route::collection_by_id_path;
 
@@ -21,8 +22,8 @@ pub(super) enum Awaited {
     Dimension { rows: usize },
     /// The write itself.
     Write,
-    /// The records that the write was for: it failed too often to be sent again. The client gets this
-    /// answer unless they are as it leaves them.
+    /// The records that the write was for: it was answered by an error, or failed too often to be sent
+    /// again. Was it applied? If they are as it leaves them it was accepted.
     Records { refusal: NodeResponse },
 }
 
@@ -49,7 +50,7 @@ impl Case<'_> {
             Awaited::Effect => self.resolve(response),
             Awaited::Dimension { rows } => self.measured(rows, response),
             Awaited::Write => match response {
-                Ok(refusal) if self.is_last(&Ok(refusal.clone())) => self.look_back(refusal),
+                Ok(refusal) if refusal.status == 500 && self.acting() => self.look_back(refusal),
                 response => Turn::Found(self.judge(response, false)),
             },
             Awaited::Records { refusal } => Turn::Found(self.looked_back(refusal, response)),
@@ -118,7 +119,7 @@ impl Case<'_> {
                 let request = self.request("POST", self.own_path(&get_path(&self.entry.draft.path)), body);
                 Turn::Ask(super::Awaited::Record(Awaited::Records { refusal }), request)
             }
-            None => Turn::Found(Found::Refused(self.answer(refusal))),
+            None => Turn::Found(self.not_applied(refusal)),
         }
     }
 
@@ -127,8 +128,18 @@ impl Case<'_> {
             Found::Done { answer, .. } if effect::holds(self.entry, &answer.body) => {
                 Found::Done { answer: applied_answer(self.entry), catalog: None }
             }
-            Found::Done { .. } => Found::Refused(self.answer(refusal)),
+            Found::Done { .. } => self.not_applied(refusal),
+            Found::Failed(Failure::Status(_), _) => lost("whether a write was applied could not be read"),
             other => other,
+        }
+    }
+
+    fn not_applied(&self, refusal: NodeResponse) -> Found {
+        let answer = self.answer(refusal);
+        if self.task.failures + 1 >= self.terms.attempts {
+            Found::Refused(answer)
+        } else {
+            Found::Failed(Failure::Status(answer.status), Some(answer))
         }
     }
 

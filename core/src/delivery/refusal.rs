@@ -8,7 +8,7 @@ use crate::entry::Entry;
 use crate::ids::Stream;
 use crate::operator::{Closing, DeadLetter, Letters};
 use crate::port::Change;
-use crate::sequencer::{Outcome, Shared};
+use crate::sequencer::{Blame, Outcome, Shared};
 
 /// Longest text of a refusal that is kept.
 const REASON_CHARS: usize = 500;
@@ -17,7 +17,7 @@ impl Attempt {
     pub(super) fn refused_by_follower(&self, sequencer: &Shared, now_ms: u64, answer: &Answer) -> Verdict {
         let text: String = String::from_utf8_lossy(&answer.body).chars().take(REASON_CHARS).collect();
         let refusal = format!("{} {text}", answer.status);
-        let again = Verdict { trouble: Some(refusal), blame: Some(true), ..self.retry(now_ms) };
+        let again = Verdict { trouble: Some(refusal), blame: Some(Blame::Own), ..self.retry(now_ms) };
         let last = self.task.failures + 1 >= self.terms.attempts;
         if last { self.dead_letter(sequencer, again) } else { again }
     }

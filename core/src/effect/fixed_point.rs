@@ -72,7 +72,7 @@ fn agrees(want: &Record, there: &Record) -> bool {
     let field = |(name, value): (&&str, &Value)| {
         let shown = there.fields.get(name);
         if *name == "embeddings" {
-            shown.is_some_and(|shown| embedding(shown) == embedding(value))
+            shown.is_some_and(|shown| close(embedding(shown), embedding(value)))
         } else {
             shown == Some(value)
         }
@@ -84,12 +84,24 @@ fn agrees(want: &Record, there: &Record) -> bool {
     want.fields.iter().all(field) && want.metadata.iter().all(key)
 }
 
-/// A long float comes back a little off.
+/// A long float comes back a little off; an integer does not.
 fn same(shown: &Value, value: &Value) -> bool {
-    match (shown.as_f64(), value.as_f64()) {
-        (Some(a), Some(b)) => (a - b).abs() <= f64::EPSILON * 4.0 * a.abs().max(b.abs()),
-        _ => shown == value,
+    match (shown, value) {
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        _ if !shown.is_f64() && !value.is_f64() => shown == value,
+        _ => match (shown.as_f64(), value.as_f64()) {
+            (Some(a), Some(b)) => (a - b).abs() <= f64::EPSILON * 4.0 * a.abs().max(b.abs()),
+            _ => false,
+        },
     }
+}
+
+/// By cosine Chroma keeps a direction and a length: what it shows is off in the last digits.
+fn close(shown: Option<Vec<f32>>, wanted: Option<Vec<f32>>) -> bool {
+    let (Some(shown), Some(wanted)) = (shown, wanted) else { return false };
+    let length = wanted.iter().map(|number| number * number).sum::<f32>().sqrt();
+    let near = |(a, b): (&f32, &f32)| (a - b).abs() <= length * 1e-5;
+    shown.len() == wanted.len() && shown.iter().zip(&wanted).all(near)
 }
 
 fn embedding(value: &Value) -> Option<Vec<f32>> {
@@ -143,6 +155,20 @@ mod tests {
         assert!(!held(Op::Upsert, body.clone(), shown(json!([1.0, 2.5]), right)));
         assert!(!held(Op::Upsert, body.clone(), shown(json!([1.0, 2.0]), json!({"k": 1, "f": 0.1, "n": 7}))));
         assert!(!held(Op::Upsert, body, json!({"ids": []})));
+    }
+
+    /// As Chroma 1.5.9 showed `[30, 40]` in a collection that compares by cosine.
+    #[test]
+    fn what_comes_back_a_little_off_is_the_same() {
+        let body = json!({"ids": ["a"], "embeddings": [[30, 40]],
+            "metadatas": [{"f": 123_456_789.123_456_79, "l": [0.1, 1.0], "i": 1_u64 << 60}]});
+        let shown = |embedding: Value, i: u64| {
+            json!({"ids": ["a"], "embeddings": [embedding],
+                "metadatas": [{"f": 123_456_789.123_456_8, "l": [0.1, 1.0], "i": i}]})
+        };
+        assert!(held(Op::Upsert, body.clone(), shown(json!([29.999_998, 39.999_996]), 1 << 60)));
+        assert!(!held(Op::Upsert, body.clone(), shown(json!([29.99, 39.999_996]), 1 << 60)));
+        assert!(!held(Op::Upsert, body, shown(json!([30, 40]), (1 << 60) + 1)));
     }
 
     #[test]

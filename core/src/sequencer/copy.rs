@@ -228,6 +228,7 @@ impl NodeLog {
             was
         });
         self.in_flight -= usize::from(was_in_flight);
+        self.isolated = self.isolated.filter(|alone| *alone != stream);
     }
 
     pub fn has_quarantined(&self) -> bool {

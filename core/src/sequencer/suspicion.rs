@@ -1,13 +1,25 @@
 //! Is an entry to blame for what goes wrong while it is delivered? Entries that were in flight when a node
-//! was lost are suspected: each is tried again alone on its node, and what is lost then is counted, as are
-//! server errors and a follower's refusals. The count says when to stop; who judges then is `delivery`.
+//! was lost are suspected: each is tried again alone on its node, and connections that break then are
+//! counted, as are server errors and a follower's refusals. Silence never is: a node that hangs says
+//! nothing about an entry. The count says when to stop; who judges then is `delivery`.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Role, Sequencer, Ticket};
 use crate::entry::Entry;
 use crate::ids::{NodeId, Seq, Stream};
+
+/// What went wrong under an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The node answered, and the entry was not applied: the failure is its own.
+    Own,
+    /// The connection broke: its own failure if nothing else was in flight.
+    Broke,
+    /// No answer in time.
+    Silent,
+}
 
 /// An entry that may be to blame.
 #[derive(Debug, Default)]
@@ -15,10 +27,8 @@ struct Suspect {
     seq: Seq,
     /// Failures that were its own.
     failures: u32,
-    /// A connection broke while it was in flight.
-    broke: bool,
-    /// Where it was tried.
-    nodes: BTreeSet<NodeId>,
+    /// A request for it got no answer: it may have been applied.
+    unanswered: bool,
 }
 
 /// The suspect of each stream: while it is undecided on whatever node, later on each follower.
@@ -39,12 +49,11 @@ impl Suspects {
         if suspect.seq != entry.seq {
             *suspect = Suspect { seq: entry.seq, ..Suspect::default() };
         }
-        suspect.nodes.insert(node);
         suspect
     }
 
     pub(super) fn is_suspected(&self, node: NodeId, role: Role, entry: &Entry) -> bool {
-        self.get(node, role, entry).is_some_and(|suspect| suspect.broke)
+        self.get(node, role, entry).is_some_and(|suspect| suspect.unanswered)
     }
 
     pub(super) fn failures(&self, node: NodeId, role: Role, entry: &Entry) -> u32 {
@@ -63,17 +72,15 @@ impl Suspects {
 }
 
 impl Sequencer {
-    /// The entry was in flight when something broke. `own`: what broke is its own failure, whatever else
-    /// was in flight.
-    pub fn blame(&mut self, ticket: Ticket, role: Role, entry: &Arc<Entry>, own: bool) {
+    pub fn blame(&mut self, ticket: Ticket, role: Role, entry: &Arc<Entry>, blame: Blame) {
         let log = &self.nodes[ticket.node.0];
-        let current = log.generation == ticket.generation && self.leading;
-        let alone = log.isolated == Some(ticket.stream);
-        if current {
-            let suspect = self.suspects.suspect(ticket.node, role, entry);
-            suspect.failures += u32::from(own || alone);
-            suspect.broke |= !own;
+        if log.generation != ticket.generation || !self.leading {
+            return;
         }
+        let counts = blame == Blame::Own || blame == Blame::Broke && self.is_alone(ticket);
+        let suspect = self.suspects.suspect(ticket.node, role, entry);
+        suspect.failures += u32::from(counts);
+        suspect.unanswered |= blame != Blame::Own;
     }
 
     /// What would be counted if the delivery broke now.
@@ -82,15 +89,18 @@ impl Sequencer {
         log.isolated == Some(ticket.stream) && log.generation == ticket.generation
     }
 
-    /// Other nodes where the undecided entry was tried, once it failed too often: they may have applied it.
+    /// Other nodes that may have applied the entry, once it failed too often: all that have the collection,
+    /// unless each request was answered. What was sent under an earlier lease is not known; and who tried it
+    /// may have been copied from.
     pub fn also_tried(&self, node: NodeId, entry: &Entry) -> Vec<NodeId> {
         let suspect = self.suspects.get(node, Role::Acting, entry);
-        suspect
-            .into_iter()
-            .filter(|s| s.failures + 1 >= self.limits.attempts)
-            .flat_map(|s| s.nodes.iter().copied())
-            .filter(|other| *other != node)
-            .collect()
+        let Some(suspect) = suspect.filter(|s| s.failures + 1 >= self.limits.attempts) else {
+            return Vec::new();
+        };
+        let doubtful = suspect.unanswered || entry.seq <= self.recovered_head;
+        let Some(id) = entry.collection().filter(|_| doubtful) else { return Vec::new() };
+        let held = |other: &NodeId| self.nodes[other.0].node_collection(id).is_some();
+        self.node_ids().filter(|other| *other != node).filter(held).collect()
     }
 
     /// The entry is rejected because it failed too often: nodes that may have applied it get the collection
@@ -107,7 +117,7 @@ impl Sequencer {
     pub(super) fn suspect_in_flight(&mut self, node: NodeId) {
         for entry in self.nodes[node.0].asked() {
             let role = if self.decision(&entry).is_none() { Role::Acting } else { Role::Following };
-            self.suspects.suspect(node, role, &entry).broke = true;
+            self.suspects.suspect(node, role, &entry).unanswered = true;
         }
     }
 }

@@ -99,7 +99,7 @@ impl World {
 
     /// The sequencer took a decision.
     pub fn decided(&self, entry: &Entry, decision: Decision, moot: bool) {
-        let result = self.oracle.borrow_mut().decided(entry, decision, moot);
+        let result = self.oracle.borrow_mut().decided(entry, decision, moot, self.failed_often(entry.seq));
         self.check(result);
     }
 
@@ -110,13 +110,13 @@ impl World {
         let steps = self.sequencer.lock().steps(node, self.now_ms.get());
         for step in steps {
             match step {
-                // Disks are not lost here: a look finds what is known, and nothing is ever copied.
+                // Disks are not lost here: a look finds what is known.
                 Step::Inspect { generation, .. } => {
                     let findings = Findings { lost: Vec::new(), joined: true };
                     self.sequencer.lock().inspected(node, generation, Some(findings));
                     self.advance(node);
                 }
-                Step::Copy(task) => panic!("a copy of {} to {node} without a lost disk", task.collection),
+                Step::Copy(task) => self.copy(node, task),
                 Step::Apply(task) => {
                     self.say(|| format!("{node} {:?} {}", task.role, task.entries[0].seq));
                     Delivery::start(self, node, task);

@@ -95,6 +95,22 @@ impl Records {
         Ok(json!({ "deleted": gone.len() }))
     }
 
+    /// The answer to a `get`.
+    fn shown(&self, body: &Value, salt: u64) -> Value {
+        let ids = self.matching(body, salt);
+        let wanted = strings(body.get("include"));
+        let column = |field: &str, row: &dyn Fn(&Record) -> Value| {
+            let rows: Vec<Value> = ids.iter().map(|id| row(&self.0[id])).collect();
+            if wanted.contains(&field) { json!(rows) } else { Value::Null }
+        };
+        json!({
+            "embeddings": column("embeddings", &|record| json!(record.embedding)),
+            "documents": column("documents", &|record| json!(record.document)),
+            "metadatas": column("metadatas", &|record| json!(record.metadata)),
+            "ids": ids,
+        })
+    }
+
     /// The ids that a `get` or a `delete` by filter finds, in this server's own order.
     pub fn matching(&self, body: &Value, salt: u64) -> Vec<String> {
         let among = body.get("ids").filter(|ids| !ids.is_null()).map(|ids| strings(Some(ids)));
@@ -112,6 +128,11 @@ impl Records {
         found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         found
     }
+}
+
+/// Whether the request makes a server fall, each time.
+pub fn is_poison(request: &NodeRequest) -> bool {
+    String::from_utf8_lossy(&request.body).contains("poison")
 }
 
 fn strings(list: Option<&Value>) -> Vec<&str> {
@@ -218,7 +239,7 @@ impl Chroma {
             return (404, json!({ "error": "NotFoundError" }));
         };
         if verb == "get" {
-            return (200, json!({ "ids": records.matching(body, self.salt) }));
+            return (200, records.shown(body, self.salt));
         }
         let Some(op) = Op::parse(verb) else { return (405, Value::Null) };
         match records.apply(op, body, self.salt) {

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use chroma_ha_core::port::{NodeFault, NodeResponse};
 
+use super::chroma::is_poison;
 use super::world::{Process, Stage, Work, World};
 
 impl World {
@@ -12,6 +13,15 @@ impl World {
         let mut ops = self.ops.borrow_mut();
         let op = &mut ops[index];
         let owner = op.owner;
+        if let Work::Call { node, request, stage: Stage::Sent, .. } = &op.work
+            && self.servers[node.0].process.get() == Process::Alive
+            && is_poison(request)
+        {
+            let node = *node;
+            self.say(|| format!("{node} falls under {}", String::from_utf8_lossy(&request.body)));
+            drop(ops);
+            return self.break_calls(node);
+        }
         let trouble = self.faulty.get() && self.rng.below(1_000) < self.plan.faults * 2;
         let finished = match &mut op.work {
             Work::Call { .. } => self.step_call(&mut op.work, trouble),

@@ -36,6 +36,7 @@ pub struct Store {
     collections: BTreeMap<CollectionId, (String, Option<Seq>)>,
     cursors: BTreeMap<String, (Seq, Seq)>,
     mapped: BTreeMap<(String, CollectionId), Uuid>,
+    quarantined: BTreeMap<(String, CollectionId), String>,
     /// Something that a correct balancer never does.
     pub violation: Option<String>,
 }
@@ -104,12 +105,16 @@ impl Store {
                 let rows = self.rows.iter_mut().take(through.0 as usize).filter(pending);
                 rows.for_each(|row| row.status = Status::Completed);
             }
-            // Every node has joined, and nothing is ever adopted or copied.
+            Change::Quarantined { node, collection, reason } => match reason {
+                Some(reason) => drop(self.quarantined.insert((node.clone(), *collection), reason.clone())),
+                None => drop(self.quarantined.remove(&(node.clone(), *collection))),
+            },
+            // Every node has joined, nothing is ever adopted, and copies are made at once.
             Change::Adopted { .. } | Change::Joined { .. } | Change::Copying { .. } => {}
             Change::CopyBegun { .. } => {}
             Change::Attempts { .. } | Change::NodeState { .. } => {}
             // Nobody asks for anything here.
-            Change::Outcome { .. } | Change::Quarantined { .. } | Change::Audited { .. } => {}
+            Change::Outcome { .. } | Change::Audited { .. } => {}
             Change::DeadLetter { .. } | Change::LettersClosed { .. } => {}
         }
     }
@@ -190,6 +195,9 @@ impl Store {
         }
         for ((name, id), own) in &self.mapped {
             nodes.entry(name.clone()).or_default().mapped.push((*id, *own));
+        }
+        for ((name, id), reason) in &self.quarantined {
+            nodes.entry(name.clone()).or_default().quarantined.push((*id, reason.clone()));
         }
         nodes.iter_mut().for_each(|(name, node)| name.clone_into(&mut node.name));
         Recovered {

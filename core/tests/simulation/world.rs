@@ -115,6 +115,8 @@ pub struct World {
     pub submitted: Cell<usize>,
     /// Which node was sent which entry.
     pub sent: RefCell<BTreeSet<(NodeId, Seq)>>,
+    /// How often an acting node broke the connection, or answered 500, under an entry.
+    pub broke: RefCell<BTreeMap<Seq, u32>>,
     pub failure: RefCell<Option<String>>,
 }
 
@@ -148,6 +150,7 @@ impl World {
             waiters: RefCell::default(),
             submitted: Cell::new(0),
             sent: RefCell::default(),
+            broke: RefCell::default(),
             failure: RefCell::default(),
             plan,
             trace,
