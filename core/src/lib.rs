@@ -12,6 +12,7 @@
 //! | `answer` | what does a node's answer to a write mean |
 //! | `catalog` | which collections and databases exist, under which ids, on which node |
 //! | `lane` | what does one node apply next in one stream |
+//! | `likeness` | are two records the same, but for Chroma's own rounding |
 //! | `sequencer` | who acts, who follows, who may be read, how far is each node |
 //! | `commit` | which waiting writes go into the next log transaction |
 //! | `health` | what do a node's probes and outcomes say about it |
@@ -31,6 +32,7 @@ pub mod entry;
 pub mod health;
 pub mod ids;
 pub mod lane;
+pub mod likeness;
 pub mod poison;
 pub mod port;
 pub mod pressure;

@@ -12,20 +12,30 @@ use crate::entry::{Decision, Entry};
 use crate::ids::{NodeId, Seq, Stream};
 use crate::lane::Phase;
 use crate::port::Recovered;
+use doubt::Doubts;
 
 mod acting;
+mod compare;
 pub mod copy;
+mod doubt;
 pub mod limits;
 pub mod node;
 pub mod outcome;
+mod readback;
 pub mod ready;
 pub mod step;
+mod verification;
+mod verify;
 pub mod view;
 
 pub use limits::Limits;
 pub use node::{NodeLog, Standing};
 pub use outcome::{CatalogOutcome, Outcome, Ticket};
-pub use step::{CopyTask, Findings, Inspection, Role, Step, Task};
+pub use step::{
+    CompareTask, CopyTask, Finding, Findings, Inspection, Look, Next, Purpose, ReplayTask, Role, Scope, Step,
+    Task,
+};
+pub use verification::{Difference, Repair, Verification};
 pub use view::{Gate, NodeView};
 
 /// What is known of a stream with undecided or unapplied entries.
@@ -62,6 +72,7 @@ pub struct Sequencer {
     life: u64,
     /// Whether this balancer holds the lease. Without it no step is given out.
     leading: bool,
+    verification: Verification,
 }
 
 impl Sequencer {
@@ -80,6 +91,7 @@ impl Sequencer {
             limits,
             life: 0,
             leading: false,
+            verification: Verification::default(),
         }
     }
 
@@ -99,6 +111,7 @@ impl Sequencer {
             node.generation = generation;
             node.joined = joined;
             node.leftovers = copying.into_iter().collect();
+            node.doubts = Doubts::inherited(head);
         }
         self.epoch = epoch;
         self.life += 1;
@@ -109,6 +122,7 @@ impl Sequencer {
         self.destructive.clear();
         self.catalog = Catalog::recovered(tenants, databases, collections, deleted);
         self.leading = true;
+        self.interrupt_verification(0);
     }
 
     pub fn leading(&self) -> bool {
@@ -124,6 +138,7 @@ impl Sequencer {
     pub fn step_down(&mut self) {
         self.leading = false;
         self.epoch = 0;
+        self.interrupt_verification(0);
     }
 
     /// Rises with every lease; 0 while the log has not been read, or was read too long ago.
@@ -220,16 +235,6 @@ impl Sequencer {
                 state.asked = None;
             }
         }
-    }
-
-    /// No node is expected to answer for now.
-    pub fn all_gone(&self) -> bool {
-        self.nodes.iter().all(|n| n.standing.gone)
-    }
-
-    /// No node can judge a catalog entry for now: those that are not gone lack a collection.
-    pub fn nobody_judges_catalog(&self) -> bool {
-        self.nodes.iter().all(|n| n.standing.gone || n.has_quarantined())
     }
 
     pub fn node(&self, node: NodeId) -> &NodeLog {

@@ -41,6 +41,7 @@ impl<'a> Bulk<'a> {
                 Change::CatalogAccepted { .. }
                 | Change::NodeState { .. }
                 | Change::Completed { .. }
+                | Change::Rewound { .. }
                 | Change::Adopted { .. }
                 | Change::Joined { .. }
                 | Change::Copying { .. } => {}
@@ -92,6 +93,7 @@ pub(super) async fn commit(client: &mut Client, epoch: i64, changes: &[Change]) 
             Change::Copying { node, collection, node_collection } => {
                 catalog::copying(&tx, node, collection.0, *node_collection).await?;
             }
+            Change::Rewound { node, seq } => catalog::rewind(&tx, node, *seq).await?,
             Change::NodeState { node, from, to, reason } => {
                 catalog::node_state(&tx, epoch, [node, from, to, reason]).await?;
             }

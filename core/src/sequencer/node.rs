@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::compare::Comparing;
+use super::doubt::Doubts;
 use super::{Inspection, Limits};
 use crate::entry::Entry;
 use crate::ids::{CollectionId, Seq, Stream};
@@ -52,6 +54,8 @@ pub struct NodeLog {
     pub(super) copy_after_ms: HashMap<CollectionId, u64>,
     /// Collections on the node that a copy made and did not end.
     pub(super) leftovers: HashMap<CollectionId, Uuid>,
+    pub doubts: Doubts,
+    pub(super) comparing: Option<Comparing>,
 }
 
 impl NodeLog {
@@ -74,6 +78,8 @@ impl NodeLog {
             copying: None,
             copy_after_ms: HashMap::new(),
             leftovers: HashMap::new(),
+            doubts: Doubts::default(),
+            comparing: None,
         }
     }
 
@@ -179,11 +185,13 @@ impl NodeLog {
         self.generation += 1;
         self.inspection = Inspection::Due;
         self.copying = None;
+        self.comparing = None;
+        self.doubt_asked();
         let streams: Vec<Stream> = self.lanes.keys().copied().collect();
         for stream in streams {
             let was_asking = self.change(stream, |lane| {
                 let asking = lane.phase == Phase::Asking;
-                if asking || matches!(lane.phase, Phase::BackOff { .. }) {
+                if asking || matches!(lane.phase, Phase::BackOff { .. } | Phase::InDoubt) {
                     lane.phase = Phase::Idle;
                 }
                 if gone && lane.phase == Phase::Idle {
@@ -219,6 +227,9 @@ impl NodeLog {
     pub fn map(&mut self, id: CollectionId, node_collection: Option<Uuid>) {
         if let Some(old) = self.mapped.remove(&id) {
             self.logical.remove(&old);
+            if node_collection != Some(old) {
+                self.forget_doubt(id);
+            }
         }
         if let Some(own) = node_collection {
             self.mapped.insert(id, own);

@@ -29,6 +29,9 @@ pub enum Outcome {
     Rejected,
     /// The node failed, or refuses for now: the lane tries again at this moment.
     Retry { until_ms: u64 },
+    /// There was no answer: the request may have been executed, or may be at any later time. Nothing is
+    /// sent again before the node has settled.
+    InDoubt,
     /// The node refuses an accepted entry for good.
     Quarantine { reason: String },
 }
@@ -114,6 +117,14 @@ impl Sequencer {
                 lane.attempts += 1;
                 lane.phase = Phase::BackOff { until_ms };
             }),
+            Outcome::InDoubt => {
+                let log = &mut self.nodes[node.0];
+                log.doubts.note(entries);
+                log.change(stream, |lane| {
+                    lane.attempts += 1;
+                    lane.phase = Phase::InDoubt;
+                });
+            }
             // What is left of a deleted collection is passed over, not judged.
             Outcome::Quarantine { .. } if self.is_deleted(stream) => {
                 self.nodes[node.0].change(stream, |lane| lane.phase = Phase::Idle);
@@ -167,6 +178,7 @@ impl Sequencer {
         let log = &mut self.nodes[node.0];
         if log.first(stream) == Some(entry.seq) {
             log.change(stream, |lane| lane.advance());
+            log.doubts.passed(entry);
         }
         if stream == Stream::Catalog {
             log.catalog_cursor = log.catalog_cursor.max(entry.seq);

@@ -23,6 +23,8 @@ pub struct NodeView {
     pub waiting_lanes: usize,
     pub queued_bytes: usize,
     pub quarantined: Vec<(Stream, String)>,
+    /// Streams in which a request that was given up may still change something, not yet read back.
+    pub in_doubt: usize,
     pub standing: Standing,
 }
 
@@ -41,7 +43,13 @@ impl Sequencer {
             };
             return fit.into_iter().filter(|(n, _)| last(*n)).collect();
         }
-        serving
+        // What a late request may have changed is shown only if nobody else can be asked.
+        let sure = |n: NodeId| match gate {
+            Gate::Server => true,
+            Gate::Stream(stream) => !self.nodes[n.0].doubts.is_open(stream),
+        };
+        let sure: Vec<_> = serving.iter().copied().filter(|(n, _)| sure(*n)).collect();
+        if sure.is_empty() { serving } else { sure }
     }
 
     fn fits(&self, node: NodeId, gate: Gate) -> Option<Option<Uuid>> {
@@ -85,6 +93,7 @@ impl Sequencer {
             waiting_lanes: log.waiting_lanes(),
             queued_bytes: log.queued_bytes(),
             quarantined: log.quarantined(),
+            in_doubt: log.doubts.open(),
             standing: log.standing,
         }
     }
@@ -94,6 +103,16 @@ impl Sequencer {
         let behind = |n: &super::NodeLog| n.fed < seq || n.first(stream).is_some_and(|first| first <= seq);
         let counts = |n: &super::NodeLog| n.standing.applies && !n.is_quarantined(stream);
         !self.nodes.iter().any(|node| counts(node) && behind(node))
+    }
+
+    /// No node is expected to answer for now.
+    pub fn all_gone(&self) -> bool {
+        self.nodes.iter().all(|n| n.standing.gone)
+    }
+
+    /// No node can judge a catalog entry for now: those that are not gone lack a collection.
+    pub fn nobody_judges_catalog(&self) -> bool {
+        self.nodes.iter().all(|n| n.standing.gone || n.has_quarantined())
     }
 
     /// Every node has applied everything up to here.

@@ -185,10 +185,12 @@ impl Delivery {
             }
             Found::Refused(answer) => self.refused_by_follower(ticket, &answer),
             Found::Failed { in_doubt } => {
-                if in_doubt {
-                    self.world.servers[self.node.0].suspicion.set(true);
+                if !in_doubt {
+                    return self.retry(ticket);
                 }
-                self.retry(ticket)
+                self.world.servers[self.node.0].suspicion.set(true);
+                self.finish(ticket, Outcome::InDoubt, None);
+                None
             }
             Found::LogAway => self.retry(ticket),
         }
@@ -258,6 +260,6 @@ fn decision(outcome: &Outcome) -> Option<Decision> {
     match outcome {
         Outcome::Applied(_) => Some(Decision::Accepted),
         Outcome::Rejected => Some(Decision::Rejected),
-        Outcome::Retry { .. } | Outcome::Quarantine { .. } => None,
+        Outcome::Retry { .. } | Outcome::InDoubt | Outcome::Quarantine { .. } => None,
     }
 }
