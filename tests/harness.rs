@@ -4,6 +4,7 @@
 #![allow(unused_imports, reason = "each promise uses a part of it")]
 
 mod balancer;
+pub(crate) mod chaos;
 pub(crate) mod client;
 pub(crate) mod load;
 pub(crate) mod nodes;

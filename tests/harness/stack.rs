@@ -3,6 +3,7 @@
 use chroma_ha::dev::{Chroma, ChromaOptions, Postgres, PostgresOptions};
 use futures_util::future::join_all;
 
+use super::chaos::{ChaosProxy, Links, Wires};
 use super::{Balancer, Place, shared};
 
 pub(crate) struct Options {
@@ -11,13 +12,15 @@ pub(crate) struct Options {
     pub(crate) allow_reset: bool,
     /// A PostgreSQL server that the test may stop; 20 connections, as small hosts give.
     pub(crate) own_postgres: bool,
+    /// A chaos proxy on every link; see `Stack::links`.
+    pub(crate) chaos: bool,
     /// More variables for the balancer.
     pub(crate) env: Vec<(String, String)>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { nodes: 2, allow_reset: false, own_postgres: false, env: Vec::new() }
+        Self { nodes: 2, allow_reset: false, own_postgres: false, chaos: false, env: Vec::new() }
     }
 }
 
@@ -34,10 +37,13 @@ pub(crate) struct Stack {
     pub(crate) nodes: Vec<Chroma>,
     /// Only with `own_postgres`.
     pub(crate) postgres: Option<Postgres>,
+    /// As balancers reach it.
     pub(crate) database_url: String,
+    /// Only with `chaos`.
+    pub(crate) links: Option<Links>,
     pub(crate) place: Place,
     balancers: usize,
-    extra: Vec<(String, String)>,
+    env: Vec<(String, String)>,
 }
 
 impl Stack {
@@ -49,28 +55,42 @@ impl Stack {
 
     /// A balancer over nodes that run already, with whatever they hold.
     pub(crate) async fn over(place: Place, nodes: Vec<Chroma>, options: Options) -> Self {
-        let (postgres, database_url) = start_database(&place, options.own_postgres).await;
-        let env = environment(&nodes, &database_url, &options.env);
-        let balancer = Balancer::start(env, place.join("balancer-1.log")).await;
-        Self { balancer, nodes, postgres, database_url, place, balancers: 1, extra: options.env }
+        let (postgres, direct) = start_database(&place, options.own_postgres).await;
+        let wires = if options.chaos { Some(Wires::before(&nodes, &direct).await) } else { None };
+        let database_url = wires.as_ref().map_or(direct, |wires| wires.database_url.clone());
+        let node_urls: Vec<String> = match &wires {
+            Some(wires) => wires.nodes.iter().map(ChaosProxy::url).collect(),
+            None => nodes.iter().map(Chroma::url).collect(),
+        };
+        let env = environment(&node_urls, &database_url, &options.env);
+        let balancer = Balancer::start(env.clone(), place.join("balancer-1.log")).await;
+        let links = match wires {
+            Some(wires) => Some(Links::before(balancer.port(), wires).await),
+            None => None,
+        };
+        Self { balancer, nodes, postgres, database_url, links, place, balancers: 1, env }
     }
 
     /// Another balancer on the same database and nodes.
     pub(crate) async fn balancer_beside(&mut self) -> Balancer {
         self.balancers += 1;
         let log = self.place.join(&format!("balancer-{}.log", self.balancers));
-        Balancer::start(environment(&self.nodes, &self.database_url, &self.extra), log).await
+        Balancer::start(self.env.clone(), log).await
     }
 
     /// The same, not yet ready: it stands by while another one holds the lease.
     pub(crate) fn launch_beside(&mut self) -> Balancer {
         self.balancers += 1;
         let log = self.place.join(&format!("balancer-{}.log", self.balancers));
-        Balancer::launched(environment(&self.nodes, &self.database_url, &self.extra), log)
+        Balancer::launched(self.env.clone(), log)
     }
 
     pub(crate) fn url(&self) -> String {
         self.balancer.url()
+    }
+
+    pub(crate) fn links(&self) -> &Links {
+        self.links.as_ref().expect("a stack with `chaos`")
     }
 
     pub(crate) fn primary(&mut self) -> &mut Chroma {
@@ -110,8 +130,7 @@ async fn start_database(place: &Place, own: bool) -> (Option<Postgres>, String) 
     (Some(server), url)
 }
 
-fn environment(nodes: &[Chroma], database_url: &str, extra: &[(String, String)]) -> Vec<(String, String)> {
-    let urls: Vec<String> = nodes.iter().map(Chroma::url).collect();
+fn environment(urls: &[String], database_url: &str, extra: &[(String, String)]) -> Vec<(String, String)> {
     let mut env = vec![("DATABASE_URL".to_owned(), database_url.to_owned())];
     let (primary, replicas) = urls.split_first().expect("a stack has at least one node");
     env.push(("PRIMARY_URL".to_owned(), primary.clone()));
