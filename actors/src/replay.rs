@@ -2,7 +2,8 @@
 //! node can do now and starts that; the same code answers clients, replicates and replays.
 //!
 //! What wakes it: 1. entries were admitted; 2. any node's task ended; 3. a node's health changed;
-//! 4. a back-off ended; 5. the safety scan, every `WAL_SYNC_INTERVAL`.
+//! 4. a back-off ended; 5. the safety scan, every `WAL_SYNC_INTERVAL`; 6. every second, for what is to be
+//! read back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,8 +29,12 @@ mod create;
 pub mod inspect;
 mod judged;
 pub mod peer;
+mod verify;
 
 use apply::Delivery;
+
+/// How often it is asked whether something is to be read back.
+const READ_BACK: Duration = Duration::from_secs(1);
 
 pub struct ReplayActor {
     delivery: Delivery,
@@ -70,6 +75,13 @@ impl ReplayActor {
                 }
                 Step::Copy(task) => {
                     drop(actix_rt::spawn(copy::copy(self.delivery.clone(), task, all_losses.clone())))
+                }
+                Step::Compare(task) => {
+                    drop(actix_rt::spawn(verify::compare(self.delivery.clone(), task, all_losses.clone())))
+                }
+                Step::Replay(task) => {
+                    let delivery = self.delivery.clone();
+                    drop(actix_rt::spawn(async move { verify::replay(&delivery, &task).await }))
                 }
                 Step::Load { stream, page, life } => drop(actix_rt::spawn(self.load(stream, page, life))),
                 Step::Moot { entry, decision } => drop(actix_rt::spawn(self.moot(entry, decision))),
@@ -143,6 +155,7 @@ impl Actor for ReplayActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.board().set_waker(self.node(), ctx.address().recipient());
         ctx.run_interval(self.scan_interval, |actor, _| actor.advance());
+        ctx.run_interval(READ_BACK, |actor, _| actor.advance());
         self.advance();
     }
 }

@@ -199,6 +199,12 @@ impl Handler<Record> for WalActor {
 
     fn handle(&mut self, record: Record, _: &mut Self::Context) -> Self::Result {
         self.watched.beat();
+        let rewinds = record.changes.iter().any(|change| matches!(change, Change::Rewound { .. }));
+        if self.flushing && rewinds {
+            // A flush under way may bring the cursor forward again.
+            let error = StoreError::Unavailable("a flush is under way; try again".to_owned());
+            return Box::pin(async move { Err(error) });
+        }
         let (store, watched) = (Arc::clone(&self.store), Arc::clone(&self.watched));
         Box::pin(async move {
             let result = store.record(record.changes).await;

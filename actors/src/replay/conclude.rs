@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chroma_ha_core::entry::{Entry, Op};
-use chroma_ha_core::health::Observation;
+use chroma_ha_core::health::{Failure, Observation};
 use chroma_ha_core::ids::{NodeId, Stream};
 use chroma_ha_core::port::Change;
 use chroma_ha_core::sequencer::{CatalogOutcome, Outcome, Role, Task, Ticket};
@@ -48,6 +48,14 @@ impl Delivery {
                 self.commit(task, ticket, changes, Outcome::Rejected, answer).await
             }
             Found::Refused(answer) => self.refused_by_follower(task, ticket, &answer),
+            Found::Failed(Failure::Fault(fault), _) if fault.in_doubt() => {
+                debug!(node = %self.node, stream = %task.stream, %fault, "the outcome is in doubt");
+                self.finish(task, ticket, Outcome::InDoubt, None);
+                // Never to be missed: the lane waits until the node has settled.
+                let observation = Observation::ApplyFailed(Failure::Fault(fault));
+                self.health.do_send(Observed { node: self.node, observation });
+                None
+            }
             Found::Failed(failure, answer) => {
                 self.observe(Observation::ApplyFailed(failure.clone()));
                 match answer.filter(|_| task.role == Role::Acting && task.attempts + 1 >= self.attempts) {
