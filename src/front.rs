@@ -14,6 +14,7 @@ use reqwest::Client;
 use crate::chroma::ClientError;
 use crate::config::Config;
 
+mod admin;
 mod catalog;
 mod dispatch;
 mod exchange;
@@ -69,6 +70,7 @@ pub fn serve(shared: Arc<Shared>) -> std::io::Result<actix_web::dev::Server> {
         App::new()
             .app_data(web::Data::new(worker))
             .configure(own::routes)
+            .configure(admin::routes)
             .default_service(web::route().to(dispatch::dispatch))
     });
     let server = server

@@ -1,11 +1,13 @@
 //! How is the log kept in PostgreSQL? All SQL of the program lives in this room. It refuses to decide
 //! anything about an entry: it stores what it is told, for the holder of the lease alone.
 
+mod audit;
 mod catalog;
 mod entries;
 mod lease;
 mod migrate;
 mod pool;
+mod quarantine;
 mod reads;
 mod record;
 mod settings;
@@ -15,6 +17,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use chroma_ha_core::entry::Entry;
 use chroma_ha_core::ids::Seq;
+use chroma_ha_core::operator::{AuditPage, AuditRow};
 use chroma_ha_core::port::{BoxFuture, Change, LogStore, Page, Pages, Recovered, StoreError, WriteRow};
 
 pub use lease::LEASE;
@@ -50,11 +53,6 @@ impl PgLog {
     pub fn advertising(mut self, address: String) -> PgLog {
         self.address = Some(address);
         self
-    }
-
-    /// The address that the last holder of the lease advertised.
-    pub async fn holder(&self) -> Result<Option<String>, StoreError> {
-        within("reading the holder", async { lease::holder(&*self.connection().await?).await }).await
     }
 
     async fn connection(&self) -> Result<Pooled<'_>, StoreError> {
@@ -184,6 +182,17 @@ impl LogStore for PgLog {
         Box::pin(within("finding a write", async move {
             reads::find(&*self.connection().await?, &write_id).await
         }))
+    }
+
+    fn audit(&self, page: AuditPage) -> BoxFuture<'_, Result<Vec<AuditRow>, StoreError>> {
+        Box::pin(within(
+            "reading the audit",
+            async move { audit::page(&*self.connection().await?, page).await },
+        ))
+    }
+
+    fn holder(&self) -> BoxFuture<'_, Result<Option<String>, StoreError>> {
+        Box::pin(within("reading the holder", async { lease::holder(&*self.connection().await?).await }))
     }
 
     fn expire(&self, days: u32, through: Seq, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {

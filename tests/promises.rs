@@ -6,6 +6,7 @@ mod harness;
 
 mod promises {
     mod acknowledgement;
+    mod admin;
     mod adoption;
     mod all_nodes_killed;
     mod balancer_killed;

@@ -70,9 +70,11 @@ pub struct WalTimes {
 mod flush;
 mod group;
 mod lease;
+mod queries;
 
 pub use group::now_unix_ms;
 pub use lease::LeaseChange;
+pub use queries::{Audit, Holder};
 
 use flush::Flush;
 use group::{Waiting, commit_group};

@@ -20,6 +20,7 @@
 //! | `backoff` | how long to wait before the next attempt |
 //! | `pressure` | how loaded is this host |
 //! | `alert` | which facts deserve a person, and which message repeats another |
+//! | `operator` | which words are kept of what operators do and must look at |
 //! | `port` | the two things the actors need from outside: a log store and nodes |
 
 pub mod alert;
@@ -33,6 +34,7 @@ pub mod health;
 pub mod ids;
 pub mod lane;
 pub mod likeness;
+pub mod operator;
 pub mod poison;
 pub mod port;
 pub mod pressure;

@@ -13,6 +13,7 @@ use crate::catalog::Move;
 use crate::effect::Effect;
 use crate::entry::{Entry, Op};
 use crate::ids::{CollectionId, Seq, Stream};
+use crate::operator::{AuditPage, AuditRow, Deed};
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -55,10 +56,15 @@ pub enum Change {
     Joined { node: String, seq: Seq },
     /// A copy of this collection was begun on the node under this id of its own; `None`: it ended.
     Copying { node: String, collection: CollectionId, node_collection: Option<Uuid> },
+    /// The collection must not be served from the node until it is copied there, whatever restarts;
+    /// `None`: it was.
+    Quarantined { node: String, collection: CollectionId, reason: Option<String> },
     /// Failed deliveries of an entry so far, and the last error.
     Attempts { seq: Seq, retries: u32, error: String },
     /// A change of a node's state, kept as failover history.
     NodeState { node: String, from: String, to: String, reason: String },
+    /// An operator did this; commits with what it changed.
+    Audited { deed: Deed },
 }
 
 /// Which entries to read back. Rejected entries are left out.
@@ -114,6 +120,8 @@ pub struct RecoveredNode {
     pub joined: bool,
     /// Copies that were begun and did not end.
     pub copying: Vec<(CollectionId, Uuid)>,
+    /// Collections that must not be served from it, and why.
+    pub quarantined: Vec<(CollectionId, String)>,
 }
 
 /// One write as the log shows it to an operator.
@@ -154,6 +162,12 @@ pub trait LogStore: Send + Sync {
 
     /// One write by its id.
     fn find(&self, write_id: String) -> BoxFuture<'_, Result<Option<WriteRow>, StoreError>>;
+
+    /// What operators did, newest first.
+    fn audit(&self, page: AuditPage) -> BoxFuture<'_, Result<Vec<AuditRow>, StoreError>>;
+
+    /// The address that the last holder of the lease advertised.
+    fn holder(&self) -> BoxFuture<'_, Result<Option<String>, StoreError>>;
 
     /// Removes up to `limit` finished entries at or below `through` that are older than `days`;
     /// returns how many went.

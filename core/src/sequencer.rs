@@ -15,27 +15,26 @@ use crate::port::Recovered;
 use doubt::Doubts;
 
 mod acting;
-mod compare;
 pub mod copy;
 mod doubt;
 pub mod limits;
 pub mod node;
 pub mod outcome;
-mod readback;
+pub mod quarantine;
 pub mod ready;
 pub mod step;
-mod verification;
 mod verify;
 pub mod view;
 
 pub use limits::Limits;
 pub use node::{NodeLog, Standing};
 pub use outcome::{CatalogOutcome, Outcome, Ticket};
+pub use quarantine::Hindrance;
 pub use step::{
     CompareTask, CopyTask, Finding, Findings, Inspection, Look, Next, Purpose, ReplayTask, Role, Scope, Step,
     Task,
 };
-pub use verification::{Difference, Repair, Verification};
+pub use verify::{Difference, Repair, Verification};
 pub use view::{Gate, NodeView};
 
 /// What is known of a stream with undecided or unapplied entries.
@@ -104,7 +103,7 @@ impl Sequencer {
             let (standing, generation) = (node.standing, node.generation + 1);
             let stored = nodes.iter().position(|n| n.name == *name).map(|at| nodes.swap_remove(at));
             let stored = stored.unwrap_or_default();
-            let (joined, copying) = (stored.joined, stored.copying);
+            let (joined, copying, quarantined) = (stored.joined, stored.copying, stored.quarantined);
             *node =
                 NodeLog::recovered(stored.cursor, stored.catalog_cursor.max(stored.cursor), stored.mapped);
             node.standing = Standing { applies: false, ..standing };
@@ -112,6 +111,7 @@ impl Sequencer {
             node.joined = joined;
             node.leftovers = copying.into_iter().collect();
             node.doubts = Doubts::inherited(head);
+            quarantined.into_iter().for_each(|(id, reason)| node.quarantine(id, &reason));
         }
         self.epoch = epoch;
         self.life += 1;

@@ -4,7 +4,9 @@
 use chroma_ha_actors::gate::Shed;
 use chroma_ha_actors::proxy::Refusal;
 use chroma_ha_core::port::{NodeFault, StoreError};
+use chroma_ha_core::sequencer::Hindrance;
 
+use super::admin;
 use super::exchange::{BodyFault, Outgoing};
 
 /// Seconds after which trying again is worth it.
@@ -61,4 +63,48 @@ pub(super) fn body(fault: &BodyFault, limit: usize) -> Outgoing {
 
 pub(super) fn node(fault: &NodeFault) -> Outgoing {
     unavailable(&format!("the Chroma server did not answer ({fault}) and no other could; try again"))
+}
+
+/// For an operator; `routes` is what there is.
+pub(super) fn admin(refusal: &admin::Refusal, routes: &[&str]) -> Outgoing {
+    use admin::Refusal;
+    match refusal {
+        Refusal::NoKeySet => Outgoing::error(
+            403,
+            "AuthError",
+            "ADMIN_TOKEN is not set, so only this machine itself, without a proxy or a browser between, may ask; set it and send it as `Authorization: Bearer …`",
+        ),
+        Refusal::WrongKey => Outgoing::error(
+            401,
+            "AuthError",
+            "the admin key is missing or wrong; send ADMIN_TOKEN as `Authorization: Bearer …` or `x-chroma-ha-admin-token`",
+        )
+        .with("www-authenticate", "Bearer"),
+        Refusal::Unknown { method, path } => Outgoing::error(
+            404,
+            "NotFoundError",
+            &format!("{method} {path} is no admin route; there are: {}", routes.join(", ")),
+        ),
+        Refusal::Malformed(cause) => Outgoing::error(400, "InvalidArgumentError", cause),
+        Refusal::NotFound(what) => Outgoing::error(404, "NotFoundError", what),
+        Refusal::Hindered(Hindrance::NoSuchCollection) => {
+            Outgoing::error(404, "NotFoundError", &Hindrance::NoSuchCollection.to_string())
+        }
+        Refusal::Hindered(hindrance) => {
+            Outgoing::error(409, "ConflictError", &format!("nothing was changed: {hindrance}"))
+        }
+        Refusal::NotHere { holder } => {
+            let at = holder.as_deref().unwrap_or("an address that it has not told");
+            unavailable(&format!(
+                "this balancer does not hold the lease on the log, so nothing was changed; ask the holder, at {at}"
+            ))
+        }
+        Refusal::LogAway => unavailable(
+            "the write-ahead log cannot be reached; after a break it may have been done: look at /admin/audit",
+        ),
+        Refusal::LogRefused(cause) => {
+            tracing::error!(cause, "PostgreSQL refused an operator's request");
+            Outgoing::error(500, "InternalError", "PostgreSQL refused it; see the balancer's log")
+        }
+    }
 }

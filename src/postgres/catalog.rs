@@ -11,7 +11,7 @@ use tokio_postgres::{Client, Transaction};
 use uuid::Uuid;
 
 use super::pool::fault;
-use super::{number, seq_of};
+use super::{number, quarantine, seq_of};
 
 type Params<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
 
@@ -215,6 +215,10 @@ async fn recover_nodes(tx: &Transaction<'_>) -> Result<Vec<RecoveredNode>, Store
         let name: String = row.get(0);
         let known = nodes.entry(name.clone()).or_insert_with(|| node(name));
         known.copying.push((CollectionId(row.get(1)), row.get(2)));
+    }
+    for (name, collection, reason) in quarantine::recover(tx).await? {
+        let known = nodes.entry(name.clone()).or_insert_with(|| node(name));
+        known.quarantined.push((collection, reason));
     }
     Ok(nodes.into_values().collect())
 }

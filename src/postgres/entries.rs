@@ -147,7 +147,7 @@ pub(super) async fn set_attempts(
 }
 
 /// PostgreSQL's text holds no NUL, and nobody reads a megabyte of error.
-fn storable(text: &str) -> String {
+pub(super) fn storable(text: &str) -> String {
     text.chars().take(ERROR_CHARS).map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect()
 }
 

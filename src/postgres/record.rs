@@ -7,7 +7,7 @@ use chroma_ha_core::port::{Change, StoreError};
 use tokio_postgres::Client;
 
 use super::pool::fault;
-use super::{catalog, entries, lease};
+use super::{audit, catalog, entries, lease, quarantine};
 
 /// Changes whose order does not matter, gathered so that each kind takes one statement.
 #[derive(Default)]
@@ -44,7 +44,9 @@ impl<'a> Bulk<'a> {
                 | Change::Rewound { .. }
                 | Change::Adopted { .. }
                 | Change::Joined { .. }
-                | Change::Copying { .. } => {}
+                | Change::Copying { .. }
+                | Change::Quarantined { .. }
+                | Change::Audited { .. } => {}
             }
         }
         bulk
@@ -97,6 +99,10 @@ pub(super) async fn commit(client: &mut Client, epoch: i64, changes: &[Change]) 
             Change::NodeState { node, from, to, reason } => {
                 catalog::node_state(&tx, epoch, [node, from, to, reason]).await?;
             }
+            Change::Quarantined { node, collection, reason } => {
+                quarantine::set(&tx, node, collection.0, reason.as_deref()).await?;
+            }
+            Change::Audited { deed } => audit::add(&tx, deed).await?,
             _ => {}
         }
     }

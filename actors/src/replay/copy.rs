@@ -208,7 +208,8 @@ async fn finish(delivery: &Delivery, task: &CopyTask, own: Uuid) -> Result<(), P
     let (node, collection) = (delivery.node.name(), task.collection);
     let changes = vec![
         Change::Mapped { node: node.clone(), collection, node_collection: Some(own) },
-        Change::Copying { node, collection, node_collection: None },
+        Change::Copying { node: node.clone(), collection, node_collection: None },
+        Change::Quarantined { node, collection, reason: None },
     ];
     delivery.record(changes).await.map_err(|_| PeerError::LogAway)
 }

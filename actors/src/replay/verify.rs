@@ -76,13 +76,10 @@ pub(super) async fn replay(delivery: &Delivery, task: &ReplayTask) {
 
 /// The node's contents are distrusted, durably, and copied anew.
 async fn rebuild(delivery: &Delivery, task: &CompareTask) {
-    let (node, collection) = (delivery.node.name(), task.collection);
-    let changes = vec![
-        Change::Mapped { node: node.clone(), collection, node_collection: None },
-        Change::Copying { node, collection, node_collection: Some(task.own) },
-    ];
     let reason = format!("its records differ from those of {}", task.reference);
-    if delivery.record(changes).await.is_ok() {
+    let (node, collection) = (delivery.node.name(), task.collection);
+    let aside = Change::Quarantined { node, collection, reason: Some(reason.clone()) };
+    if delivery.record(vec![aside]).await.is_ok() {
         delivery.board.sequencer().distrust(delivery.node, task, &reason);
     }
 }

@@ -163,6 +163,7 @@ impl Sequencer {
     /// lost its standing meanwhile, or the collection is gone; the copy does not count.
     pub fn copied(&mut self, node: NodeId, task: &CopyTask, own: Result<Uuid, String>, now_ms: u64) -> bool {
         let exists = self.catalog.collection(task.collection).is_some();
+        let head = self.head;
         let log = &mut self.nodes[node.0];
         if log.generation != task.generation || log.copying != Some(task.collection) {
             return false;
@@ -183,6 +184,7 @@ impl Sequencer {
         log.leftovers.remove(&task.collection);
         log.map(task.collection, Some(own));
         let stream = Stream::Collection(task.collection);
+        log.doubts.ahead(stream, head);
         log.change(stream, |lane| {
             lane.phase = Phase::Idle;
             lane.attempts = 0;

@@ -12,7 +12,9 @@ use super::NodeLog;
 use crate::effect::{self, Effect, Question};
 use crate::entry::{Entry, Op};
 use crate::ids::{CollectionId, Seq, Stream};
-use crate::lane::Phase;
+use crate::lane::{Lane, Phase};
+
+mod readback;
 
 /// Ids that are remembered of one stream; beyond them the whole collection is read back.
 const IDS: usize = 1_000;
@@ -56,12 +58,14 @@ pub struct Doubts {
     streams: HashMap<Stream, Doubt>,
     /// Everything up to here that the lanes pass may have been sent by an earlier holder of the lease.
     inherited: Seq,
+    /// Up to where the node may show more of a stream than its lane has applied.
+    ahead: HashMap<Stream, Seq>,
 }
 
 impl Doubts {
     /// What a node is recovered with: nothing is known of what was in flight beyond its cursor.
     pub fn inherited(through: Seq) -> Doubts {
-        Doubts { streams: HashMap::new(), inherited: through }
+        Doubts { inherited: through, ..Doubts::default() }
     }
 
     /// These were sent, and what became of them is not known.
@@ -92,6 +96,18 @@ impl Doubts {
         if entry.seq <= self.inherited && !known {
             self.note(std::slice::from_ref(entry));
         }
+    }
+
+    /// The node shows what was applied up to here already, although its lane begins further ahead.
+    pub fn ahead(&mut self, stream: Stream, through: Seq) {
+        self.ahead.insert(stream, through);
+    }
+
+    /// From which position on the node holds no more and no less than its lane has applied.
+    pub fn shown_through(&self, stream: Stream) -> Seq {
+        let ahead = self.ahead.get(&stream).copied().unwrap_or_default();
+        let doubted = self.of(stream).map_or(Seq::ZERO, |doubt| doubt.last);
+        self.inherited.max(ahead).max(doubted)
     }
 
     pub fn of(&self, stream: Stream) -> Option<&Doubt> {
@@ -154,7 +170,7 @@ impl NodeLog {
     /// What is asked right now is given up: the node may execute it at any time.
     pub(super) fn doubt_asked(&mut self) {
         let asked = self.lanes.values().filter(|lane| lane.phase == Phase::Asking);
-        let entries: Vec<Arc<Entry>> = asked.flat_map(crate::lane::Lane::run).collect();
+        let entries: Vec<Arc<Entry>> = asked.flat_map(Lane::run).collect();
         self.doubts.note(&entries);
     }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::compare::Comparing;
 use super::doubt::Doubts;
+use super::verify::compare::Comparing;
 use super::{Inspection, Limits};
 use crate::entry::Entry;
 use crate::ids::{CollectionId, Seq, Stream};

@@ -4,9 +4,13 @@
 
 use std::collections::BTreeSet;
 
-use super::verification::{Difference, Repair, Verification};
 use super::{CompareTask, Finding, Next, Purpose, Sequencer};
 use crate::ids::{CollectionId, NodeId, Stream};
+
+pub(super) mod compare;
+mod report;
+
+pub use report::{Difference, Repair, Verification};
 
 /// Comparisons of one collection on one node that may come to no end.
 const TRIES: u32 = 5;

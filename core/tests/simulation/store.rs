@@ -111,6 +111,8 @@ impl Store {
             // Every node has joined, and nothing is ever adopted or copied.
             Change::Adopted { .. } | Change::Joined { .. } | Change::Copying { .. } => {}
             Change::Attempts { .. } | Change::NodeState { .. } => {}
+            // Nobody asks for anything here.
+            Change::Quarantined { .. } | Change::Audited { .. } => {}
         }
     }
 

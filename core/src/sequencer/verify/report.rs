@@ -66,11 +66,11 @@ pub struct Verification {
     pub waiting: usize,
     pub differences: Vec<Difference>,
     #[serde(skip)]
-    pub(super) due: Vec<BTreeSet<CollectionId>>,
+    pub(in crate::sequencer) due: Vec<BTreeSet<CollectionId>>,
     #[serde(skip)]
-    pub(super) rebuilding: BTreeSet<(NodeId, CollectionId)>,
+    pub(in crate::sequencer) rebuilding: BTreeSet<(NodeId, CollectionId)>,
     #[serde(skip)]
-    pub(super) tries: BTreeMap<(NodeId, CollectionId), u32>,
+    pub(in crate::sequencer) tries: BTreeMap<(NodeId, CollectionId), u32>,
 }
 
 impl Verification {
@@ -84,19 +84,19 @@ impl Verification {
         self.undecided == 0 && !self.interrupted && !self.differences.iter().any(unequal)
     }
 
-    pub(super) fn done(&mut self, node: NodeId, id: CollectionId) {
+    pub(in crate::sequencer) fn done(&mut self, node: NodeId, id: CollectionId) {
         self.due[node.0].remove(&id);
         self.rebuilding.remove(&(node, id));
         self.tries.remove(&(node, id));
         self.waiting = self.due.iter().map(BTreeSet::len).sum();
     }
 
-    pub(super) fn skip(&mut self, node: NodeId, id: CollectionId) {
+    pub(in crate::sequencer) fn skip(&mut self, node: NodeId, id: CollectionId) {
         self.skipped += 1;
         self.done(node, id);
     }
 
-    pub(super) fn repaired(&mut self, node: NodeId, id: CollectionId, repair: Repair) {
+    pub(in crate::sequencer) fn repaired(&mut self, node: NodeId, id: CollectionId, repair: Repair) {
         let name = node.name();
         let same = |difference: &&mut Difference| difference.node == name && difference.collection == id;
         if let Some(difference) = self.differences.iter_mut().filter(same).last() {
@@ -104,7 +104,7 @@ impl Verification {
         }
     }
 
-    pub(super) fn tell(&mut self, difference: Difference) {
+    pub(in crate::sequencer) fn tell(&mut self, difference: Difference) {
         self.differing += 1;
         if self.differences.len() < TOLD {
             self.differences.push(difference);

@@ -3,9 +3,11 @@
 //! a load that never pauses, the lanes are held at one position for the moment of a look. What was read
 //! is judged by the reader; what follows from it is here.
 
-use super::{CompareTask, Finding, Inspection, Look, Next, Purpose, ReplayTask, Sequencer, Step};
 use crate::ids::{CollectionId, NodeId, Seq, Stream};
 use crate::lane::{Lane, Phase};
+use crate::sequencer::{
+    CompareTask, Finding, Inspection, Look, Next, NodeLog, Purpose, ReplayTask, Sequencer, Step,
+};
 
 use uuid::Uuid;
 
@@ -14,8 +16,8 @@ const AGAIN_MS: u64 = 1_000;
 
 /// A comparison under way.
 #[derive(Debug)]
-pub(super) struct Comparing {
-    pub(super) task: CompareTask,
+pub(in crate::sequencer) struct Comparing {
+    pub(in crate::sequencer) task: CompareTask,
     /// Something was sent to one of the two since the look began.
     disturbed: bool,
     /// Neither lane goes beyond this position.
@@ -24,7 +26,7 @@ pub(super) struct Comparing {
 
 impl Sequencer {
     /// The next comparison of the node with another one, one at a time.
-    pub(super) fn push_compare(&mut self, node: NodeId, now_ms: u64, steps: &mut Vec<Step>) {
+    pub(in crate::sequencer) fn push_compare(&mut self, node: NodeId, now_ms: u64, steps: &mut Vec<Step>) {
         if self.nodes[node.0].comparing.is_some() {
             return;
         }
@@ -37,7 +39,7 @@ impl Sequencer {
     }
 
     /// The node's own id of a collection, if what the node holds of it can be read and judged.
-    pub(super) fn comparable(&self, node: NodeId, id: CollectionId) -> Option<Uuid> {
+    pub(in crate::sequencer) fn comparable(&self, node: NodeId, id: CollectionId) -> Option<Uuid> {
         let log = &self.nodes[node.0];
         let looked_at = matches!(log.inspection, Inspection::Seen | Inspection::Complete);
         let able = log.standing.applies && looked_at && !log.is_quarantined(Stream::Collection(id));
@@ -46,14 +48,14 @@ impl Sequencer {
     }
 
     /// Whose records count: the most preferred node's, of those without doubt if there is one.
-    pub(super) fn reference(&self, id: CollectionId, but: Option<NodeId>) -> Option<NodeId> {
+    pub(in crate::sequencer) fn reference(&self, id: CollectionId, but: Option<NodeId>) -> Option<NodeId> {
         let able = |node: &NodeId| Some(*node) != but && self.comparable(*node, id).is_some();
         let sure = |node: &NodeId| !self.nodes[node.0].doubts.is_fresh(Stream::Collection(id));
         let mut sure_ones = self.node_ids().filter(able).filter(sure);
         sure_ones.next().or_else(|| self.node_ids().find(able))
     }
 
-    pub(super) fn compare_task(
+    pub(in crate::sequencer) fn compare_task(
         &self,
         node: NodeId,
         reference: NodeId,
@@ -108,10 +110,12 @@ impl Sequencer {
     }
 
     /// The first entry of the stream that the node has not applied; `None` within: it has all there is.
-    /// Not to be told while a request is under way, or while the log is still being read.
+    /// Not to be told while a request is under way or failed, while the log is still being read, or while
+    /// the node may show more than its lane has applied.
     fn place(&self, node: NodeId, stream: Stream) -> Option<Option<Seq>> {
         let log = &self.nodes[node.0];
-        if log.lane(stream).is_some_and(Lane::is_busy) {
+        let unsure = |lane: &Lane| lane.is_busy() || lane.attempts > 0;
+        if log.lane(stream).is_some_and(unsure) || log.position(stream) < log.doubts.shown_through(stream) {
             return None;
         }
         match log.first(stream) {
@@ -124,12 +128,12 @@ impl Sequencer {
     fn reached(&self, node: NodeId, stream: Stream) -> Seq {
         let log = &self.nodes[node.0];
         let asked = log.lane(stream).filter(|lane| lane.is_busy()).and_then(Lane::first);
-        asked.unwrap_or_else(|| log.position(stream))
+        asked.unwrap_or_else(|| log.position(stream)).max(log.doubts.shown_through(stream))
     }
 
     /// The lane must not send this entry yet: a look is under way.
-    pub(super) fn is_held(&self, node: NodeId, stream: Stream, seq: Seq) -> bool {
-        let holds = |(at, log): (usize, &super::NodeLog)| {
+    pub(in crate::sequencer) fn is_held(&self, node: NodeId, stream: Stream, seq: Seq) -> bool {
+        let holds = |(at, log): (usize, &NodeLog)| {
             log.comparing.as_ref().is_some_and(|comparing| {
                 let concerns = at == node.0 || comparing.task.reference == node;
                 let same = stream == Stream::Collection(comparing.task.collection);
@@ -140,7 +144,7 @@ impl Sequencer {
     }
 
     /// Something is sent to the node: looks that are under way do not count.
-    pub(super) fn disturb(&mut self, node: NodeId, stream: Stream) {
+    pub(in crate::sequencer) fn disturb(&mut self, node: NodeId, stream: Stream) {
         for (at, log) in self.nodes.iter_mut().enumerate() {
             if let Some(comparing) = &mut log.comparing
                 && (at == node.0 || comparing.task.reference == node)
@@ -187,11 +191,7 @@ impl Sequencer {
             return false;
         }
         self.abandon(node, task);
-        let log = &mut self.nodes[node.0];
-        log.map(task.collection, None);
-        log.leftovers.insert(task.collection, task.own);
-        log.quarantine(task.collection, reason);
-        true
+        self.set_aside(node, task.collection, reason).is_ok()
     }
 
     /// The log is applied again from there. Durable before: a restart in between begins there, too.
@@ -208,6 +208,7 @@ impl Sequencer {
         (state.head, state.decided) = (head, state.decided.max(applied));
         state.acked = state.acked.max(applied);
         let log = &mut self.nodes[node.0];
+        log.doubts.ahead(stream, applied);
         log.comparing.take_if(|comparing| comparing.task.collection == task.collection);
         log.change(stream, |lane| lane.rewind(task.from, applied));
         if let Some(doubt) = log.doubts.of_mut(stream) {
@@ -216,7 +217,7 @@ impl Sequencer {
         true
     }
 
-    pub(super) fn again_at(now_ms: u64) -> u64 {
+    pub(in crate::sequencer) fn again_at(now_ms: u64) -> u64 {
         now_ms + AGAIN_MS
     }
 }

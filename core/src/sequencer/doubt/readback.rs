@@ -3,16 +3,16 @@
 //! again from the first entry in doubt, and if that does not help the collection is copied anew. With
 //! nobody to compare with, the log is applied again once. `doubt` keeps what is in doubt.
 
-use super::doubt::Doubt;
-use super::{CompareTask, Finding, Inspection, Next, Purpose, ReplayTask, Scope, Sequencer};
+use super::Doubt;
 use crate::ids::{NodeId, Stream};
+use crate::sequencer::{CompareTask, Finding, Inspection, Next, Purpose, ReplayTask, Scope, Sequencer};
 
 /// How long a node with nobody to compare with is left alone before the log is applied again.
 const ALONE_MS: u64 = 2_000;
 
 impl Sequencer {
     /// The first collection whose look is due and can be made.
-    pub(super) fn doubt_task(&mut self, node: NodeId, now_ms: u64) -> Option<CompareTask> {
+    pub(in crate::sequencer) fn doubt_task(&mut self, node: NodeId, now_ms: u64) -> Option<CompareTask> {
         for stream in self.nodes[node.0].doubts.due(now_ms) {
             let Stream::Collection(id) = stream else {
                 self.look_again_at_catalog(node, now_ms);
@@ -52,7 +52,7 @@ impl Sequencer {
     }
 
     /// Nobody can be compared with for so long that the log must do.
-    pub(super) fn lone_replay(&mut self, node: NodeId, now_ms: u64) -> Option<ReplayTask> {
+    pub(in crate::sequencer) fn lone_replay(&mut self, node: NodeId, now_ms: u64) -> Option<ReplayTask> {
         for stream in self.nodes[node.0].doubts.due(now_ms) {
             let Stream::Collection(id) = stream else { continue };
             let past =
@@ -84,7 +84,7 @@ impl Sequencer {
         }
     }
 
-    pub(super) fn take_read_back(
+    pub(in crate::sequencer) fn take_read_back(
         &mut self,
         node: NodeId,
         task: &CompareTask,

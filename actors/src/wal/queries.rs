@@ -1,0 +1,39 @@
+//! What operators ask of the log's store. Answered with or without the lease; nothing is changed.
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+use chroma_ha_core::operator::{AuditPage, AuditRow};
+use chroma_ha_core::port::StoreError;
+
+use super::WalActor;
+
+/// What operators did.
+#[derive(Message)]
+#[rtype(result = "Result<Vec<AuditRow>, StoreError>")]
+pub struct Audit {
+    pub page: AuditPage,
+}
+
+/// Where the holder of the lease can be reached, if it said so.
+#[derive(Message)]
+#[rtype(result = "Result<Option<String>, StoreError>")]
+pub struct Holder;
+
+impl Handler<Audit> for WalActor {
+    type Result = ResponseFuture<Result<Vec<AuditRow>, StoreError>>;
+
+    fn handle(&mut self, Audit { page }: Audit, _: &mut Self::Context) -> Self::Result {
+        let store = Arc::clone(&self.store);
+        Box::pin(async move { store.audit(page).await })
+    }
+}
+
+impl Handler<Holder> for WalActor {
+    type Result = ResponseFuture<Result<Option<String>, StoreError>>;
+
+    fn handle(&mut self, _: Holder, _: &mut Self::Context) -> Self::Result {
+        let store = Arc::clone(&self.store);
+        Box::pin(async move { store.holder().await })
+    }
+}

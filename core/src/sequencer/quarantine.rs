@@ -1,0 +1,61 @@
+//! What may be set aside on a node by somebody's wish, to be copied there anew: an operator's, or a
+//! comparison's that found a difference. The log remembers it first, so that a restart does not trust
+//! the node again.
+
+use super::Sequencer;
+use crate::ids::{CollectionId, NodeId, Stream};
+use crate::lane::Phase;
+
+/// Why a wish about a collection on a node cannot be granted now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Hindrance {
+    #[error("no collection of the catalog has this id")]
+    NoSuchCollection,
+    #[error("no other node holds this collection in good order, so nothing could be copied")]
+    NoSource,
+    #[error("the collection is being copied to this node at this moment")]
+    BeingCopied,
+    #[error("an outcome of this collection on this node is being made durable; try again")]
+    UnderWay,
+}
+
+impl Sequencer {
+    /// Whether the collection can be set aside on the node and copied to it anew.
+    pub fn rebuildable(&self, node: NodeId, id: CollectionId) -> Result<(), Hindrance> {
+        let stream = Stream::Collection(id);
+        if self.catalog.collection(id).is_none() {
+            return Err(Hindrance::NoSuchCollection);
+        }
+        let holds = |other: &NodeId| {
+            let log = &self.nodes[other.0];
+            *other != node && log.node_collection(id).is_some() && !log.is_quarantined(stream)
+        };
+        if !self.node_ids().any(|other| holds(&other)) {
+            return Err(Hindrance::NoSource);
+        }
+        let log = &self.nodes[node.0];
+        if log.copying == Some(id) {
+            return Err(Hindrance::BeingCopied);
+        }
+        // Its outcome counts whatever happens: the lane must not be taken away under it.
+        match log.lane(stream).map(|lane| &lane.phase) {
+            Some(Phase::Committing { .. }) => Err(Hindrance::UnderWay),
+            _ => Ok(()),
+        }
+    }
+
+    /// Stops serving the collection from the node until it is copied there. The log knows already: what
+    /// hinders it now hinders it only until a restart.
+    pub fn set_aside(&mut self, node: NodeId, id: CollectionId, reason: &str) -> Result<(), Hindrance> {
+        self.rebuildable(node, id)?;
+        let stream = Stream::Collection(id);
+        let log = &mut self.nodes[node.0];
+        log.quarantine(id, reason);
+        log.copy_after_ms.remove(&id);
+        // What it was asked about somebody else may answer: its own answer comes too late now.
+        if let Some(state) = self.streams.get_mut(&stream).filter(|state| state.asked == Some(node)) {
+            state.asked = None;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,121 @@
+//! The operator's routes, `/admin/*`: who is let in (`key`), and what every one of them shares: JSON in
+//! and out, one-line errors, the lease, an audit row with each change. It refuses to change anything
+//! without that row.
+
+use actix_web::middleware::from_fn;
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use chroma_ha_actors::wal::{Holder, Record};
+use chroma_ha_core::ids::NodeId;
+use chroma_ha_core::operator::Deed;
+use chroma_ha_core::port::{Change, StoreError};
+use chroma_ha_core::sequencer::Hindrance;
+use serde::de::DeserializeOwned;
+
+use super::{Worker, rescue};
+
+mod audit;
+mod key;
+mod rebuild;
+
+use key::Caller;
+
+/// What is there, for people who ask for something else.
+const ROUTES: [&str; 2] = ["GET /admin/audit", "POST /admin/rebuild"];
+
+/// Why an operator's request was not carried out.
+pub(super) enum Refusal {
+    /// No key is set, and the caller is not known to sit on this machine.
+    NoKeySet,
+    /// The key is missing or wrong.
+    WrongKey,
+    Unknown {
+        method: String,
+        path: String,
+    },
+    /// The request itself.
+    Malformed(String),
+    /// What it is about is not there.
+    NotFound(String),
+    /// It cannot be done as things are.
+    Hindered(Hindrance),
+    /// Another balancer holds the lease, at this address if it told one.
+    NotHere {
+        holder: Option<String>,
+    },
+    LogAway,
+    LogRefused(String),
+}
+
+type Answered = Result<HttpResponse, Refusal>;
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config.service(
+        web::scope("/admin")
+            .wrap(from_fn(key::admit))
+            .route("/audit", web::get().to(audit::list))
+            .route("/rebuild", web::post().to(rebuild::rebuild))
+            .default_service(web::route().to(unknown)),
+    );
+}
+
+async fn unknown(request: HttpRequest) -> HttpResponse {
+    answer(Err(Refusal::Unknown { method: request.method().to_string(), path: request.path().to_owned() }))
+}
+
+fn answer(answered: Answered) -> HttpResponse {
+    answered.unwrap_or_else(|refusal| rescue::admin(&refusal, &ROUTES).into_response())
+}
+
+/// A body that is empty asks for the defaults.
+fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
+    let text: &[u8] = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(text)
+        .map_err(|error| Refusal::Malformed(format!("the body is not what this route accepts: {error}")))
+}
+
+/// Only the holder of the lease may change something.
+async fn held(worker: &Worker) -> Result<(), Refusal> {
+    if worker.shared.system.board.sequencer().leading() {
+        return Ok(());
+    }
+    let holder = worker.shared.system.wal.send(Holder).await;
+    Err(Refusal::NotHere { holder: holder.ok().and_then(Result::ok).flatten() })
+}
+
+/// Commits an operator's act together with what it changes.
+async fn commit(worker: &Worker, deed: Deed, mut changes: Vec<Change>) -> Result<(), Refusal> {
+    tracing::info!(
+        actor = deed.actor,
+        action = deed.action,
+        target = deed.target,
+        outcome = deed.outcome,
+        "an operator acts"
+    );
+    changes.push(Change::Audited { deed });
+    match worker.shared.system.wal.send(Record { changes }).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(Refusal::LogAway),
+    }
+}
+
+/// A node by its name in `/status`.
+fn node(worker: &Worker, name: &str) -> Result<NodeId, Refusal> {
+    let nodes: Vec<NodeId> = worker.shared.system.board.sequencer().node_ids().collect();
+    let found = nodes.iter().find(|node| node.name() == name).copied();
+    found.ok_or_else(|| {
+        let names: Vec<String> = nodes.iter().map(|node| node.name()).collect();
+        Refusal::NotFound(format!("no node is named `{name}`; there are: {}", names.join(", ")))
+    })
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Refusal {
+        match error {
+            StoreError::Unavailable(_) => Refusal::LogAway,
+            StoreError::LeaseLost(_) => Refusal::NotHere { holder: None },
+            StoreError::Refused(cause) => Refusal::LogRefused(cause),
+        }
+    }
+}
