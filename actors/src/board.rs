@@ -3,7 +3,7 @@
 //! nothing: the sequencer does.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -12,7 +12,7 @@ use chroma_ha_core::entry::Entry;
 use chroma_ha_core::health::NodeState;
 use chroma_ha_core::ids::{NodeId, Seq, Stream};
 use chroma_ha_core::port::Recovered;
-use chroma_ha_core::sequencer::{Gate, Limits, Sequencer, Standing};
+use chroma_ha_core::sequencer::{Gate, Limits, Sequencer, Shared, Standing};
 
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
@@ -20,8 +20,9 @@ use uuid::Uuid;
 mod post;
 mod waiters;
 
+pub use chroma_ha_core::answer::Answer;
 pub use post::{CopyProgress, Post, Wake};
-pub use waiters::{Answer, Verdict};
+pub use waiters::Verdict;
 
 use waiters::Waiters;
 
@@ -36,7 +37,7 @@ pub struct Readable {
 }
 
 pub struct Board {
-    sequencer: Mutex<Sequencer>,
+    sequencer: Shared,
     waiters: Waiters,
     pub posts: Vec<Post>,
     /// Rises whenever a read that found no node may find one now.
@@ -48,7 +49,7 @@ impl Board {
     pub fn new(limits: Limits, nodes: usize, initial: NodeState) -> Arc<Board> {
         let post = |_| Post::new(initial);
         Arc::new(Board {
-            sequencer: Mutex::new(Sequencer::new(limits, nodes)),
+            sequencer: Shared::new(Sequencer::new(limits, nodes)),
             waiters: Waiters::default(),
             posts: (0..nodes).map(post).collect(),
             changed: watch::channel(0).0,
@@ -66,7 +67,12 @@ impl Board {
     }
 
     pub fn sequencer(&self) -> MutexGuard<'_, Sequencer> {
-        self.sequencer.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sequencer.lock()
+    }
+
+    /// For what borrows it step by step.
+    pub fn shared(&self) -> &Shared {
+        &self.sequencer
     }
 
     /// The lease was taken: what the log remembers replaces what was known.

@@ -21,13 +21,9 @@ use crate::guard::Watched;
 use crate::health::Observed;
 
 pub mod apply;
-pub mod catalog;
 mod compare;
-mod conclude;
 pub mod copy;
-mod create;
 pub mod inspect;
-mod judged;
 pub mod peer;
 mod verify;
 

@@ -17,6 +17,22 @@ pub enum Meaning {
     Trouble,
 }
 
+/// What a client hears about its write, from a node or from us.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// Response headers worth passing on.
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn json(status: u16, body: impl Into<Bytes>) -> Answer {
+        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+        Answer { status, headers, body: body.into() }
+    }
+}
+
 /// `name_taken`: a rename onto a name that the catalog knows as taken, which Chroma answers 500.
 pub fn meaning(op: Op, status: u16, name_taken: bool) -> Meaning {
     match status {

@@ -14,6 +14,7 @@
 //! | `lane` | what does one node apply next in one stream |
 //! | `likeness` | are two records the same, but for Chroma's own rounding |
 //! | `sequencer` | who acts, who follows, who may be read, how far is each node |
+//! | `delivery` | which requests and records carry one task out on one node, and what becomes of it |
 //! | `commit` | which waiting writes go into the next log transaction |
 //! | `health` | what do a node's probes and outcomes say about it |
 //! | `routing` | which of the readable nodes gets this read |
@@ -28,6 +29,7 @@ pub mod answer;
 pub mod backoff;
 pub mod catalog;
 pub mod commit;
+pub mod delivery;
 pub mod effect;
 pub mod entry;
 pub mod health;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::entry::Op;
 use crate::ids::CollectionId;
 
-pub use path::{collection_by_id_path, collection_by_name_path, with_collection};
+pub use path::{collection_by_id_path, collection_by_name_path, records_path, with_collection};
 pub use refusal::{Feature, PathFault, Refusal};
 
 /// What a request means.

@@ -12,7 +12,6 @@ use crate::entry::{Decision, Entry};
 use crate::ids::{NodeId, Seq, Stream};
 use crate::lane::Phase;
 use crate::port::Recovered;
-use doubt::Doubts;
 
 mod acting;
 pub mod copy;
@@ -22,6 +21,7 @@ pub mod node;
 pub mod outcome;
 pub mod quarantine;
 pub mod ready;
+pub mod shared;
 pub mod step;
 mod verify;
 pub mod view;
@@ -30,11 +30,9 @@ pub use limits::Limits;
 pub use node::{NodeLog, Standing};
 pub use outcome::{CatalogOutcome, Outcome, Ticket};
 pub use quarantine::Hindrance;
-pub use step::{
-    CompareTask, CopyTask, Finding, Findings, Inspection, Look, Next, Purpose, ReplayTask, Role, Scope, Step,
-    Task,
-};
-pub use verify::{Difference, Repair, Verification};
+pub use shared::Shared;
+pub use step::{CopyTask, Findings, Inspection, Role, Step, Task};
+pub use verify::{CompareTask, Finding, Look, Next, Purpose, ReplayTask, Scope, Verification};
 pub use view::{Gate, NodeView};
 
 /// What is known of a stream with undecided or unapplied entries.
@@ -110,7 +108,7 @@ impl Sequencer {
             node.generation = generation;
             node.joined = joined;
             node.leftovers = copying.into_iter().collect();
-            node.doubts = Doubts::inherited(head);
+            node.inherit_doubts(head);
             quarantined.into_iter().for_each(|(id, reason)| node.quarantine(id, &reason));
         }
         self.epoch = epoch;

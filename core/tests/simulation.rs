@@ -4,7 +4,6 @@
 
 mod simulation {
     pub mod balancer;
-    pub mod catalog;
     pub mod checks;
     pub mod chroma;
     pub mod delivery;

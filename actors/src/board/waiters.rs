@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
+use chroma_ha_core::answer::Answer;
 use chroma_ha_core::entry::Entry;
 use chroma_ha_core::ids::Seq;
 use tokio::sync::oneshot;
@@ -18,21 +18,6 @@ pub enum Verdict {
     Queued,
     /// Logged, but nothing can be said about the outcome yet.
     Unknown,
-}
-
-#[derive(Clone, Debug)]
-pub struct Answer {
-    pub status: u16,
-    /// Response headers worth passing on.
-    pub headers: Vec<(String, String)>,
-    pub body: Bytes,
-}
-
-impl Answer {
-    pub fn json(status: u16, body: impl Into<Bytes>) -> Answer {
-        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-        Answer { status, headers, body: body.into() }
-    }
 }
 
 struct Waiter {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chroma_ha_core::port::{Node, NodeFault, NodeRequest};
 use chroma_ha_core::route::collection_by_name_path;
+pub use chroma_ha_core::route::records_path;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -143,9 +144,4 @@ pub fn read<T: for<'a> Deserialize<'a>>(what: &'static str, body: &Bytes) -> Res
 pub fn collections_path(tenant: &str, database: &str) -> String {
     let by_name = collection_by_name_path(tenant, database, "");
     by_name.trim_end_matches('/').to_owned()
-}
-
-/// The path below which a collection's records are reached.
-pub fn records_path(tenant: &str, database: &str, own: Uuid) -> String {
-    format!("{}/{}", collections_path(tenant, database), own.hyphenated())
 }

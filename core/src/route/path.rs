@@ -74,6 +74,12 @@ pub fn collection_by_id_path(tenant: &str, database: &str, own: Uuid) -> String 
     format!("/api/v2/tenants/{tenant}/databases/{database}/collections/by-id/{own}")
 }
 
+/// The path below which a collection's records are reached.
+pub fn records_path(tenant: &str, database: &str, own: Uuid) -> String {
+    let [tenant, database] = [tenant, database].map(encode);
+    format!("/api/v2/tenants/{tenant}/databases/{database}/collections/{own}")
+}
+
 /// One segment, so encoded that decoding gives the same text.
 pub(crate) fn encode(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()

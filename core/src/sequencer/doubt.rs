@@ -63,11 +63,6 @@ pub struct Doubts {
 }
 
 impl Doubts {
-    /// What a node is recovered with: nothing is known of what was in flight beyond its cursor.
-    pub fn inherited(through: Seq) -> Doubts {
-        Doubts { inherited: through, ..Doubts::default() }
-    }
-
     /// These were sent, and what became of them is not known.
     pub fn note(&mut self, entries: &[Arc<Entry>]) {
         for entry in entries {
@@ -167,6 +162,11 @@ impl Doubts {
 }
 
 impl NodeLog {
+    /// What an earlier holder of the lease had in flight, and how far it was, is not known.
+    pub(super) fn inherit_doubts(&mut self, through: Seq) {
+        self.doubts.inherited = through;
+    }
+
     /// What is asked right now is given up: the node may execute it at any time.
     pub(super) fn doubt_asked(&mut self) {
         let asked = self.lanes.values().filter(|lane| lane.phase == Phase::Asking);

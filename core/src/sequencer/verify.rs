@@ -4,13 +4,16 @@
 
 use std::collections::BTreeSet;
 
-use super::{CompareTask, Finding, Next, Purpose, Sequencer};
+use super::Sequencer;
 use crate::ids::{CollectionId, NodeId, Stream};
 
 pub(super) mod compare;
 mod report;
+mod words;
 
-pub use report::{Difference, Repair, Verification};
+pub use report::Verification;
+use report::{Difference, Repair};
+pub use words::{CompareTask, Finding, Look, Next, Purpose, ReplayTask, Scope};
 
 /// Comparisons of one collection on one node that may come to no end.
 const TRIES: u32 = 5;

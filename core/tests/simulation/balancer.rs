@@ -5,12 +5,13 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use chroma_ha_core::answer::Answer;
 use chroma_ha_core::entry::{Decision, Draft, Entry};
 use chroma_ha_core::ids::{CollectionId, NodeId, Seq, Stream};
 use chroma_ha_core::port::{Change, Page};
 use chroma_ha_core::sequencer::{Findings, Step};
 
-use super::delivery::{Answer, Delivery};
+use super::delivery::Delivery;
 use super::world::World;
 
 fn lasting() -> Rc<Cell<Option<NodeId>>> {
@@ -23,7 +24,7 @@ impl World {
     /// What the proxy does with a write. False: refused before anything is logged.
     pub fn submit(self: &Rc<Self>, draft: Draft) -> bool {
         {
-            let sequencer = self.sequencer.borrow();
+            let sequencer = self.sequencer.lock();
             let id = CollectionId(draft.target.unwrap_or_default());
             let known = sequencer.catalog.collection(id).is_some();
             let fits = if draft.op.is_record() { known } else { !sequencer.all_gone() };
@@ -48,7 +49,7 @@ impl World {
         };
         let world = Rc::clone(self);
         self.spawn(&lasting(), async move {
-            let mut seq = world.sequencer.borrow().head();
+            let mut seq = world.sequencer.lock().head();
             let mut entries = Vec::new();
             for draft in group {
                 seq = seq.next();
@@ -70,8 +71,8 @@ impl World {
             self.say(|| format!("admit {} {}", entry.seq, describe(&entry.draft)));
             self.waiters.borrow_mut().insert(entry.seq, Arc::clone(entry));
         }
-        self.sequencer.borrow_mut().admit(entries);
-        if self.sequencer.borrow().all_gone() {
+        self.sequencer.lock().admit(entries);
+        if self.sequencer.lock().all_gone() {
             self.release_waiters();
         }
         self.wake_all();
@@ -80,7 +81,7 @@ impl World {
     pub fn release_waiters(&self) {
         for (seq, entry) in std::mem::take(&mut *self.waiters.borrow_mut()) {
             if entry.draft.op.is_record() {
-                self.sequencer.borrow_mut().acknowledge_queued(&entry);
+                self.sequencer.lock().acknowledge_queued(&entry);
                 self.oracle.borrow_mut().queued(&entry);
                 self.say(|| format!("queued {seq}"));
             }
@@ -106,13 +107,13 @@ impl World {
 
     pub fn advance(self: &Rc<Self>, node: NodeId) {
         self.servers[node.0].woken.set(false);
-        let steps = self.sequencer.borrow_mut().steps(node, self.now_ms.get());
+        let steps = self.sequencer.lock().steps(node, self.now_ms.get());
         for step in steps {
             match step {
                 // Disks are not lost here: a look finds what is known, and nothing is ever copied.
                 Step::Inspect { generation, .. } => {
                     let findings = Findings { lost: Vec::new(), joined: true };
-                    self.sequencer.borrow_mut().inspected(node, generation, Some(findings));
+                    self.sequencer.lock().inspected(node, generation, Some(findings));
                     self.advance(node);
                 }
                 Step::Copy(task) => panic!("a copy of {} to {node} without a lost disk", task.collection),
@@ -136,7 +137,7 @@ impl World {
                 Some(pages) => {
                     let seqs = || pages.entries.iter().map(|e| e.seq.0).collect::<Vec<_>>();
                     world.say(|| format!("{node} got {:?} through {}", seqs(), pages.complete_through));
-                    let mut sequencer = world.sequencer.borrow_mut();
+                    let mut sequencer = world.sequencer.lock();
                     let (entries, through) = (pages.entries, pages.complete_through);
                     match stream {
                         None => sequencer.feed(node, life, page.from, entries, through),
@@ -145,7 +146,7 @@ impl World {
                 }
                 None => {
                     world.sleep(500).await;
-                    world.sequencer.borrow_mut().load_failed(node, life, stream);
+                    world.sequencer.lock().load_failed(node, life, stream);
                 }
             }
             world.wake(node);
@@ -163,7 +164,7 @@ impl World {
                 world.record(vec![Change::Rejected { seq: entry.seq, reason }]).await;
                 status = 404;
             }
-            world.answered(entry.seq, &Answer { status, body: Default::default() });
+            world.answered(entry.seq, &Answer::json(status, "{}"));
             world.wake_all();
         });
     }
@@ -190,7 +191,7 @@ impl World {
 
     pub fn flush(self: &Rc<Self>) {
         let changes = {
-            let sequencer = self.sequencer.borrow();
+            let sequencer = self.sequencer.lock();
             if !sequencer.leading() {
                 return;
             }

@@ -12,18 +12,18 @@ use super::world::World;
 impl World {
     /// Every node that may be read shows what was acknowledged, or later.
     pub fn check_reads(&self) {
-        if !self.sequencer.borrow().leading() {
+        if !self.sequencer.lock().leading() {
             return;
         }
         let live = self.oracle.borrow().names(Seq(u64::MAX));
-        for id in live.values().filter(|id| self.sequencer.borrow().catalog.collection(**id).is_some()) {
+        for id in live.values().filter(|id| self.sequencer.lock().catalog.collection(**id).is_some()) {
             let stream = Stream::Collection(*id);
-            let readable = self.sequencer.borrow().readable(Gate::Stream(stream));
+            let readable = self.sequencer.lock().readable(Gate::Stream(stream));
             for (node, own) in readable {
                 let chroma = self.servers[node.0].chroma.borrow();
                 let shown = own.and_then(|own| chroma.collections.get(&own)).map(|(_, records)| records);
                 let Some(shown) = shown else {
-                    let first = self.sequencer.borrow().node(node).first(Stream::Catalog);
+                    let first = self.sequencer.lock().node(node).first(Stream::Catalog);
                     if first.is_some_and(|seq| self.sent.borrow().contains(&(node, seq))) {
                         continue; // its delete is under way
                     }
@@ -41,7 +41,7 @@ impl World {
                 );
             }
         }
-        let readable = self.sequencer.borrow().readable(Gate::Stream(Stream::Catalog));
+        let readable = self.sequencer.lock().readable(Gate::Stream(Stream::Catalog));
         for (node, _) in readable {
             let shown = self.shown_names(node);
             let loose = |names: &Names| names.keys().eq(shown.keys());
@@ -65,7 +65,7 @@ impl World {
         next: impl Fn(&Entry) -> bool,
     ) -> Result<(), String> {
         let (first, fed) = {
-            let sequencer = self.sequencer.borrow();
+            let sequencer = self.sequencer.lock();
             (sequencer.node(node).first(stream), sequencer.node(node).fed)
         };
         let at = first.map_or(fed, Seq::prev);
@@ -97,7 +97,7 @@ impl World {
 
     fn shown_names(&self, node: NodeId) -> Names {
         let chroma = self.servers[node.0].chroma.borrow();
-        let sequencer = self.sequencer.borrow();
+        let sequencer = self.sequencer.lock();
         let logical = |own| sequencer.logical(node, own).unwrap_or(CollectionId(own));
         chroma.collections.iter().map(|(own, (name, _))| (name.clone(), logical(*own))).collect()
     }
@@ -114,7 +114,7 @@ impl World {
                 self.fail(format!("{node} ends with {shown:?}, not {names:?}"));
             }
             for (own, (name, records)) in &self.servers[node.0].chroma.borrow().collections {
-                let id = self.sequencer.borrow().logical(node, *own);
+                let id = self.sequencer.lock().logical(node, *own);
                 let right = id.map(|id| self.oracle.borrow().records(id, head));
                 if right.as_ref() != Some(records) {
                     self.fail(format!("{node} ends with {records:?} in {name}, not {right:?}"));

@@ -140,6 +140,8 @@ impl Chroma {
         let segments: Vec<&str> = request.path.split('/').skip(7).collect();
         let (status, body) = match (request.method, segments.as_slice()) {
             ("POST", ["collections"]) => self.create(&parsed(&request.body)),
+            ("GET", ["collections", "by-id", own]) => self.by_id(own),
+            ("GET", ["collections", own, "count"]) => self.count(own),
             ("GET", ["collections", name]) => self.look_up(name),
             ("PUT", ["collections", own]) => self.modify(own, &parsed(&request.body)),
             ("DELETE", ["collections", name]) => self.drop_named(name),
@@ -170,6 +172,24 @@ impl Chroma {
             Some(own) => (200, json!({ "id": own, "name": name })),
             None => (404, json!({ "error": "NotFoundError" })),
         }
+    }
+
+    fn by_id(&self, own: &str) -> (u16, Value) {
+        match self.held(own) {
+            Some((name, _)) => (200, json!({ "id": own, "name": name, "dimension": DIMENSION })),
+            None => (404, json!({ "error": "NotFoundError" })),
+        }
+    }
+
+    fn count(&self, own: &str) -> (u16, Value) {
+        match self.held(own) {
+            Some((_, records)) => (200, json!(records.0.len())),
+            None => (404, json!({ "error": "NotFoundError" })),
+        }
+    }
+
+    fn held(&self, own: &str) -> Option<&(String, Records)> {
+        self.collections.get(&Uuid::parse_str(own).ok()?)
     }
 
     fn modify(&mut self, own: &str, body: &Value) -> (u16, Value) {
@@ -212,4 +232,11 @@ impl Chroma {
 
 pub fn parsed(body: &[u8]) -> Value {
     serde_json::from_slice(body).unwrap_or_default()
+}
+
+/// The collection that an answer describes.
+pub fn collection_of(body: &[u8]) -> Option<(Uuid, String)> {
+    let value = parsed(body);
+    let id = Uuid::parse_str(value.get("id")?.as_str()?).ok()?;
+    Some((id, value.get("name")?.as_str()?.to_owned()))
 }

@@ -1,257 +1,104 @@
-//! Carries one task out, step by step as the replay actor does: ask, make durable, claim, tell the
-//! sequencer, answer the client.
+//! Carries one task out, as the replay actor does: the steps are the same, what they await is an event.
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use chroma_ha_core::answer::{Meaning, meaning, with_id};
-use chroma_ha_core::effect::{self, Question, Send as Sending};
-use chroma_ha_core::entry::{Decision, Entry};
+use chroma_ha_core::backoff::Backoff;
+use chroma_ha_core::delivery::{Attempt, End, Input, Next, Terms};
+use chroma_ha_core::entry::Decision;
+use chroma_ha_core::health::{Failure, Observation};
 use chroma_ha_core::ids::NodeId;
-use chroma_ha_core::port::{Change, NodeFault, NodeRequest, NodeResponse};
-use chroma_ha_core::route;
-use chroma_ha_core::sequencer::{CatalogOutcome, Outcome, Role, Task, Ticket};
+use chroma_ha_core::port::{NodeRequest, StoreError};
+use chroma_ha_core::sequencer::{Outcome, Role, Task};
 
-use super::catalog;
 use super::world::{Lost, World};
 
-#[derive(Clone, Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub body: Bytes,
-}
-
-pub enum Found {
-    Done {
-        answer: Answer,
-        catalog: Option<catalog::CatalogFound>,
-    },
-    Refused(Answer),
-    /// The collection is gone from the node, and what was logged before with it.
-    Gone,
-    /// No judgement; whether the request may still execute.
-    Failed {
-        in_doubt: bool,
-    },
-    LogAway,
-}
-
-/// Refusals of an accepted entry until the node is quarantined.
-const ATTEMPTS: u32 = 3;
+/// More than any run needs: no error becomes a verdict here, and a refusing follower gets stuck.
+const ATTEMPTS: u32 = 1_000;
 
 pub struct Delivery {
-    pub world: Rc<World>,
-    pub node: NodeId,
-    pub task: Task,
+    world: Rc<World>,
+    node: NodeId,
+    attempt: Attempt,
 }
 
 impl Delivery {
     pub fn start(world: &Rc<World>, node: NodeId, task: Task) {
         let lost: Lost = Rc::new(Cell::new(Some(node)));
-        let delivery = Delivery { world: Rc::clone(world), node, task };
+        let terms = Terms { timeout: Duration::ZERO, attempts: ATTEMPTS, backoff: Backoff::default() };
+        let delivery = Delivery { world: Rc::clone(world), node, attempt: Attempt::new(node, task, terms) };
         world.spawn(&Rc::clone(&lost), delivery.run(lost));
     }
 
-    async fn run(self, lost: Lost) {
-        let (node, stream, generation) = (self.node, self.task.stream, self.task.generation);
-        let ticket = Ticket { node, stream, generation };
-        let found = self.ask().await;
+    async fn run(mut self, lost: Lost) {
+        let mut input = Input::Begin;
+        let end = loop {
+            let next = self.attempt.next(&self.world.sequencer, self.world.now_ms.get(), input);
+            if self.attempt.is_committing() {
+                lost.set(None);
+            }
+            if let Some(Observation::ApplyFailed(Failure::Fault(fault))) = self.attempt.take_observation()
+                && fault.in_doubt()
+            {
+                self.world.servers[self.node.0].suspicion.set(true);
+            }
+            input = match next {
+                Next::Ask(request) => {
+                    self.note(&request);
+                    Input::Answer(self.world.call(self.node, request).await)
+                }
+                Next::Record(changes) => {
+                    let away = || StoreError::Unavailable("away".to_owned());
+                    Input::Recorded(self.world.record(changes).await.then_some(()).ok_or_else(away))
+                }
+                Next::Wait(delay) => {
+                    self.sleep(delay).await;
+                    Input::Waited
+                }
+                Next::Done(end) => break end,
+            };
+        };
         lost.set(None);
-        let retry_in = self.conclude(ticket, found).await;
+        self.tell(&end);
         self.world.wake_all();
-        if let Some(delay) = retry_in {
-            self.world.sleep(delay).await;
+        if let Some(delay) = end.retry_in {
+            self.sleep(delay).await;
             self.world.wake(self.node);
         }
     }
 
-    async fn ask(&self) -> Found {
-        let Some(entry) = self.task.entries.first() else { return Found::LogAway };
-        if !entry.draft.op.is_record() {
-            return catalog::ask(self, entry).await;
-        }
-        if self.task.role == Role::Acting
-            && let Err(found) = self.resolve(entry).await
-        {
-            return found;
-        }
-        match effect::send(entry) {
-            Sending::Empty => {
-                self.world.sent.borrow_mut().insert((self.node, entry.seq));
-                Found::Done { answer: Answer { status: 200, body: Bytes::from_static(b"{}") }, catalog: None }
-            }
-            Sending::Body(body) => {
-                let response = self.call(entry, "POST", self.own_path(&entry.draft.path), body).await;
-                self.judge(entry, response, false)
-            }
-        }
-    }
-
-    async fn resolve(&self, entry: &Arc<Entry>) -> Result<(), Found> {
-        if entry.effect().is_none() {
-            let Question::Get(body) = effect::question(entry.draft.op, &entry.draft.body) else {
-                return Ok(());
-            };
-            let path = entry.draft.path.rsplit_once('/').map_or("", |(parent, _)| parent);
-            let path = self.own_path(&format!("{path}/get"));
-            let response = self.request("POST", path, body).await;
-            let answer = match self.judge(entry, response, false) {
-                Found::Done { answer, .. } => answer,
-                other => return Err(other),
-            };
-            let Some(effect) = effect::resolved(&answer.body) else {
-                return Err(Found::Failed { in_doubt: true });
-            };
-            entry.resolve(effect);
-        }
-        if let (false, Some(effect)) = (entry.effect_is_durable(), entry.effect()) {
-            let change = Change::Effect { seq: entry.seq, effect: effect.clone() };
-            if !self.world.record(vec![change]).await {
-                return Err(Found::LogAway);
-            }
-            entry.effect_made_durable();
-        }
-        Ok(())
+    async fn sleep(&self, delay: Duration) {
+        self.world.sleep(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)).await;
     }
 
     /// A request that may change the node.
-    pub async fn call(
-        &self,
-        entry: &Entry,
-        method: &'static str,
-        path: String,
-        body: Bytes,
-    ) -> Result<NodeResponse, NodeFault> {
-        self.world.sent.borrow_mut().insert((self.node, entry.seq));
-        self.request(method, path, body).await
-    }
-
-    pub async fn request(
-        &self,
-        method: &'static str,
-        path: String,
-        body: Bytes,
-    ) -> Result<NodeResponse, NodeFault> {
-        let request = NodeRequest { method, path, headers: Vec::new(), body, timeout: Duration::ZERO };
-        self.world.call(self.node, request).await
-    }
-
-    pub fn judge(&self, entry: &Entry, response: Result<NodeResponse, NodeFault>, name_taken: bool) -> Found {
-        let response = match response {
-            Ok(response) => response,
-            Err(fault) => return Found::Failed { in_doubt: fault.in_doubt() },
-        };
-        let status = response.status;
-        let answer = self.answer(response);
-        let gone = || status == 404 && self.world.sequencer.borrow().taken_along(entry);
-        match meaning(entry.draft.op, status, name_taken) {
-            Meaning::Accepted => Found::Done { answer, catalog: None },
-            Meaning::Refused if gone() => Found::Gone,
-            Meaning::Refused => Found::Refused(answer),
-            Meaning::Trouble => Found::Failed { in_doubt: false },
+    fn note(&self, request: &NodeRequest) {
+        if request.method != "GET" && !request.path.ends_with("/get") {
+            let seqs = self.attempt.task().entries.iter().map(|entry| (self.node, entry.seq));
+            self.world.sent.borrow_mut().extend(seqs);
         }
     }
 
-    pub fn answer(&self, response: NodeResponse) -> Answer {
-        let body = match (self.task.node_collection, self.task.subject) {
-            (Some(own), Some(logical)) => with_id(&response.body, own, logical.0),
-            _ => response.body,
-        };
-        Answer { status: response.status, body }
-    }
-
-    async fn conclude(&self, ticket: Ticket, found: Found) -> Option<u64> {
-        let entry = self.task.entries.first()?;
-        match found {
-            Found::Gone => {
-                let answer = Answer { status: 200, body: Bytes::from_static(b"{}") };
-                self.finish(ticket, Outcome::Applied(CatalogOutcome::default()), Some(answer));
-                None
-            }
-            Found::Done { answer, catalog: None } => {
-                self.finish(ticket, Outcome::Applied(CatalogOutcome::default()), Some(answer));
-                None
-            }
-            Found::Done { answer, catalog: Some(found) } => {
-                let changes = catalog::changes(self.node, &self.task, &found);
-                self.commit(ticket, changes, Outcome::Applied(found.outcome), answer).await
-            }
-            Found::Refused(answer) if self.task.role == Role::Acting => {
-                let changes = vec![Change::Rejected { seq: entry.seq, reason: answer.status.to_string() }];
-                self.commit(ticket, changes, Outcome::Rejected, answer).await
-            }
-            Found::Refused(answer) => self.refused_by_follower(ticket, &answer),
-            Found::Failed { in_doubt } => {
-                if !in_doubt {
-                    return self.retry(ticket);
-                }
-                self.world.servers[self.node.0].suspicion.set(true);
-                self.finish(ticket, Outcome::InDoubt, None);
-                None
-            }
-            Found::LogAway => self.retry(ticket),
+    fn tell(&self, end: &End) {
+        let (world, task) = (&self.world, self.attempt.task());
+        let seq = task.entries.first().map(|e| e.seq).unwrap_or_default();
+        world.say(|| format!("{} {seq} {:?} counts={} {:?}", self.node, task.role, end.counts, end.outcome));
+        if end.counts
+            && let Outcome::Quarantine { reason } = &end.outcome
+        {
+            world.fail(format!("{} {seq} {:?}: {reason}", self.node, task.role));
         }
-    }
-
-    async fn commit(
-        &self,
-        ticket: Ticket,
-        changes: Vec<Change>,
-        outcome: Outcome,
-        answer: Answer,
-    ) -> Option<u64> {
-        if !self.world.sequencer.borrow_mut().claim(ticket) {
-            return None;
-        }
-        while !self.world.record(changes.clone()).await {
-            self.world.sleep(100).await;
-            if !self.world.sequencer.borrow().claimed(ticket) {
-                return None;
-            }
-        }
-        self.finish(ticket, outcome, Some(answer));
-        None
-    }
-
-    fn refused_by_follower(&self, ticket: Ticket, answer: &Answer) -> Option<u64> {
-        if self.task.attempts + 1 < ATTEMPTS {
-            return self.retry(ticket);
-        }
-        let reason = format!("{ticket:?} was answered {answer:?}");
-        self.finish(ticket, Outcome::Quarantine { reason }, None);
-        None
-    }
-
-    fn retry(&self, ticket: Ticket) -> Option<u64> {
-        let delay = 25 + self.world.rng.below(50) as u64;
-        self.finish(ticket, Outcome::Retry { until_ms: self.world.now_ms.get() + delay }, None);
-        Some(delay)
-    }
-
-    fn finish(&self, ticket: Ticket, outcome: Outcome, answer: Option<Answer>) {
-        let world = &self.world;
-        let decision = decision(&outcome);
-        let quarantined = matches!(outcome, Outcome::Quarantine { .. });
-        let text = if self.world.trace || quarantined { format!("{outcome:?}") } else { String::new() };
-        let took = world.sequencer.borrow_mut().finish(ticket, &self.task.entries, outcome);
-        let seq = self.task.entries.first().map(|e| e.seq).unwrap_or_default();
-        world.say(|| format!("{} {seq} {:?} took={took} {text}", self.node, self.task.role));
-        if took && quarantined {
-            world.fail(format!("{}: {text}", self.node));
-        }
-        if let (true, Role::Acting, Some(answer), Some(decision)) = (took, self.task.role, answer, decision) {
-            for entry in &self.task.entries {
+        if let (true, Role::Acting, Some(decision)) = (end.counts, task.role, decision(&end.outcome)) {
+            for entry in &task.entries {
                 world.decided(entry, decision, false);
-                world.answered(entry.seq, &answer);
             }
         }
-    }
-
-    pub fn own_path(&self, path: &str) -> String {
-        self.task.node_collection.map_or_else(|| path.to_owned(), |own| route::with_collection(path, own))
+        if let Some(answer) = &end.answer {
+            for entry in &task.entries {
+                world.answered(entry.seq, answer);
+            }
+        }
     }
 }
 

@@ -11,7 +11,7 @@ impl World {
     pub fn lose_lease(&self) {
         if self.lease_held.replace(false) {
             self.say(|| "the lease is lost".to_owned());
-            self.sequencer.borrow_mut().set_leading(false);
+            self.sequencer.lock().set_leading(false);
             self.queue.borrow_mut().clear();
             self.fail_appends();
         }
@@ -34,7 +34,7 @@ impl World {
         self.say(|| format!("epoch {} begins at {}", recovered.epoch, recovered.head));
         self.lease_held.set(true);
         self.recovered.set(recovered.head);
-        self.sequencer.borrow_mut().recover(recovered);
+        self.sequencer.lock().recover(recovered);
         for node in 0..self.servers.len() {
             self.set_health(NodeId(node), Health::Settling);
             self.drop_tasks(|lost| lost == Some(NodeId(node)));
@@ -55,7 +55,7 @@ impl World {
         }
         self.drop_tasks(|_| true);
         self.ops.borrow_mut().retain(|op| matches!(op.work, Work::Call { stage: Stage::Ghost, .. }));
-        *self.sequencer.borrow_mut() = Sequencer::new(self.plan.limits, self.plan.nodes);
+        *self.sequencer.lock() = Sequencer::new(self.plan.limits, self.plan.nodes);
         self.waiters.borrow_mut().clear();
         self.queue.borrow_mut().clear();
         self.committing.set(false);
@@ -81,7 +81,7 @@ impl World {
             suspect: health == Health::Suspect,
         };
         let (lost, gone) = {
-            let mut sequencer = self.sequencer.borrow_mut();
+            let mut sequencer = self.sequencer.lock();
             let before = sequencer.node(node).standing;
             sequencer.set_standing(node, standing);
             ((before.serves || before.applies) && !up, sequencer.all_gone())

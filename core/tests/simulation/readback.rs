@@ -27,7 +27,7 @@ impl World {
             match next {
                 Next::Replay(replay) => world.replay_now(node, replay).await,
                 Next::Rebuild => world.fail(format!("{node} differs after the log was applied again")),
-                Next::Nothing | Next::LookAgain => world.sequencer.borrow_mut().abandon(node, &task),
+                Next::Nothing | Next::LookAgain => world.sequencer.lock().abandon(node, &task),
             }
             world.wake_all();
         });
@@ -41,7 +41,7 @@ impl World {
     async fn replay_now(&self, node: NodeId, task: ReplayTask) {
         let seq = task.from.prev();
         if self.record(vec![Change::Rewound { node: node.name(), seq }]).await {
-            let begun = self.sequencer.borrow_mut().replay(node, &task);
+            let begun = self.sequencer.lock().replay(node, &task);
             self.say(|| format!("{node} applies {} again from {}: {begun}", task.collection, task.from));
         }
         self.wake_all();
@@ -49,7 +49,7 @@ impl World {
 
     async fn find(&self, node: NodeId, task: &CompareTask) -> Next {
         for look in 0..LOOKS {
-            let may = self.sequencer.borrow_mut().look(node, task, look >= UNHELD);
+            let may = self.sequencer.lock().look(node, task, look >= UNHELD);
             match may {
                 Look::Void => return Next::Nothing,
                 Look::Wait => self.sleep(10).await,
@@ -62,7 +62,7 @@ impl World {
                     } else {
                         Finding::Differs { records: Vec::new(), seen: 1 }
                     };
-                    match self.sequencer.borrow_mut().compared(node, task, finding, self.now_ms.get()) {
+                    match self.sequencer.lock().compared(node, task, finding, self.now_ms.get()) {
                         Next::LookAgain => {}
                         next => return next,
                     }
@@ -70,7 +70,7 @@ impl World {
             }
         }
         let finding = Finding::Undecided { reason: String::new() };
-        self.sequencer.borrow_mut().compared(node, task, finding, self.now_ms.get())
+        self.sequencer.lock().compared(node, task, finding, self.now_ms.get())
     }
 
     /// Every record, without what nodes spell differently.

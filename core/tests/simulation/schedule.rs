@@ -69,7 +69,7 @@ impl World {
     }
 
     fn drained(&self) -> bool {
-        let sequencer = self.sequencer.borrow();
+        let sequencer = self.sequencer.lock();
         let applied = sequencer.node_ids().all(|n| sequencer.node(n).cursor() == self.store.borrow().head());
         // Who waited when the lease was lost, or whose refusal was recorded without our hearing of it,
         // must ask the log.
@@ -79,7 +79,7 @@ impl World {
     }
 
     fn state(&self) -> String {
-        let sequencer = self.sequencer.borrow();
+        let sequencer = self.sequencer.lock();
         let views: Vec<_> = sequencer.node_ids().map(|n| sequencer.view(n)).collect();
         format!("head {} waiters {:?} {views:?}", self.store.borrow().head(), self.waiters.borrow().keys())
     }

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use chroma_ha_core::entry::{Draft, Entry};
 use chroma_ha_core::ids::{NodeId, Seq};
 use chroma_ha_core::port::{Change, NodeFault, NodeRequest, NodeResponse, Page, Pages};
-use chroma_ha_core::sequencer::{Limits, Sequencer};
+use chroma_ha_core::sequencer::{Limits, Sequencer, Shared};
 
 use super::chroma::Chroma;
 use super::oracle::Oracle;
@@ -94,7 +94,7 @@ pub struct World {
     pub rng: Rng,
     pub plan: Plan,
     pub trace: bool,
-    pub sequencer: RefCell<Sequencer>,
+    pub sequencer: Shared,
     pub store: RefCell<Store>,
     pub servers: Vec<Server>,
     pub oracle: RefCell<Oracle>,
@@ -129,7 +129,7 @@ impl World {
         };
         Rc::new(World {
             rng: Rng::new(seed),
-            sequencer: RefCell::new(Sequencer::new(plan.limits, plan.nodes)),
+            sequencer: Shared::new(Sequencer::new(plan.limits, plan.nodes)),
             store: RefCell::default(),
             servers: (0..plan.nodes).map(server).collect(),
             oracle: RefCell::default(),

@@ -1,0 +1,205 @@
+//! How is one task carried out on one node? A state machine: it is handed what was awaited and says what
+//! comes next, until the task has ended. It performs nothing: the replay actor and the simulation drive
+//! the same steps. The parts: `record` and `catalog` and `create` (what is asked for which entry),
+//! `case` (what an answer means), `conclusion` (what becomes of the task).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::answer::Answer;
+use crate::backoff::Backoff;
+use crate::catalog::Move;
+use crate::effect::Effect;
+use crate::entry::Entry;
+use crate::health::{Failure, Observation};
+use crate::ids::{CollectionId, NodeId};
+use crate::port::{Change, NodeFault, NodeRequest, NodeResponse, StoreError};
+use crate::sequencer::{Outcome, Shared, Task, Ticket};
+use uuid::Uuid;
+
+mod case;
+mod catalog;
+mod conclusion;
+mod create;
+mod record;
+
+use case::Case;
+use conclusion::Verdict;
+
+/// How patient deliveries to a node are.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// How long the node may take for one request.
+    pub timeout: Duration,
+    /// Refusals of an accepted entry, or server errors from every candidate, until we give up.
+    pub attempts: u32,
+    pub backoff: Backoff,
+}
+
+/// What is to be done next; its result goes back in as an `Input`.
+#[derive(Debug)]
+pub enum Next {
+    /// Ask the node.
+    Ask(NodeRequest),
+    /// Commit these changes to the log.
+    Record(Vec<Change>),
+    /// Wait so long.
+    Wait(Duration),
+    /// Nothing: the task has ended.
+    Done(End),
+}
+
+/// What came of the last `Next`.
+#[derive(Debug)]
+pub enum Input {
+    Begin,
+    Answer(Result<NodeResponse, NodeFault>),
+    Recorded(Result<(), StoreError>),
+    Waited,
+}
+
+/// How a task ended. The sequencer knows already.
+#[derive(Debug)]
+pub struct End {
+    pub outcome: Outcome,
+    /// False: it came too late and changed nothing.
+    pub counts: bool,
+    /// What the client hears, if one waits.
+    pub answer: Option<Answer>,
+    /// Why the node gave no judgement.
+    pub failure: Option<Failure>,
+    /// When the lane may be looked at again.
+    pub retry_in: Option<Duration>,
+}
+
+/// What the node made of the task.
+#[derive(Debug)]
+pub enum Found {
+    /// Applied, or nothing had to be.
+    Done { answer: Answer, catalog: Option<Box<CatalogFound>> },
+    /// The collection is gone from the node, and what was logged before with it.
+    Gone,
+    /// A judgement about the request.
+    Refused(Answer),
+    /// No judgement.
+    Failed(Failure, Option<Answer>),
+    /// The log cannot be reached.
+    LogAway,
+}
+
+/// What a catalog entry turned out to be.
+#[derive(Debug)]
+pub struct CatalogFound {
+    pub effect: Effect,
+    /// Changes of the catalog; only from the acting node.
+    pub moves: Vec<Move>,
+    /// The node's own id of a collection, or that it has none any more.
+    pub mapped: Option<(CollectionId, Option<Uuid>)>,
+}
+
+/// One delivery of one task.
+#[derive(Debug)]
+pub struct Attempt {
+    node: NodeId,
+    task: Task,
+    terms: Terms,
+    stage: Stage,
+    observation: Option<Observation>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Fresh,
+    /// The node has been asked.
+    Asking(Awaited),
+    /// The entry's effect is being made durable.
+    Fixing,
+    /// The node has answered, and the outcome is being made durable.
+    Committing {
+        verdict: Box<Verdict>,
+        failures: u32,
+    },
+    Over,
+}
+
+/// Which answer of the node is awaited.
+#[derive(Debug)]
+enum Awaited {
+    Record(record::Awaited),
+    Catalog(catalog::Awaited),
+    Create(create::Awaited),
+}
+
+/// Where one answer leads.
+enum Turn {
+    Ask(Awaited, NodeRequest),
+    /// The effect is known and must be durable before the entry is sent.
+    Fix(Effect),
+    Found(Found),
+}
+
+impl Attempt {
+    pub fn new(node: NodeId, task: Task, terms: Terms) -> Attempt {
+        Attempt { node, task, terms, stage: Stage::Fresh, observation: None }
+    }
+
+    pub fn task(&self) -> &Task {
+        &self.task
+    }
+
+    fn ticket(&self) -> Ticket {
+        Ticket { node: self.node, stream: self.task.stream, generation: self.task.generation }
+    }
+
+    /// The outcome counts and must be carried through, whatever happens to the node's standing. Before,
+    /// the attempt may be dropped at any await.
+    pub fn is_committing(&self) -> bool {
+        matches!(self.stage, Stage::Committing { .. })
+    }
+
+    /// What the last answer says about the node's health.
+    pub fn take_observation(&mut self) -> Option<Observation> {
+        self.observation.take()
+    }
+
+    pub fn next(&mut self, sequencer: &Shared, now_ms: u64, input: Input) -> Next {
+        match (std::mem::replace(&mut self.stage, Stage::Over), input) {
+            (Stage::Committing { verdict, failures }, input) => {
+                self.committing(sequencer, verdict, failures, &input)
+            }
+            (stage, input) => match self.turn(sequencer, stage, input) {
+                Turn::Ask(awaited, request) => {
+                    self.stage = Stage::Asking(awaited);
+                    Next::Ask(request)
+                }
+                Turn::Fix(effect) => {
+                    self.stage = Stage::Fixing;
+                    let change =
+                        |entry: &Arc<Entry>| Change::Effect { seq: entry.seq, effect: effect.clone() };
+                    Next::Record(self.task.entries.first().map(change).into_iter().collect())
+                }
+                Turn::Found(found) => self.conclude(sequencer, now_ms, found),
+            },
+        }
+    }
+
+    fn turn(&self, sequencer: &Shared, stage: Stage, input: Input) -> Turn {
+        let Some(entry) = self.task.entries.first() else { return Turn::Found(Found::LogAway) };
+        let case = Case { node: self.node, task: &self.task, terms: &self.terms, entry, sequencer };
+        match (stage, input) {
+            (Stage::Fresh, Input::Begin) if entry.draft.op.is_record() => case.begin_record(),
+            (Stage::Fresh, Input::Begin) => case.begin_catalog(),
+            (Stage::Asking(awaited), Input::Answer(response)) => match awaited {
+                Awaited::Record(awaited) => case.record_answered(awaited, response),
+                Awaited::Catalog(awaited) => case.catalog_answered(awaited, response),
+                Awaited::Create(awaited) => case.create_answered(awaited, response),
+            },
+            (Stage::Fixing, Input::Recorded(Ok(()))) => case.effect_recorded(),
+            (Stage::Fixing, Input::Recorded(Err(_))) => Turn::Found(Found::LogAway),
+            (stage, input) => {
+                debug_assert!(false, "{input:?} was not awaited in {stage:?}");
+                Turn::Found(Found::LogAway)
+            }
+        }
+    }
+}

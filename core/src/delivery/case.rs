@@ -1,0 +1,82 @@
+//! One entry on one node at one moment: how it is asked about, and what an answer means for it. It sorts
+//! answers and changes nothing; `conclusion` decides what follows.
+
+use std::sync::{Arc, MutexGuard};
+
+use bytes::Bytes;
+
+use super::{Found, Terms};
+use crate::answer::{Answer, Meaning, meaning, with_id};
+use crate::entry::Entry;
+use crate::health::Failure;
+use crate::ids::NodeId;
+use crate::port::{NodeFault, NodeRequest, NodeResponse};
+use crate::route;
+use crate::sequencer::{Role, Sequencer, Shared, Task};
+
+/// One entry, one node, and what is known at this moment.
+pub(super) struct Case<'a> {
+    pub(super) node: NodeId,
+    pub(super) task: &'a Task,
+    pub(super) terms: &'a Terms,
+    pub(super) entry: &'a Arc<Entry>,
+    pub(super) sequencer: &'a Shared,
+}
+
+impl Case<'_> {
+    pub(super) fn sequencer(&self) -> MutexGuard<'_, Sequencer> {
+        self.sequencer.lock()
+    }
+
+    pub(super) fn acting(&self) -> bool {
+        self.task.role == Role::Acting
+    }
+
+    pub(super) fn request(&self, method: &'static str, path: String, body: Bytes) -> NodeRequest {
+        let headers = self.entry.draft.headers.clone();
+        NodeRequest { method, path, headers, body, timeout: self.terms.timeout }
+    }
+
+    /// The path with the node's own id of the collection.
+    pub(super) fn own_path(&self, path: &str) -> String {
+        self.task.node_collection.map_or_else(|| path.to_owned(), |own| route::with_collection(path, own))
+    }
+
+    /// Sorts an answer; ids in it become the client's. `name_taken`: see `answer::meaning`.
+    pub(super) fn judge(&self, response: Result<NodeResponse, NodeFault>, name_taken: bool) -> Found {
+        let response = match response {
+            Ok(response) => response,
+            Err(fault) => return Found::Failed(Failure::Fault(fault), None),
+        };
+        let status = response.status;
+        let answer = self.answer(response);
+        let gone = || status == 404 && self.sequencer().taken_along(self.entry);
+        match meaning(self.entry.draft.op, status, name_taken) {
+            Meaning::Accepted => Found::Done { answer, catalog: None },
+            Meaning::Refused if gone() => Found::Gone,
+            Meaning::Refused => Found::Refused(answer),
+            Meaning::Trouble => Found::Failed(Failure::Status(status), Some(answer)),
+        }
+    }
+
+    /// The response if it is a success, else what else it is.
+    pub(super) fn accepted(&self, response: Result<NodeResponse, NodeFault>) -> Result<NodeResponse, Found> {
+        match (self.judge(response.clone(), false), response) {
+            (Found::Done { .. }, Ok(response)) => Ok(response),
+            (found, _) => Err(found),
+        }
+    }
+
+    pub(super) fn answer(&self, response: NodeResponse) -> Answer {
+        let NodeResponse { status, headers, body } = response;
+        let body = match (self.task.node_collection, self.task.subject) {
+            (Some(own), Some(logical)) => with_id(&body, own, logical.0),
+            _ => body,
+        };
+        Answer { status, headers, body }
+    }
+}
+
+pub(super) fn lost(what: &str) -> Found {
+    Found::Failed(Failure::Fault(NodeFault::Lost(what.to_owned())), None)
+}

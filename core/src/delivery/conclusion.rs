@@ -1,0 +1,209 @@
+//! What becomes of a task once the node has answered, or has not: what must be durable first, what the
+//! sequencer, the client and health are told. An outcome that must be durable is claimed, and from then on
+//! it is recorded until that is known to have worked or somebody else has the say.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::record::empty_answer;
+use super::{Attempt, CatalogFound, End, Found, Input, Next, Stage};
+use crate::answer::Answer;
+use crate::entry::{Entry, Op};
+use crate::health::{Failure, Observation};
+use crate::ids::{NodeId, Stream};
+use crate::port::Change;
+use crate::sequencer::{CatalogOutcome, Outcome, Role, Shared};
+
+/// What was concluded from a finding.
+#[derive(Debug)]
+pub(super) struct Verdict {
+    outcome: Outcome,
+    /// To be made durable before the outcome counts.
+    changes: Vec<Change>,
+    answer: Option<Answer>,
+    failure: Option<Failure>,
+    observation: Option<Observation>,
+    retry_in: Option<Duration>,
+}
+
+impl Verdict {
+    fn new(outcome: Outcome) -> Verdict {
+        Verdict {
+            outcome,
+            changes: Vec::new(),
+            answer: None,
+            failure: None,
+            observation: None,
+            retry_in: None,
+        }
+    }
+
+    /// The node judged.
+    fn judged(outcome: Outcome, changes: Vec<Change>, answer: Answer) -> Verdict {
+        let observation = Some(Observation::RequestOk);
+        Verdict { changes, answer: Some(answer), observation, ..Verdict::new(outcome) }
+    }
+}
+
+impl Attempt {
+    pub(super) fn conclude(&mut self, sequencer: &Shared, now_ms: u64, found: Found) -> Next {
+        let mut verdict = self.verdict(sequencer, now_ms, found);
+        self.observation = verdict.observation.take();
+        if verdict.changes.is_empty() {
+            return self.finish(sequencer, verdict);
+        }
+        if !sequencer.lock().claim(self.ticket()) {
+            return self.late(verdict);
+        }
+        self.record(Box::new(verdict), 0)
+    }
+
+    /// A failed record may have been committed: nothing else may be decided until that is known.
+    pub(super) fn committing(
+        &mut self,
+        sequencer: &Shared,
+        verdict: Box<Verdict>,
+        failures: u32,
+        input: &Input,
+    ) -> Next {
+        match input {
+            Input::Recorded(Ok(())) => self.finish(sequencer, *verdict),
+            Input::Recorded(Err(_)) => {
+                self.stage = Stage::Committing { verdict, failures: failures + 1 };
+                Next::Wait(self.terms.backoff.delay(failures, 1.0))
+            }
+            _ if sequencer.lock().claimed(self.ticket()) => self.record(verdict, failures),
+            _ => self.late(*verdict),
+        }
+    }
+
+    fn record(&mut self, verdict: Box<Verdict>, failures: u32) -> Next {
+        let changes = verdict.changes.clone();
+        self.stage = Stage::Committing { verdict, failures };
+        Next::Record(changes)
+    }
+
+    /// A delivery that ends without an outcome, by a panic or because it was dropped, must not block its
+    /// lane.
+    pub fn abandon(&mut self, sequencer: &Shared, now_ms: u64) {
+        let verdict = self.retry(now_ms);
+        self.finish(sequencer, verdict);
+    }
+
+    fn finish(&mut self, sequencer: &Shared, verdict: Verdict) -> Next {
+        let counts = sequencer.lock().finish(self.ticket(), &self.task.entries, verdict.outcome.clone());
+        Next::Done(self.end(verdict, counts))
+    }
+
+    fn late(&self, verdict: Verdict) -> Next {
+        Next::Done(self.end(verdict, false))
+    }
+
+    fn end(&self, verdict: Verdict, counts: bool) -> End {
+        let Verdict { outcome, answer, failure, retry_in, .. } = verdict;
+        let answer = answer.filter(|_| counts && self.task.role == Role::Acting);
+        End { outcome, counts, answer, failure, retry_in }
+    }
+
+    fn verdict(&self, sequencer: &Shared, now_ms: u64, found: Found) -> Verdict {
+        let applied = || Outcome::Applied(CatalogOutcome::default());
+        match found {
+            Found::Gone => Verdict::judged(applied(), Vec::new(), empty_answer(Op::Update)),
+            Found::Done { answer, catalog: None } => Verdict::judged(applied(), Vec::new(), answer),
+            Found::Done { answer, catalog: Some(found) } => {
+                let changes = self.catalog_changes(&found);
+                let CatalogFound { effect, moves, mapped } = *found;
+                let outcome = CatalogOutcome { effect: Some(effect), moves, mapped };
+                Verdict::judged(Outcome::Applied(outcome), changes, answer)
+            }
+            Found::Refused(answer) if self.has_lost(sequencer, &answer) => {
+                let reason = "the node answers that it has no such collection".to_owned();
+                Verdict::new(Outcome::Quarantine { reason })
+            }
+            Found::Refused(answer) if self.task.role == Role::Acting => self.rejected(answer),
+            Found::Refused(answer) => self.refused_by_follower(now_ms, &answer),
+            Found::Failed(failure, answer) => self.failed(now_ms, failure, answer),
+            Found::LogAway => self.retry(now_ms),
+        }
+    }
+
+    /// What becomes durable with a catalog entry on this node.
+    fn catalog_changes(&self, found: &CatalogFound) -> Vec<Change> {
+        let node = || self.node.name();
+        let mut changes = Vec::new();
+        for Entry { seq, .. } in self.task.entries.iter().map(Arc::as_ref) {
+            if self.task.role == Role::Acting {
+                let (effect, moves) = (found.effect.clone(), found.moves.clone());
+                changes.push(Change::CatalogAccepted { seq: *seq, effect, moves });
+            }
+            changes.push(Change::CatalogCursor { node: node(), seq: *seq });
+        }
+        if let Some((collection, node_collection)) = found.mapped {
+            changes.push(Change::Mapped { node: node(), collection, node_collection });
+            if node_collection.is_none() {
+                // What a copy left went with it.
+                changes.push(Change::Copying { node: node(), collection, node_collection });
+            }
+        }
+        changes
+    }
+
+    /// The acting node denies a collection that exists elsewhere: it lost it unnoticed, which is no verdict.
+    fn has_lost(&self, sequencer: &Shared, answer: &Answer) -> bool {
+        let stream = self.task.stream;
+        let Stream::Collection(id) = stream else { return false };
+        let sequencer = sequencer.lock();
+        let elsewhere = |node: NodeId| {
+            let held = sequencer.node_collection(node, id).is_some();
+            node != self.node && held && !sequencer.node(node).is_quarantined(stream)
+        };
+        answer.status == 404
+            && self.task.role == Role::Acting
+            && sequencer.catalog.collection(id).is_some()
+            && sequencer.node_ids().any(elsewhere)
+    }
+
+    fn rejected(&self, answer: Answer) -> Verdict {
+        let text: String = String::from_utf8_lossy(&answer.body).chars().take(500).collect();
+        let reason = format!("{} {text}", answer.status);
+        let change = |entry: &Arc<Entry>| Change::Rejected { seq: entry.seq, reason: reason.clone() };
+        let changes = self.task.entries.iter().map(change).collect();
+        Verdict::judged(Outcome::Rejected, changes, answer)
+    }
+
+    fn failed(&self, now_ms: u64, failure: Failure, answer: Option<Answer>) -> Verdict {
+        let last = self.task.attempts + 1 >= self.terms.attempts;
+        let observation = Some(Observation::ApplyFailed(failure.clone()));
+        if matches!(&failure, Failure::Fault(fault) if fault.in_doubt()) {
+            return Verdict { observation, failure: Some(failure), ..Verdict::new(Outcome::InDoubt) };
+        }
+        match answer.filter(|_| self.task.role == Role::Acting && last) {
+            // Asked often enough: the node's own error is the verdict.
+            Some(answer) => Verdict { observation, ..self.rejected(answer) },
+            None => Verdict { observation, failure: Some(failure), ..self.retry(now_ms) },
+        }
+    }
+
+    fn refused_by_follower(&self, now_ms: u64, answer: &Answer) -> Verdict {
+        // The catalog cannot be copied anew: it is tried until it works or an operator steps in.
+        if self.task.attempts + 1 < self.terms.attempts || self.task.stream == Stream::Catalog {
+            return self.retry(now_ms);
+        }
+        let seq = self.task.entries.first().map(|e| e.seq).unwrap_or_default();
+        let text = String::from_utf8_lossy(&answer.body).chars().take(300).collect::<String>();
+        let reason = format!("entry {seq} was answered {}: {text}", answer.status);
+        Verdict::new(Outcome::Quarantine { reason })
+    }
+
+    fn retry(&self, now_ms: u64) -> Verdict {
+        let delay = self.terms.backoff.delay(self.task.attempts, share(self.task.generation, now_ms));
+        let until_ms = now_ms + u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        Verdict { retry_in: Some(delay), ..Verdict::new(Outcome::Retry { until_ms }) }
+    }
+}
+
+/// Chance enough to spread retries, without a generator.
+fn share(a: u64, b: u64) -> f64 {
+    let mixed = (a ^ b).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
+    f64::from(u16::try_from(mixed).unwrap_or(u16::MAX)) / f64::from(u16::MAX)
+}

@@ -1,0 +1,136 @@
+//! A record entry on one node: its effect is resolved where it depends on what is there, made durable,
+//! and sent. Does the acting node get the client's own request or the effect? Rows of missing ids are not
+//! sent, unless Chroma would refuse the request because of one: then it sees all and refuses it.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::case::{Case, lost};
+use super::{Found, Turn};
+use crate::answer::Answer;
+use crate::effect::{self, Judge, Question, Send};
+use crate::entry::Op;
+use crate::port::{NodeFault, NodeResponse};
+use crate::route::collection_by_id_path;
+
+#[derive(Debug)]
+pub(super) enum Awaited {
+    /// The ids that the entry reaches.
+    Effect,
+    /// The collection's description, for its dimension; the entry's rows have this one.
+    Dimension { rows: usize },
+    /// The write itself.
+    Write,
+}
+
+type Response = Result<NodeResponse, NodeFault>;
+
+impl Case<'_> {
+    pub(super) fn begin_record(&self) -> Turn {
+        if self.acting() && self.entry.effect().is_none() {
+            let draft = &self.entry.draft;
+            if let Question::Get(body) = effect::question(draft.op, &draft.body) {
+                let path = self.own_path(&get_path(&draft.path));
+                let request = self.request("POST", path, body);
+                return Turn::Ask(super::Awaited::Record(Awaited::Effect), request);
+            }
+        }
+        self.fix()
+    }
+
+    pub(super) fn record_answered(&self, awaited: Awaited, response: Response) -> Turn {
+        match awaited {
+            Awaited::Effect => self.resolve(response),
+            Awaited::Dimension { rows } => self.measured(rows, response),
+            Awaited::Write => Turn::Found(self.judge(response, false)),
+        }
+    }
+
+    fn resolve(&self, response: Response) -> Turn {
+        match self.judge(response, false) {
+            Found::Done { answer, .. } => match effect::resolved(&answer.body) {
+                Some(effect) => {
+                    self.entry.resolve(effect);
+                    self.fix()
+                }
+                None => Turn::Found(lost("the answer to a get has no ids")),
+            },
+            other => Turn::Found(other),
+        }
+    }
+
+    /// No node gets the entry before its effect is durable.
+    fn fix(&self) -> Turn {
+        match self.entry.effect() {
+            Some(effect) if self.acting() && !self.entry.effect_is_durable() => Turn::Fix(effect.clone()),
+            _ => self.write(),
+        }
+    }
+
+    pub(super) fn effect_recorded(&self) -> Turn {
+        self.entry.effect_made_durable();
+        self.write()
+    }
+
+    fn write(&self) -> Turn {
+        match if self.acting() { effect::judge(self.entry) } else { Judge::Nobody } {
+            Judge::Nobody => self.send(effect::send(self.entry)),
+            Judge::Chroma => self.send(Send::Body(self.entry.draft.body.clone())),
+            Judge::Dimension(rows) => match self.by_id_path() {
+                Some(path) => {
+                    let request = self.request("GET", path, Bytes::new());
+                    Turn::Ask(super::Awaited::Record(Awaited::Dimension { rows }), request)
+                }
+                None => self.send(effect::send(self.entry)),
+            },
+        }
+    }
+
+    /// The dimension of the collection, once a record has fixed it and where the node can tell.
+    fn measured(&self, rows: usize, response: Response) -> Turn {
+        let body = match self.accepted(response) {
+            Ok(response) => response.body,
+            // The node cannot tell.
+            Err(Found::Refused(_)) => Bytes::new(),
+            Err(found) => return Turn::Found(found),
+        };
+        let collection: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let dimension = collection.get("dimension").and_then(Value::as_u64);
+        let refusable = dimension.is_some_and(|own| usize::try_from(own) != Ok(rows));
+        let whole = || Send::Body(self.entry.draft.body.clone());
+        self.send(if refusable { whole() } else { effect::send(self.entry) })
+    }
+
+    fn send(&self, send: Send) -> Turn {
+        match send {
+            Send::Empty => {
+                Turn::Found(Found::Done { answer: empty_answer(self.entry.draft.op), catalog: None })
+            }
+            Send::Body(body) => {
+                let request = self.request("POST", self.own_path(&self.entry.draft.path), body);
+                Turn::Ask(super::Awaited::Record(Awaited::Write), request)
+            }
+        }
+    }
+
+    fn by_id_path(&self) -> Option<String> {
+        let sequencer = self.sequencer();
+        let place = sequencer.catalog.collection(self.task.subject?)?;
+        Some(collection_by_id_path(&place.tenant, &place.database, self.task.node_collection?))
+    }
+}
+
+/// What Chroma answers to a write that changes nothing.
+pub(super) fn empty_answer(op: Op) -> Answer {
+    match op {
+        Op::Delete => Answer::json(200, r#"{"deleted":0}"#),
+        _ => Answer::json(200, "{}"),
+    }
+}
+
+/// The `get` beside an `update` or `delete` of the same collection.
+fn get_path(path: &str) -> String {
+    let path = path.split('?').next().unwrap_or_default();
+    let parent = path.rsplit_once('/').map_or(path, |(parent, _)| parent);
+    format!("{parent}/get")
+}
