@@ -15,6 +15,7 @@ mod health;
 mod links;
 mod logging;
 mod status;
+mod verify;
 
 /// `EX_USAGE` of sysexits.
 const USAGE: u8 = 64;
@@ -40,6 +41,8 @@ enum Verb {
     Check,
     /// Show the state of a running balancer.
     Status(StatusArgs),
+    /// Compare what the nodes hold and copy anew what differs. Exit code 1 if something differed.
+    Verify(verify::Options),
     /// Exit with 0 if the balancer on this machine is healthy, for a container's health check.
     Health(HealthArgs),
 }
@@ -75,6 +78,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Migrate => with_config(|config| report(links::migrate(&config))),
         Verb::Check => with_config(|config| report(on_runtime(check::run(&config)))),
         Verb::Status(args) => report(on_runtime(status::run(args.url, args.json))),
+        Verb::Verify(options) => report(on_runtime(verify::run(options))),
         Verb::Health(args) => report(health::run(args.live)),
     }
 }

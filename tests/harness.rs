@@ -6,6 +6,7 @@
 mod balancer;
 pub(crate) mod chaos;
 pub(crate) mod client;
+pub(crate) mod late;
 pub(crate) mod load;
 pub(crate) mod nodes;
 mod place;

@@ -15,6 +15,7 @@ mod promises {
     mod effects;
     mod embedded;
     mod endpoints;
+    mod in_doubt;
     mod log_table;
     mod lost_disk;
     mod names_and_ids;
@@ -29,4 +30,5 @@ mod promises {
     mod replica_killed;
     mod replication;
     mod rolling;
+    mod verify;
 }

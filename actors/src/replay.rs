@@ -3,7 +3,7 @@
 //!
 //! What wakes it: 1. entries were admitted; 2. any node's task ended; 3. a node's health changed;
 //! 4. a back-off ended; 5. the safety scan, every `WAL_SYNC_INTERVAL`; 6. every second, for what is to be
-//! read back.
+//! read back; 7. the time of a verification.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +36,7 @@ pub struct ReplayActor {
     delivery: Delivery,
     store: Arc<dyn LogStore>,
     scan_interval: Duration,
+    verify_interval: Duration,
     watched: Arc<Watched>,
 }
 
@@ -44,9 +45,10 @@ impl ReplayActor {
         delivery: Delivery,
         store: Arc<dyn LogStore>,
         scan_interval: Duration,
+        verify_interval: Duration,
         watched: Arc<Watched>,
     ) -> ReplayActor {
-        ReplayActor { delivery, store, scan_interval, watched }
+        ReplayActor { delivery, store, scan_interval, verify_interval, watched }
     }
 
     fn board(&self) -> &Arc<Board> {
@@ -130,6 +132,12 @@ impl ReplayActor {
         }
     }
 
+    /// The holder of the lease begins; whoever does not hold it waits for the next time.
+    fn verify_by_time(&mut self, ctx: &mut Context<Self>) {
+        verify::begin(self.board());
+        ctx.run_later(verify::spread(self.verify_interval), ReplayActor::verify_by_time);
+    }
+
     fn tell_if_caught_up(&self) {
         let state = **self.board().posts[self.node().0].state.load();
         let observation = match state {
@@ -151,7 +159,14 @@ impl Actor for ReplayActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.board().set_waker(self.node(), ctx.address().recipient());
         ctx.run_interval(self.scan_interval, |actor, _| actor.advance());
-        ctx.run_interval(READ_BACK, |actor, _| actor.advance());
+        ctx.run_interval(READ_BACK, |actor, _| {
+            verify::conclude(actor.board());
+            actor.advance();
+        });
+        if self.node() == NodeId::PRIMARY && !self.verify_interval.is_zero() {
+            let first = verify::spread(self.verify_interval / 10);
+            ctx.run_later(first, ReplayActor::verify_by_time);
+        }
         self.advance();
     }
 }

@@ -52,6 +52,8 @@ pub struct Settings {
     pub thresholds: Thresholds,
     pub wal: WalTimes,
     pub scan_interval: Duration,
+    /// Between two verifications; zero: none by time.
+    pub verify_interval: Duration,
     pub retry: Backoff,
     pub conflict: Conflict,
     pub node_timeout: Duration,
@@ -163,7 +165,7 @@ impl ActorSystem {
                     attempts: settings.limits.attempts,
                     conflict: settings.conflict,
                 };
-                ReplayActor::new(delivery, store(), settings.scan_interval, own)
+                ReplayActor::new(delivery, store(), settings.scan_interval, settings.verify_interval, own)
             });
         }
         let gate = RequestGate::new(settings.max_requests, settings.max_queued, settings.queue_timeout);

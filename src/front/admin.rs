@@ -17,11 +17,13 @@ use super::{Worker, rescue};
 mod audit;
 mod key;
 mod rebuild;
+mod verify;
 
 use key::Caller;
 
 /// What is there, for people who ask for something else.
-const ROUTES: [&str; 2] = ["GET /admin/audit", "POST /admin/rebuild"];
+const ROUTES: [&str; 4] =
+    ["GET /admin/audit", "POST /admin/rebuild", "GET /admin/verify", "POST /admin/verify"];
 
 /// Why an operator's request was not carried out.
 pub(super) enum Refusal {
@@ -55,6 +57,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
             .wrap(from_fn(key::admit))
             .route("/audit", web::get().to(audit::list))
             .route("/rebuild", web::post().to(rebuild::rebuild))
+            .route("/verify", web::get().to(verify::show))
+            .route("/verify", web::post().to(verify::begin))
             .default_service(web::route().to(unknown)),
     );
 }
@@ -108,6 +112,12 @@ fn node(worker: &Worker, name: &str) -> Result<NodeId, Refusal> {
         let names: Vec<String> = nodes.iter().map(|node| node.name()).collect();
         Refusal::NotFound(format!("no node is named `{name}`; there are: {}", names.join(", ")))
     })
+}
+
+impl From<Hindrance> for Refusal {
+    fn from(hindrance: Hindrance) -> Refusal {
+        Refusal::Hindered(hindrance)
+    }
 }
 
 impl From<StoreError> for Refusal {

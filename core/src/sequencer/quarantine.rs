@@ -17,6 +17,10 @@ pub enum Hindrance {
     BeingCopied,
     #[error("an outcome of this collection on this node is being made durable; try again")]
     UnderWay,
+    #[error("a verification is under way; wait for its end, which GET /admin/verify tells")]
+    Verifying,
+    #[error("this balancer does not hold the lease on the log")]
+    NotLeading,
 }
 
 impl Sequencer {

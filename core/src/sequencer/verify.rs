@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Sequencer;
+use super::{Hindrance, Sequencer};
 use crate::ids::{CollectionId, NodeId, Stream};
 
 pub(super) mod compare;
@@ -19,11 +19,23 @@ pub use words::{CompareTask, Finding, Look, Next, Purpose, ReplayTask, Scope};
 const TRIES: u32 = 5;
 
 impl Sequencer {
-    /// Begins a verification of these collections, or of all. `None`: one is under way already.
-    pub fn verify(&mut self, only: Option<CollectionId>, repairs: bool, at_ms: u64) -> Option<u64> {
-        if self.verification.is_under_way() || !self.leading {
-            return None;
+    /// Whether a verification can begin now.
+    pub fn may_verify(&self) -> Result<(), Hindrance> {
+        match (self.leading, self.verification.is_under_way()) {
+            (false, _) => Err(Hindrance::NotLeading),
+            (true, true) => Err(Hindrance::Verifying),
+            (true, false) => Ok(()),
         }
+    }
+
+    /// Begins a verification of this collection, or of all. `at_ms`: Unix time.
+    pub fn verify(
+        &mut self,
+        only: Option<CollectionId>,
+        repairs: bool,
+        at_ms: u64,
+    ) -> Result<u64, Hindrance> {
+        self.may_verify()?;
         let ids: BTreeSet<CollectionId> = match only {
             Some(id) => BTreeSet::from([id]),
             None => self.catalog.ids().collect(),
@@ -39,7 +51,7 @@ impl Sequencer {
             due,
             ..Verification::default()
         };
-        Some(id)
+        Ok(id)
     }
 
     pub fn verification(&self) -> &Verification {

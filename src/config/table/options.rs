@@ -180,6 +180,13 @@ pub const OPTIONS: &[Variable] = &[
         "Time between safety scans of the log; replication itself is immediate",
     ),
     row(
+        "VERIFY_INTERVAL",
+        "h",
+        Value("24"),
+        Decimal(0.0, 8760.0),
+        "Time between two comparisons of all collections on all nodes, the first after a tenth of it; 0: never",
+    ),
+    row(
         "WAL_RETRY_ATTEMPTS",
         "attempts",
         Value("3"),
