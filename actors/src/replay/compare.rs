@@ -90,7 +90,7 @@ pub(super) async fn walk(left: Side<'_>, right: Side<'_>) -> Result<Walked, Peer
         let ids = page.ids.clone();
         let theirs = held(right, &ids).await?;
         walked.suspects.extend(likeness::differing(&ids, &by_id(page)?, &theirs));
-        walked.records += ids.len() as u64;
+        walked.records += there.fresh;
         if walked.suspects.len() > SUSPECTS {
             return Ok(walked);
         }
@@ -120,12 +120,14 @@ async fn pause(begun: Instant) {
 struct Pages {
     offset: usize,
     seen: HashSet<String>,
+    /// Records of the last page that the page before did not show.
+    fresh: u64,
     ended: bool,
     steps_back: usize,
 }
 
 impl Pages {
-    /// The next records; those of the page before are left out.
+    /// The next records, behind some of the page before.
     async fn next(&mut self, side: Side<'_>, include: &Value) -> Result<Option<Records>, PeerError> {
         if self.ended {
             return Ok(None);
@@ -142,6 +144,7 @@ impl Pages {
             }
             self.ended = page.ids.len() < PAGE;
             self.offset = from + page.ids.len();
+            self.fresh = page.ids.iter().filter(|id| !self.seen.contains(*id)).count() as u64;
             self.seen = page.ids.iter().cloned().collect();
             return Ok((!page.ids.is_empty()).then_some(page));
         }
