@@ -18,6 +18,8 @@ mod admin;
 mod catalog;
 mod dispatch;
 mod exchange;
+mod fate;
+mod key;
 mod own;
 mod read;
 mod rescue;

@@ -6,6 +6,7 @@ mod catalog;
 mod entries;
 mod lease;
 mod migrate;
+mod outcomes;
 mod pool;
 mod quarantine;
 mod reads;
@@ -16,6 +17,7 @@ mod tls;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use chroma_ha_core::entry::Entry;
+use chroma_ha_core::idempotency::{Claimed, Fate};
 use chroma_ha_core::ids::Seq;
 use chroma_ha_core::operator::{AuditPage, AuditRow};
 use chroma_ha_core::port::{BoxFuture, Change, LogStore, Page, Pages, Recovered, StoreError, WriteRow};
@@ -136,6 +138,8 @@ impl PgLog {
                 break;
             }
         }
+        let old = outcomes::expire(&mut connection, epoch, days, limit);
+        gone += within("forgetting old outcomes", old).await?;
         within("forgetting deleted collections", catalog::forget(&connection)).await?;
         Ok(gone)
     }
@@ -182,6 +186,19 @@ impl LogStore for PgLog {
         Box::pin(within("finding a write", async move {
             reads::find(&*self.connection().await?, &write_id).await
         }))
+    }
+
+    fn recall(&self, key: [u8; 32]) -> BoxFuture<'_, Result<Option<Claimed>, StoreError>> {
+        Box::pin(within("recalling a write", async move {
+            outcomes::recall(&*self.connection().await?, key).await
+        }))
+    }
+
+    fn fates(&self, seqs: Vec<Seq>) -> BoxFuture<'_, Result<Vec<(Seq, Fate)>, StoreError>> {
+        Box::pin(within(
+            "reading fates",
+            async move { outcomes::fates(&*self.connection().await?, &seqs).await },
+        ))
     }
 
     fn audit(&self, page: AuditPage) -> BoxFuture<'_, Result<Vec<AuditRow>, StoreError>> {

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test, in helpers too")]
 
+#[path = "log_store/outcomes.rs"]
+mod outcomes;
 #[path = "log_store/server.rs"]
 mod server;
 #[path = "log_store/tls.rs"]

@@ -15,6 +15,7 @@ mod promises {
     mod effects;
     mod embedded;
     mod endpoints;
+    mod idempotency;
     mod in_doubt;
     mod log_table;
     mod lost_disk;
@@ -30,5 +31,6 @@ mod promises {
     mod replica_killed;
     mod replication;
     mod rolling;
+    mod suffix;
     mod verify;
 }

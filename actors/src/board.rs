@@ -18,13 +18,16 @@ use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 mod post;
+mod turns;
 mod waiters;
 
 pub use chroma_ha_core::answer::Answer;
 pub use post::{CopyProgress, Post, Wake};
+pub use turns::Turn;
 pub use waiters::Verdict;
 
-use waiters::Waiters;
+use turns::Turns;
+use waiters::{Waiter, Waiters};
 
 /// A node that may answer a read.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +42,8 @@ pub struct Readable {
 pub struct Board {
     sequencer: Shared,
     waiters: Waiters,
+    /// Requests with a key, on their way into the log.
+    pub turns: Turns,
     pub posts: Vec<Post>,
     /// Rises whenever a read that found no node may find one now.
     changed: watch::Sender<u64>,
@@ -51,6 +56,7 @@ impl Board {
         Arc::new(Board {
             sequencer: Shared::new(Sequencer::new(limits, nodes)),
             waiters: Waiters::default(),
+            turns: Turns::default(),
             posts: (0..nodes).map(post).collect(),
             changed: watch::channel(0).0,
             started: Instant::now(),
@@ -84,7 +90,9 @@ impl Board {
     /// Committed entries with the clients that wait for them.
     pub fn admit(&self, entries: Vec<(Arc<Entry>, oneshot::Sender<Verdict>)>) {
         let log: Vec<_> = entries.iter().map(|(entry, _)| Arc::clone(entry)).collect();
-        self.waiters.add(entries);
+        let waiter =
+            |(entry, verdict): (Arc<Entry>, _)| (entry.seq, Waiter { stream: entry.stream(), verdict });
+        self.waiters.add(entries.into_iter().map(waiter));
         let gone = {
             let mut sequencer = self.sequencer();
             sequencer.admit(&log);
@@ -94,37 +102,6 @@ impl Board {
             self.release_waiters();
         }
         self.wake_all();
-    }
-
-    /// Tells the client of this entry, if one still waits.
-    pub fn answer(&self, seq: Seq, verdict: Verdict) {
-        self.waiters.answer(seq, verdict);
-    }
-
-    /// The client stopped waiting.
-    pub fn forget_waiter(&self, seq: Seq) {
-        self.waiters.forget(seq);
-    }
-
-    pub fn waiting_clients(&self) -> usize {
-        self.waiters.len()
-    }
-
-    /// Another balancer sequences now: it judges what waits here, and its verdicts are not heard here.
-    pub fn hand_over(&self) {
-        self.sequencer().step_down();
-        self.waiters.release(|_| Verdict::Unknown);
-    }
-
-    /// No node is up: record writes are queued, catalog writes cannot be answered.
-    fn release_waiters(&self) {
-        self.waiters.release(|entry| {
-            if !entry.draft.op.is_record() {
-                return Verdict::Unknown;
-            }
-            self.sequencer().acknowledge_queued(entry);
-            Verdict::Queued
-        });
     }
 
     /// A node's health changed.

@@ -6,16 +6,22 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use chroma_ha_core::entry::Draft;
+use chroma_ha_core::idempotency::Claim;
 use chroma_ha_core::ids::{CollectionId, NodeId, Seq};
 use chroma_ha_core::port::StoreError;
 use chroma_ha_core::routing::{self, Candidate, Strategy};
 use chroma_ha_core::sequencer::Gate;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::board::{Answer, Board, Readable, Verdict};
+use crate::board::{Answer, Board, Readable};
 use crate::guard::Watched;
 use crate::stats::Stats;
-use crate::wal::{Append, WalActor};
+use crate::wal::WalActor;
+
+mod repeat;
+mod write;
+
+use write::write;
 
 /// Where may this read go?
 #[derive(Message)]
@@ -33,6 +39,8 @@ pub struct Submit {
     pub draft: Draft,
     pub permit: OwnedSemaphorePermit,
     pub ack: Ack,
+    /// Under which the client may ask for the outcome again.
+    pub claim: Option<Claim>,
 }
 
 /// When the client hears of an accepted write.
@@ -50,6 +58,8 @@ pub struct Written {
     pub write_id: String,
     pub seq: Seq,
     pub outcome: WriteOutcome,
+    /// The write was in the log already.
+    pub replayed: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -73,6 +83,8 @@ pub enum Refusal {
     LogUnread,
     #[error("no node is up to judge this write")]
     NoNodeForCatalog,
+    #[error("the key was given to another request")]
+    OtherRequest,
     #[error("{0}")]
     Log(#[from] StoreError),
     #[error("the balancer is restarting a part of itself")]
@@ -176,53 +188,4 @@ impl Handler<Submit> for ProxyActor {
             written
         })
     }
-}
-
-async fn write(
-    board: &Board,
-    wal: &Addr<WalActor>,
-    submit: Submit,
-    wait: Duration,
-) -> Result<Written, Refusal> {
-    let Submit { draft, permit, ack } = submit;
-    let stream = draft.stream();
-    admissible(board, &draft)?;
-    let write_id = draft.write_id.clone();
-    let permit = Arc::new(permit);
-    let append = Append { draft, permit: Arc::clone(&permit) };
-    let appended = wal.send(append).await.map_err(|_| Refusal::Restarting)??;
-    let seq = appended.seq;
-    let outcome = match tokio::time::timeout(wait, appended.verdict).await {
-        Ok(Ok(Verdict::Answer(answer))) => {
-            if ack == Ack::All && answer.status < 300 {
-                // In time or not, the write is accepted: a slow node must not turn it into a failure.
-                let _ = tokio::time::timeout(wait, board.on_all(stream, seq)).await;
-            }
-            WriteOutcome::Answered(answer)
-        }
-        Ok(Ok(Verdict::Queued)) => WriteOutcome::Queued,
-        Ok(Ok(Verdict::Unknown)) | Ok(Err(_)) => WriteOutcome::Pending,
-        Err(_) => {
-            board.forget_waiter(seq);
-            WriteOutcome::Pending
-        }
-    };
-    Ok(Written { write_id, seq, outcome })
-}
-
-/// What can be said before anything is logged.
-fn admissible(board: &Board, draft: &Draft) -> Result<(), Refusal> {
-    let sequencer = board.sequencer();
-    if !sequencer.leading() {
-        let reason = "this balancer does not hold the lease on the log".to_owned();
-        return Err(Refusal::Log(StoreError::Unavailable(reason)));
-    }
-    if !draft.op.is_record() {
-        // Logged all the same, a delete would hold up every later write, of all collections.
-        let nobody = sequencer.nobody_judges_catalog();
-        return if nobody { Err(Refusal::NoNodeForCatalog) } else { Ok(()) };
-    }
-    let id = CollectionId(draft.target.unwrap_or_default());
-    let known = sequencer.catalog.collection(id).is_some();
-    if known { Ok(()) } else { Err(Refusal::NoSuchCollection(id)) }
 }

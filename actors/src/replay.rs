@@ -117,17 +117,24 @@ impl ReplayActor {
         let delivery = self.delivery.clone();
         async move {
             let id = entry.collection().map(|id| id.to_string()).unwrap_or_default();
+            let mut changes = Vec::new();
             let answer = match decision {
                 Decision::Accepted => Answer::json(200, "{}"),
                 Decision::Rejected => {
-                    let reason = format!("Collection [{id}] does not exist.");
-                    let change = Change::Rejected { seq: entry.seq, reason: reason.clone() };
-                    let _ = delivery.record(vec![change]).await;
-                    let body = serde_json::json!({ "error": "NotFoundError", "message": reason });
+                    let message = format!("Collection [{id}] does not exist.");
+                    let body = serde_json::json!({ "error": "NotFoundError", "message": message });
+                    changes.push(Change::Rejected { seq: entry.seq, reason: format!("404 {body}") });
                     Answer::json(404, body.to_string())
                 }
             };
-            delivery.board.answer(entry.seq, Verdict::Answer(answer));
+            if entry.is_keyed() {
+                changes.push(Change::Outcome { seq: entry.seq, answer: answer.clone() });
+            }
+            let durable = changes.is_empty() || delivery.record(changes).await.is_ok();
+            // Who may ask again must hear the same then.
+            let told = durable || !entry.is_keyed();
+            let verdict = if told { Verdict::Answer(answer) } else { Verdict::Unknown };
+            delivery.board.answer(entry.seq, verdict);
             delivery.board.wake_all();
         }
     }

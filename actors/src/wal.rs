@@ -11,8 +11,9 @@ use std::time::Duration;
 use actix::prelude::*;
 use chroma_ha_core::commit::{GroupCommit, GroupLimits};
 use chroma_ha_core::entry::Draft;
+use chroma_ha_core::idempotency::Claim;
 use chroma_ha_core::ids::Seq;
-use chroma_ha_core::port::{Change, LogStore, StoreError, WriteRow};
+use chroma_ha_core::port::{Change, LogStore, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tracing::warn;
 
@@ -26,6 +27,8 @@ use crate::stats::Stats;
 #[rtype(result = "Result<Appended, StoreError>")]
 pub struct Append {
     pub draft: Draft,
+    /// Under which the client may ask for the outcome; nothing is under it yet.
+    pub claim: Option<Claim>,
     /// Held until the write is answered: the bound on writes in flight.
     pub permit: Arc<OwnedSemaphorePermit>,
 }
@@ -41,13 +44,6 @@ pub struct Appended {
 #[rtype(result = "Result<(), StoreError>")]
 pub struct Record {
     pub changes: Vec<Change>,
-}
-
-/// One write by its id.
-#[derive(Message)]
-#[rtype(result = "Result<Option<WriteRow>, StoreError>")]
-pub struct Find {
-    pub write_id: String,
 }
 
 /// Flush what is lazy and let go of the lease.
@@ -74,7 +70,7 @@ mod queries;
 
 pub use group::now_unix_ms;
 pub use lease::LeaseChange;
-pub use queries::{Audit, Holder};
+pub use queries::{Audit, Find, Holder, Recall};
 
 use flush::Flush;
 use group::{Waiting, commit_group};
@@ -171,7 +167,8 @@ impl Handler<Append> for WalActor {
         }
         let (reply, answer) = oneshot::channel();
         let bytes = append.draft.body.len();
-        self.queue.push(Waiting { draft: append.draft, reply, _permit: append.permit }, bytes);
+        let Append { draft, claim, permit } = append;
+        self.queue.push(Waiting { draft, claim, reply, _permit: permit }, bytes);
         self.commit(ctx.address());
         Box::pin(async move {
             answer
@@ -216,15 +213,6 @@ impl Handler<Record> for WalActor {
             }
             result
         })
-    }
-}
-
-impl Handler<Find> for WalActor {
-    type Result = ResponseFuture<Result<Option<WriteRow>, StoreError>>;
-
-    fn handle(&mut self, find: Find, _: &mut Self::Context) -> Self::Result {
-        let store = Arc::clone(&self.store);
-        Box::pin(async move { store.find(find.write_id).await })
     }
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::effect::Effect;
+use crate::idempotency::Claim;
 use crate::ids::{CollectionId, Seq, Stream};
 use crate::route::{self, Route};
 
@@ -125,6 +126,8 @@ pub struct Entry {
     pub draft: Draft,
     /// When it was logged, in milliseconds since the Unix epoch, by the balancer's clock.
     pub logged_at_ms: u64,
+    claim: Option<Claim>,
+    keyed: bool,
     effect: OnceLock<Effect>,
     effect_durable: AtomicBool,
     decision: OnceLock<Decision>,
@@ -136,6 +139,8 @@ impl Entry {
             seq,
             draft,
             logged_at_ms,
+            claim: None,
+            keyed: false,
             effect: OnceLock::new(),
             effect_durable: AtomicBool::new(false),
             decision: OnceLock::new(),
@@ -148,6 +153,29 @@ impl Entry {
         self.effect = effect.map(OnceLock::from).unwrap_or_default();
         self.decision = decision.map(OnceLock::from).unwrap_or_default();
         self
+    }
+
+    /// Its client may ask for the outcome again, so that is kept.
+    pub fn under(mut self, claim: Option<Claim>) -> Entry {
+        self.keyed = claim.is_some();
+        self.claim = claim;
+        self
+    }
+
+    /// The same, read back: the log keeps the claim.
+    pub fn keyed(mut self, keyed: bool) -> Entry {
+        self.keyed = keyed;
+        self
+    }
+
+    /// Whether the outcome must be durable before the client hears it.
+    pub fn is_keyed(&self) -> bool {
+        self.keyed
+    }
+
+    /// What is to be kept with the entry when it is appended.
+    pub fn claim(&self) -> Option<&Claim> {
+        self.claim.as_ref()
     }
 
     pub fn stream(&self) -> Stream {

@@ -11,6 +11,7 @@
 //! | `poison` | which writes must not be logged because nodes die on them |
 //! | `answer` | what does a node's answer to a write mean |
 //! | `catalog` | which collections and databases exist, under which ids, on which node |
+//! | `idempotency` | what does a client hear that sends a write again |
 //! | `lane` | what does one node apply next in one stream |
 //! | `likeness` | are two records the same, but for Chroma's own rounding |
 //! | `sequencer` | who acts, who follows, who may be read, how far is each node |
@@ -33,6 +34,7 @@ pub mod delivery;
 pub mod effect;
 pub mod entry;
 pub mod health;
+pub mod idempotency;
 pub mod ids;
 pub mod lane;
 pub mod likeness;

@@ -9,9 +9,11 @@ use bytes::Bytes;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::answer::Answer;
 use crate::catalog::Move;
 use crate::effect::Effect;
-use crate::entry::{Entry, Op};
+use crate::entry::{Decision, Entry, Op};
+use crate::idempotency::{Claimed, Fate};
 use crate::ids::{CollectionId, Seq, Stream};
 use crate::operator::{AuditPage, AuditRow, Deed};
 
@@ -38,6 +40,8 @@ pub enum Change {
     Effect { seq: Seq, effect: Effect },
     /// The acting node refused the entry; durable before the client hears of it.
     Rejected { seq: Seq, reason: String },
+    /// What the client of an entry with a key is told, each time it asks. The first one stays.
+    Outcome { seq: Seq, answer: Answer },
     /// The acting node accepted a catalog entry; `moves` is what it did to the catalog.
     CatalogAccepted { seq: Seq, effect: Effect, moves: Vec<Move> },
     /// The node applied the catalog stream up to here.
@@ -139,6 +143,11 @@ pub struct WriteRow {
     pub timestamp: String,
     /// RFC 3339, UTC.
     pub updated_at: String,
+    #[serde(skip)]
+    pub stream: Stream,
+    /// What the row itself says was decided; a pending record write may be accepted all the same.
+    #[serde(skip)]
+    pub decision: Option<Decision>,
 }
 
 /// The write-ahead log. `acquire` and `append` use one session that holds the lease; the rest a
@@ -163,6 +172,11 @@ pub trait LogStore: Send + Sync {
     /// One write by its id.
     fn find(&self, write_id: String) -> BoxFuture<'_, Result<Option<WriteRow>, StoreError>>;
 
+    /// What is kept under a client's key.
+    fn recall(&self, key: [u8; 32]) -> BoxFuture<'_, Result<Option<Claimed>, StoreError>>;
+
+    /// What the log knows of these entries' outcomes; of those that are still there.
+    fn fates(&self, seqs: Vec<Seq>) -> BoxFuture<'_, Result<Vec<(Seq, Fate)>, StoreError>>;
     /// What operators did, newest first.
     fn audit(&self, page: AuditPage) -> BoxFuture<'_, Result<Vec<AuditRow>, StoreError>>;
 
@@ -170,7 +184,7 @@ pub trait LogStore: Send + Sync {
     fn holder(&self) -> BoxFuture<'_, Result<Option<String>, StoreError>>;
 
     /// Removes up to `limit` finished entries at or below `through` that are older than `days`;
-    /// returns how many went.
+    /// returns how many went. Outcomes of that age go with them.
     fn expire(&self, days: u32, through: Seq, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// Lets go of the lease.

@@ -33,7 +33,7 @@ pub use quarantine::Hindrance;
 pub use shared::Shared;
 pub use step::{CopyTask, Findings, Inspection, Role, Step, Task};
 pub use verify::{CompareTask, Finding, Look, Next, Purpose, ReplayTask, Scope, Verification};
-pub use view::{Gate, NodeView};
+pub use view::{Gate, NodeView, Place};
 
 /// What is known of a stream with undecided or unapplied entries.
 #[derive(Debug, Default)]

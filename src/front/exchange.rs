@@ -5,9 +5,12 @@ use std::pin::Pin;
 
 use actix_web::body::SizedStream;
 use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
+
+use super::key;
 
 /// A request, whole.
 #[derive(Clone, Debug)]
@@ -108,9 +111,8 @@ pub(super) async fn incoming(
     limit: usize,
 ) -> Result<Incoming, BodyFault> {
     let headers = request.headers().iter();
-    let headers = headers
-        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
-        .collect();
+    let headers =
+        headers.filter_map(|(name, value)| Some((name.as_str().to_owned(), text(name, value)?))).collect();
     let path_and_query = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
     Ok(Incoming {
         method: request.method().as_str().to_owned(),
@@ -118,6 +120,14 @@ pub(super) async fn incoming(
         headers,
         body: read_body(request, payload, limit).await?,
     })
+}
+
+/// What is no text is left out; but a key that cannot be read is refused, not ignored.
+fn text(name: &HeaderName, value: &HeaderValue) -> Option<String> {
+    match value.to_str() {
+        Ok(text) => Some(text.to_owned()),
+        Err(_) => (name == key::HEADER).then(|| "\u{fffd}".to_owned()),
+    }
 }
 
 async fn read_body(

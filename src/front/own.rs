@@ -5,12 +5,11 @@ use std::fmt::Write;
 
 use actix_web::http::header::ACCEPT;
 use actix_web::{HttpRequest, HttpResponse, web};
-use chroma_ha_actors::wal::Find;
 use prometheus::TextEncoder;
 use serde_json::{Value, json};
 
 use super::status::{self, Service};
-use super::{Shared, Worker};
+use super::{Shared, Worker, fate};
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -21,7 +20,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/status", web::get().to(status_page))
         .route("/wal/status", web::get().to(wal_status))
         .route("/wal/stats", web::get().to(wal_stats))
-        .route("/wal/writes/{write_id}", web::get().to(write))
+        .route("/wal/writes/{write_id}", web::get().to(fate::fate))
         .route("/metrics", web::get().to(metrics));
 }
 
@@ -56,30 +55,6 @@ async fn wal_status(worker: web::Data<Worker>) -> HttpResponse {
 
 async fn wal_stats(worker: web::Data<Worker>) -> HttpResponse {
     HttpResponse::Ok().json(status::wal_stats(&worker.shared))
-}
-
-async fn write(worker: web::Data<Worker>, write_id: web::Path<String>) -> HttpResponse {
-    let system = &worker.shared.system;
-    match system.wal.send(Find { write_id: write_id.into_inner() }).await {
-        Ok(Ok(Some(row))) => {
-            let states: Vec<Value> = {
-                let sequencer = system.board.sequencer();
-                let state = |node| if sequencer.node(node).cursor() >= row.seq { "applied" } else { "pending" };
-                sequencer.node_ids().map(|node| json!({ "node": node.name(), "state": state(node) })).collect()
-            };
-            let rejected = row.status == "rejected";
-            let mut body = json!(row);
-            body["nodes"] = if rejected { json!([]) } else { json!(states) };
-            HttpResponse::Ok().json(body)
-        }
-        Ok(Ok(None)) => HttpResponse::NotFound().json(json!({
-            "error": "NotFoundError",
-            "message": "no write with this id is in the log: it was never acknowledged, or its retention has passed",
-        })),
-        Ok(Err(_)) | Err(_) => HttpResponse::ServiceUnavailable()
-            .append_header(("retry-after", "1"))
-            .json(json!({ "error": "ServiceUnavailable", "message": "the write-ahead log cannot be reached; try again" })),
-    }
 }
 
 async fn metrics(request: HttpRequest, worker: web::Data<Worker>) -> HttpResponse {

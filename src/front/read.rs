@@ -25,7 +25,7 @@ use super::{Worker, catalog, rescue};
 const TRIES: usize = 3;
 
 /// Headers that concern one connection, or that the client library sets itself.
-const NOT_PASSED: [&str; 10] = [
+const NOT_PASSED: [&str; 11] = [
     "host",
     "connection",
     "keep-alive",
@@ -36,6 +36,7 @@ const NOT_PASSED: [&str; 10] = [
     "upgrade",
     "content-length",
     "expect",
+    super::key::HEADER,
 ];
 
 /// How long a read waits for the log to be read: the lease is tried for every second.

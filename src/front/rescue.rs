@@ -30,6 +30,11 @@ pub(super) fn refusal(refusal: &Refusal) -> Outgoing {
         Refusal::NoNodeForCatalog => {
             unavailable("no Chroma server is up to create, change or delete this; try again when one is back")
         }
+        Refusal::OtherRequest => Outgoing::error(
+            422,
+            "InvalidArgumentError",
+            "this Idempotency-Key was given to another request (method, path or body differ); use a new key, or send the first request again",
+        ),
         Refusal::Log(StoreError::Refused(cause)) => {
             tracing::error!(cause, "PostgreSQL refused a write to the log");
             unavailable("the write-ahead log refused the write; see the balancer's log")

@@ -9,11 +9,14 @@ use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use super::exchange::{Incoming, Outgoing};
-use super::{Worker, rescue};
+use super::{Worker, key, rescue};
 use crate::config::WriteAck;
 
 /// Names the write in answers, for `/wal/writes/{write_id}`.
 pub(super) const WRITE_ID: &str = "x-chroma-ha-write-id";
+
+/// The write had been sent before under the same key; the answer is the first one's.
+const REPLAYED: &str = "x-chroma-ha-replayed";
 
 /// Per request: when the write is answered.
 const ACK: &str = "x-chroma-ha-ack";
@@ -31,6 +34,10 @@ pub(super) async fn write(
         Ok(ack) => ack,
         Err(refused) => return refused,
     };
+    let claim = match key::claim(&incoming) {
+        Ok(claim) => claim,
+        Err(reason) => return Outgoing::error(400, "InvalidArgumentError", &reason),
+    };
     let draft = draft(write, incoming);
     if let Some(reason) = unkeepable_name(write, &draft.body) {
         return Outgoing::error(400, "InvalidArgumentError", &reason);
@@ -39,7 +46,7 @@ pub(super) async fn write(
         return Outgoing::error(501, "ChromaError", &reason);
     }
     let record = draft.op.is_record();
-    match worker.proxy.send(Submit { draft, permit, ack }).await {
+    match worker.proxy.send(Submit { draft, permit, ack, claim }).await {
         Ok(Ok(written)) => answered(written, record),
         Ok(Err(refusal)) => rescue::refusal(&refusal),
         Err(_) => rescue::refusal(&Refusal::Restarting),
@@ -82,7 +89,7 @@ fn draft(write: &Write, incoming: Incoming) -> Draft {
 }
 
 fn answered(written: Written, record: bool) -> Outgoing {
-    let Written { write_id, outcome, .. } = written;
+    let Written { write_id, outcome, replayed, .. } = written;
     let outgoing = match outcome {
         WriteOutcome::Answered(answer) => Outgoing::whole(answer.status, answer.headers, answer.body),
         WriteOutcome::Queued => Outgoing::json(202, "{}"),
@@ -98,5 +105,6 @@ fn answered(written: Written, record: bool) -> Outgoing {
         )
         .with("retry-after", "1"),
     };
+    let outgoing = if replayed { outgoing.with(REPLAYED, "true") } else { outgoing };
     outgoing.with(WRITE_ID, write_id)
 }

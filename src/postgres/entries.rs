@@ -8,7 +8,7 @@ use chroma_ha_core::entry::Entry;
 use chroma_ha_core::ids::{Seq, Stream};
 use chroma_ha_core::port::StoreError;
 use serde_json::Value;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Transaction};
 use uuid::Uuid;
 
@@ -25,6 +25,21 @@ pub(super) const APPEND: &str = "WITH fence AS ( \
         (seq, write_id, op, target, stream, method, path, data, headers, timestamp) \
     SELECT e.seq, e.write_id, e.op, e.target, e.stream, e.method, e.path, e.data, e.headers, \
         to_timestamp(e.logged_at_ms / 1000.0) \
+    FROM fence CROSS JOIN unnest($4::bigint[], $5::text[], $6::text[], $7::uuid[], $8::uuid[], \
+        $9::text[], $10::text[], $11::bytea[], $12::jsonb[], $13::bigint[]) \
+        AS e (seq, write_id, op, target, stream, method, path, data, headers, logged_at_ms)";
+
+/// The same for a group in which clients named writes with a key: the claims come and go with the entries.
+/// A key that is taken makes the whole statement fail; whoever appends has looked it up before.
+pub(super) const APPEND_CLAIMING: &str = "WITH fence AS ( \
+        UPDATE wal_head SET head = $2 \
+        WHERE head = $3 AND EXISTS (SELECT FROM wal_lease WHERE epoch = $1) RETURNING head), \
+    claims AS (INSERT INTO wal_outcomes (seq, write_id, key, digest) \
+        SELECT c.* FROM fence CROSS JOIN unnest($14::bigint[], $15::text[], $16::bytea[], $17::bytea[]) AS c) \
+    INSERT INTO wal_pending_writes \
+        (seq, write_id, op, target, stream, method, path, data, headers, timestamp, keyed) \
+    SELECT e.seq, e.write_id, e.op, e.target, e.stream, e.method, e.path, e.data, e.headers, \
+        to_timestamp(e.logged_at_ms / 1000.0), e.seq = ANY ($14) \
     FROM fence CROSS JOIN unnest($4::bigint[], $5::text[], $6::text[], $7::uuid[], $8::uuid[], \
         $9::text[], $10::text[], $11::bytea[], $12::jsonb[], $13::bigint[]) \
         AS e (seq, write_id, op, target, stream, method, path, data, headers, logged_at_ms)";
@@ -51,33 +66,47 @@ pub(super) async fn append(held: &Held, entries: &[Arc<Entry>]) -> Result<(), St
     let headers: Vec<Value> = entries.iter().map(|e| headers_to_json(&e.draft.headers)).collect();
     let logged: Vec<i64> =
         entries.iter().map(|e| i64::try_from(e.logged_at_ms).unwrap_or(i64::MAX)).collect();
-    let inserted = held
-        .session
-        .client
-        .execute(
-            &held.append,
-            &[
-                &held.epoch,
-                &number(last.seq),
-                &number(first.seq.prev()),
-                &seqs,
-                &column(|e| &e.draft.write_id),
-                &column(|e| e.draft.op.name()),
-                &targets,
-                &streams,
-                &column(|e| &e.draft.method),
-                &column(|e| &e.draft.path),
-                &data,
-                &headers,
-                &logged,
-            ],
-        )
-        .await
-        .map_err(fault)?;
+    let (through, before) = (number(last.seq), number(first.seq.prev()));
+    let write_ids = column(|e| &e.draft.write_id);
+    let ops = column(|e| e.draft.op.name());
+    let (methods, paths) = (column(|e| &e.draft.method), column(|e| &e.draft.path));
+    let mut row: Vec<&(dyn ToSql + Sync)> = vec![&held.epoch, &through, &before, &seqs, &write_ids, &ops];
+    row.extend([&targets as &(dyn ToSql + Sync), &streams, &methods, &paths, &data, &headers, &logged]);
+    let claims = Claims::of(entries);
+    let client = &held.session.client;
+    let inserted = if claims.seqs.is_empty() {
+        client.execute(&held.append, &row).await
+    } else {
+        row.extend([&claims.seqs as &(dyn ToSql + Sync), &claims.write_ids, &claims.keys, &claims.digests]);
+        client.execute(&held.append_claiming, &row).await
+    };
+    let inserted = inserted.map_err(fault)?;
     if inserted == 0 {
         return Err(StoreError::LeaseLost(format!("the log does not end before {} any more", first.seq)));
     }
     Ok(())
+}
+
+/// The claims of a group, by column.
+#[derive(Default)]
+struct Claims<'a> {
+    seqs: Vec<i64>,
+    write_ids: Vec<&'a str>,
+    keys: Vec<&'a [u8]>,
+    digests: Vec<&'a [u8]>,
+}
+
+impl<'a> Claims<'a> {
+    fn of(entries: &'a [Arc<Entry>]) -> Claims<'a> {
+        let mut claims = Claims::default();
+        for (entry, claim) in entries.iter().filter_map(|e| Some((e, e.claim()?))) {
+            claims.seqs.push(number(entry.seq));
+            claims.write_ids.push(&entry.draft.write_id);
+            claims.keys.push(&claim.key);
+            claims.digests.push(&claim.digest);
+        }
+        claims
+    }
 }
 
 pub(super) fn stream_key(stream: Stream) -> Option<Uuid> {
@@ -88,7 +117,7 @@ pub(super) fn stream_key(stream: Stream) -> Option<Uuid> {
 }
 
 /// An object, as operators expect; pairs in the unlikely case that a name comes twice.
-fn headers_to_json(headers: &[(String, String)]) -> Value {
+pub(super) fn headers_to_json(headers: &[(String, String)]) -> Value {
     let object: serde_json::Map<String, Value> =
         headers.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect();
     if object.len() == headers.len() { Value::Object(object) } else { serde_json::json!(headers) }
@@ -159,7 +188,7 @@ pub(super) async fn complete_batch(client: &Client, epoch: i64, through: Seq) ->
         done AS (UPDATE wal_pending_writes w SET status = 'completed', updated_at = now() \
             FROM fence, batch WHERE w.seq = batch.seq AND w.status = 'pending' RETURNING 1) \
         SELECT (SELECT count(*) FROM fence), (SELECT count(*) FROM done)";
-    let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] =
+    let params: [(&(dyn ToSql + Sync), Type); 3] =
         [(&epoch, Type::INT8), (&number(through), Type::INT8), (&COMPLETE_BATCH, Type::INT8)];
     let row = client.query_typed_one(sql, &params).await.map_err(fault)?;
     if row.get::<_, i64>(0) == 0 {
@@ -185,7 +214,7 @@ pub(super) async fn expire_batch(
             ORDER BY updated_at LIMIT $3)";
     let days = i32::try_from(days).unwrap_or(i32::MAX);
     let limit = i64::from(limit.min(EXPIRE_BATCH));
-    let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] =
+    let params: [(&(dyn ToSql + Sync), Type); 3] =
         [(&number(through), Type::INT8), (&days, Type::INT4), (&limit, Type::INT8)];
     let gone = tx.execute_typed(sql, &params).await.map_err(fault)?;
     tx.commit().await.map_err(fault)?;

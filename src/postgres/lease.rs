@@ -22,6 +22,8 @@ pub(super) struct Held {
     pub(super) session: Session,
     pub(super) epoch: i64,
     pub(super) append: Statement,
+    /// For groups in which a write bears a key.
+    pub(super) append_claiming: Statement,
 }
 
 /// What became of an attempt.
@@ -45,7 +47,8 @@ pub(super) async fn take(mut session: Session, holder: Option<&str>) -> Result<A
     let recovered = catalog::recover(&tx, head, u64::try_from(epoch).unwrap_or_default()).await?;
     tx.commit().await.map_err(fault)?;
     let append = session.client.prepare(entries::APPEND).await.map_err(fault)?;
-    Ok(Attempt::Taken(Box::new(Held { session, epoch, append }), recovered))
+    let append_claiming = session.client.prepare(entries::APPEND_CLAIMING).await.map_err(fault)?;
+    Ok(Attempt::Taken(Box::new(Held { session, epoch, append, append_claiming }), recovered))
 }
 
 /// The head never moves back, whatever was deleted or restored by hand.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chroma_ha_core::effect::Effect;
 use chroma_ha_core::entry::{Decision, Draft, Entry, Op};
+use chroma_ha_core::ids::{CollectionId, Stream};
 use chroma_ha_core::port::{Page, Pages, StoreError, WriteRow};
 use futures_util::future::try_join;
 use serde_json::Value;
@@ -22,7 +23,7 @@ use super::{number, seq_of};
 const PAGE: &str = "SELECT seq, write_id, op, target, method, path, \
         CASE WHEN n = 1 OR (n <= $3 AND total <= $4) THEN data END AS data, headers, \
         round(extract(epoch FROM timestamp) * 1000)::bigint AS logged_at_ms, status, \
-        effect::text AS effect, accepted, n = 1 OR (n <= $3 AND total <= $4) AS fits \
+        effect::text AS effect, accepted, keyed, n = 1 OR (n <= $3 AND total <= $4) AS fits \
     FROM (SELECT *, octet_length(coalesce(data, '')) AS size, row_number() OVER w AS n, \
             sum(octet_length(coalesce(data, ''))) OVER (w ROWS UNBOUNDED PRECEDING) AS total \
         FROM wal_pending_writes WHERE status <> 'rejected' AND seq BETWEEN $1 AND $2 AND {filter} \
@@ -82,10 +83,11 @@ fn entry(row: &Row) -> Result<Entry, StoreError> {
     let done = matches!(row.get::<_, Option<&str>>("status"), Some("completed" | "failed"));
     let decision = (done || row.get("accepted")).then_some(Decision::Accepted);
     let logged_at_ms = u64::try_from(row.get::<_, Option<i64>>("logged_at_ms").unwrap_or_default());
-    Ok(Entry::new(seq, draft, logged_at_ms.unwrap_or_default()).recovered(effect, decision))
+    let entry = Entry::new(seq, draft, logged_at_ms.unwrap_or_default()).keyed(row.get("keyed"));
+    Ok(entry.recovered(effect, decision))
 }
 
-fn headers_from_json(value: Option<Value>) -> Vec<(String, String)> {
+pub(super) fn headers_from_json(value: Option<Value>) -> Vec<(String, String)> {
     match value {
         Some(Value::Object(map)) => map
             .into_iter()
@@ -97,7 +99,7 @@ fn headers_from_json(value: Option<Value>) -> Vec<(String, String)> {
 }
 
 pub(super) async fn find(client: &Client, write_id: &str) -> Result<Option<WriteRow>, StoreError> {
-    let sql = "SELECT write_id, seq, op, method, path, coalesce(status, '') AS status, \
+    let sql = "SELECT write_id, seq, op, stream, accepted, method, path, coalesce(status, '') AS status, \
             coalesce(retry_count, 0) AS retry_count, error_message, \
             to_char(timestamp AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS logged, \
             to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS updated \
@@ -106,16 +108,25 @@ pub(super) async fn find(client: &Client, write_id: &str) -> Result<Option<Write
         return Ok(None);
     };
     let op = Op::parse(row.get("op"));
+    let status: String = row.get("status");
+    let decision = match status.as_str() {
+        "rejected" => Some(Decision::Rejected),
+        "completed" | "failed" => Some(Decision::Accepted),
+        _ => row.get::<_, bool>("accepted").then_some(Decision::Accepted),
+    };
+    let stream = row.get::<_, Option<Uuid>>("stream").map(CollectionId);
     Ok(Some(WriteRow {
         write_id: row.get("write_id"),
         seq: seq_of(row.get("seq")),
         op: op.ok_or_else(|| StoreError::Refused(format!("write {write_id} has a strange op")))?,
         method: row.get("method"),
         path: row.get("path"),
-        status: row.get("status"),
+        status,
         retry_count: row.get("retry_count"),
         error_message: row.get("error_message"),
         timestamp: row.get::<_, Option<String>>("logged").unwrap_or_default(),
         updated_at: row.get::<_, Option<String>>("updated").unwrap_or_default(),
+        stream: stream.map_or(Stream::Catalog, Stream::Collection),
+        decision,
     }))
 }

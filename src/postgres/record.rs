@@ -7,7 +7,7 @@ use chroma_ha_core::port::{Change, StoreError};
 use tokio_postgres::Client;
 
 use super::pool::fault;
-use super::{audit, catalog, entries, lease, quarantine};
+use super::{audit, catalog, entries, lease, outcomes, quarantine};
 
 /// Changes whose order does not matter, gathered so that each kind takes one statement.
 #[derive(Default)]
@@ -39,6 +39,7 @@ impl<'a> Bulk<'a> {
                     cursor.1 = cursor.1.max(*seq);
                 }
                 Change::CatalogAccepted { .. }
+                | Change::Outcome { .. }
                 | Change::NodeState { .. }
                 | Change::Completed { .. }
                 | Change::Rewound { .. }
@@ -91,6 +92,7 @@ pub(super) async fn commit(client: &mut Client, epoch: i64, changes: &[Change]) 
                     catalog::apply(&tx, step).await?;
                 }
             }
+            Change::Outcome { seq, answer } => outcomes::keep(&tx, *seq, answer).await?,
             Change::Joined { node, seq } => catalog::join(&tx, node, *seq).await?,
             Change::Copying { node, collection, node_collection } => {
                 catalog::copying(&tx, node, collection.0, *node_collection).await?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chroma_ha_core::entry::{Draft, Entry};
+use chroma_ha_core::idempotency::Claim;
 use chroma_ha_core::port::{LogStore, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -11,6 +12,7 @@ use crate::board::Board;
 
 pub(super) struct Waiting {
     pub(super) draft: Draft,
+    pub(super) claim: Option<Claim>,
     pub(super) reply: oneshot::Sender<Result<Appended, StoreError>>,
     /// Travels with the write, so that the bound covers the queue too.
     pub(super) _permit: Arc<OwnedSemaphorePermit>,
@@ -36,7 +38,7 @@ pub(super) async fn commit_group(
     let mut replies = Vec::with_capacity(group.len());
     for waiting in group {
         seq = seq.next();
-        entries.push(Arc::new(Entry::new(seq, waiting.draft, logged_at_ms)));
+        entries.push(Arc::new(Entry::new(seq, waiting.draft, logged_at_ms).under(waiting.claim)));
         replies.push(waiting.reply);
     }
     if let Err(error) = store.append(entries.clone()).await {

@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use actix::prelude::*;
+use chroma_ha_core::idempotency::Fate;
 use chroma_ha_core::port::{Recovered, StoreError};
 use tracing::{error, info, warn};
 
 use super::WalActor;
 use super::flush::Flush;
+use crate::board::Verdict;
 
 /// The lease was taken or lost.
 #[derive(Message, Clone, Debug)]
@@ -62,6 +64,30 @@ impl WalActor {
         }
     }
 
+    /// Clients that waited while the lease was away: an outcome that became durable meanwhile is not told
+    /// by any lane. What is undecided will be.
+    fn tell_what_was_decided(&self) {
+        let attended = self.board.attended();
+        if attended.is_empty() {
+            return;
+        }
+        let (store, board) = (Arc::clone(&self.store), Arc::clone(&self.board));
+        actix_rt::spawn(async move {
+            let seqs = attended.iter().map(|(seq, _)| *seq).collect();
+            let fates = match store.fates(seqs).await {
+                Ok(fates) => fates,
+                Err(error) => return warn!(%error, "clients wait for what may be decided already"),
+            };
+            for (seq, fate) in fates {
+                match fate {
+                    // The answer itself is not known any more.
+                    Fate::Accepted => board.answer(seq, Verdict::Unknown),
+                    fate => fate.answer().into_iter().for_each(|a| board.answer(seq, Verdict::Answer(a))),
+                }
+            }
+        });
+    }
+
     pub(super) fn tend_lease(&mut self, ctx: &mut Context<Self>) {
         let (store, me) = (Arc::clone(&self.store), ctx.address());
         match self.lease {
@@ -90,6 +116,7 @@ impl Handler<LeaseTried> for WalActor {
                 self.flushed = Flush::default();
                 self.tell(&LeaseChange::Taken { epoch });
                 self.board.recover(recovered);
+                self.tell_what_was_decided();
                 info!(epoch, %head, "the lease on the log is held");
             }
             Ok(None) => {

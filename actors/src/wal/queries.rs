@@ -1,12 +1,27 @@
-//! What operators ask of the log's store. Answered with or without the lease; nothing is changed.
+//! What clients and operators ask of the log's store. Answered with or without the lease; nothing is changed.
 
 use std::sync::Arc;
 
 use actix::prelude::*;
+use chroma_ha_core::idempotency::Claimed;
 use chroma_ha_core::operator::{AuditPage, AuditRow};
-use chroma_ha_core::port::StoreError;
+use chroma_ha_core::port::{StoreError, WriteRow};
 
 use super::WalActor;
+
+/// One write by its id.
+#[derive(Message)]
+#[rtype(result = "Result<Option<WriteRow>, StoreError>")]
+pub struct Find {
+    pub write_id: String,
+}
+
+/// What is in the log under a client's key.
+#[derive(Message)]
+#[rtype(result = "Result<Option<Claimed>, StoreError>")]
+pub struct Recall {
+    pub key: [u8; 32],
+}
 
 /// What operators did.
 #[derive(Message)]
@@ -19,6 +34,24 @@ pub struct Audit {
 #[derive(Message)]
 #[rtype(result = "Result<Option<String>, StoreError>")]
 pub struct Holder;
+
+impl Handler<Find> for WalActor {
+    type Result = ResponseFuture<Result<Option<WriteRow>, StoreError>>;
+
+    fn handle(&mut self, find: Find, _: &mut Self::Context) -> Self::Result {
+        let store = Arc::clone(&self.store);
+        Box::pin(async move { store.find(find.write_id).await })
+    }
+}
+
+impl Handler<Recall> for WalActor {
+    type Result = ResponseFuture<Result<Option<Claimed>, StoreError>>;
+
+    fn handle(&mut self, Recall { key }: Recall, _: &mut Self::Context) -> Self::Result {
+        let store = Arc::clone(&self.store);
+        Box::pin(async move { store.recall(key).await })
+    }
+}
 
 impl Handler<Audit> for WalActor {
     type Result = ResponseFuture<Result<Vec<AuditRow>, StoreError>>;

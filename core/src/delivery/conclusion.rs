@@ -49,6 +49,7 @@ impl Attempt {
     pub(super) fn conclude(&mut self, sequencer: &Shared, now_ms: u64, found: Found) -> Next {
         let mut verdict = self.verdict(sequencer, now_ms, found);
         self.observation = verdict.observation.take();
+        verdict.changes.extend(self.kept_outcomes(&verdict));
         if verdict.changes.is_empty() {
             return self.finish(sequencer, verdict);
         }
@@ -56,6 +57,15 @@ impl Attempt {
             return self.late(verdict);
         }
         self.record(Box::new(verdict), 0)
+    }
+
+    /// A client with a key is told the same whenever it asks, so its answer is durable before it hears it.
+    fn kept_outcomes(&self, verdict: &Verdict) -> Vec<Change> {
+        let Some(answer) = verdict.answer.as_ref().filter(|_| self.task.role == Role::Acting) else {
+            return Vec::new();
+        };
+        let keyed = self.task.entries.iter().filter(|entry| entry.is_keyed());
+        keyed.map(|entry| Change::Outcome { seq: entry.seq, answer: answer.clone() }).collect()
     }
 
     /// A failed record may have been committed: nothing else may be decided until that is known.

@@ -228,9 +228,9 @@ impl Sequencer {
     }
 
     /// A client was told that this entry is safe although no node has decided it.
-    pub fn acknowledge_queued(&mut self, entry: &Entry) {
-        if let Some(state) = self.streams.get_mut(&entry.stream()) {
-            state.acked = state.acked.max(entry.seq);
+    pub fn acknowledge_queued(&mut self, stream: Stream, seq: Seq) {
+        if let Some(state) = self.streams.get_mut(&stream) {
+            state.acked = state.acked.max(seq);
         }
     }
 }

@@ -338,7 +338,7 @@ fn a_queued_write_counts_as_acknowledged() {
     s.set_standing(A, DOWN);
     let add = entry(1, Op::Add);
     s.admit(&[Arc::clone(&add)]);
-    s.acknowledge_queued(&add);
+    s.acknowledge_queued(add.stream(), add.seq);
     s.set_standing(A, UP);
     assert_eq!(readable(&s), [] as [usize; 0]);
 }

@@ -1,5 +1,6 @@
 //! What readers and operators see of the sequencer: who may answer a read, how far each node is.
 
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Inspection, Sequencer, Standing};
@@ -28,7 +29,42 @@ pub struct NodeView {
     pub standing: Standing,
 }
 
+/// Where one write stands on one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    Applied,
+    /// Decided, and the node's lane has not come to it.
+    Pending,
+    /// No node has judged it yet.
+    WaitingForVerdict,
+    /// The node gets the whole collection anew.
+    Quarantined,
+}
+
 impl Sequencer {
+    pub fn place(&self, node: NodeId, stream: Stream, seq: Seq) -> Place {
+        let log = &self.nodes[node.0];
+        if log.is_quarantined(stream) {
+            Place::Quarantined
+        } else if log.position(stream) >= seq {
+            Place::Applied
+        } else if self.is_decided(stream, seq) {
+            Place::Pending
+        } else {
+            Place::WaitingForVerdict
+        }
+    }
+
+    /// Whether the verdict on the entry at this place is known.
+    pub fn is_decided(&self, stream: Stream, seq: Seq) -> bool {
+        match self.streams.get(&stream) {
+            Some(state) => seq <= state.decided,
+            // Forgotten, because every node has applied everything; or not read back yet.
+            None => seq <= self.floor || self.nodes.iter().all(|node| node.fed >= seq),
+        }
+    }
+
     /// Nodes that have applied everything acknowledged in the stream, most preferred first, and the
     /// node's own id of the collection. Nodes that may serve come first; if there is none, those that
     /// are in doubt but not gone.

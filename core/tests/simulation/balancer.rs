@@ -81,7 +81,7 @@ impl World {
     pub fn release_waiters(&self) {
         for (seq, entry) in std::mem::take(&mut *self.waiters.borrow_mut()) {
             if entry.draft.op.is_record() {
-                self.sequencer.lock().acknowledge_queued(&entry);
+                self.sequencer.lock().acknowledge_queued(entry.stream(), entry.seq);
                 self.oracle.borrow_mut().queued(&entry);
                 self.say(|| format!("queued {seq}"));
             }

@@ -22,6 +22,12 @@ pub struct Record {
     metadata: BTreeMap<String, Value>,
 }
 
+impl Record {
+    fn says(&self, text: &str) -> bool {
+        self.document.as_ref().and_then(Value::as_str).is_some_and(|document| document.contains(text))
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Records(pub BTreeMap<String, Record>);
 
@@ -76,7 +82,7 @@ impl Records {
     }
 
     fn delete(&mut self, ids: &[&str], body: &Value, salt: u64) -> Judged {
-        let filtered = body.get("where").is_some_and(|w| !w.is_null());
+        let filtered = ["where", "where_document"].iter().any(|f| body.get(*f).is_some_and(|w| !w.is_null()));
         if !filtered && ids.is_empty() {
             return Err("nothing to delete by");
         }
@@ -103,9 +109,11 @@ impl Records {
     pub fn matching(&self, body: &Value, salt: u64) -> Vec<String> {
         let among = body.get("ids").filter(|ids| !ids.is_null()).map(|ids| strings(Some(ids)));
         let filter = body.get("where").and_then(Value::as_object);
+        let text = body.get("where_document").and_then(|filter| filter.get("$contains"));
         let fits = |id: &str, record: &Record| {
             among.as_ref().is_none_or(|ids| ids.contains(&id))
                 && filter.is_none_or(|f| f.iter().all(|(k, v)| record.metadata.get(k) == Some(v)))
+                && text.and_then(Value::as_str).is_none_or(|text| record.says(text))
         };
         let mut found: Vec<String> =
             self.0.iter().filter(|(id, r)| fits(id, r)).map(|(id, _)| id.clone()).collect();

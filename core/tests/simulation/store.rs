@@ -112,7 +112,7 @@ impl Store {
             Change::Adopted { .. } | Change::Joined { .. } | Change::Copying { .. } => {}
             Change::Attempts { .. } | Change::NodeState { .. } => {}
             // Nobody asks for anything here.
-            Change::Quarantined { .. } | Change::Audited { .. } => {}
+            Change::Outcome { .. } | Change::Quarantined { .. } | Change::Audited { .. } => {}
         }
     }
 

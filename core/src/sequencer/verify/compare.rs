@@ -79,8 +79,9 @@ impl Sequencer {
         }
         let stream = Stream::Collection(task.collection);
         let (near, far) = (self.reached(node, stream), self.reached(task.reference, stream));
-        let still =
-            self.place(node, stream).is_some_and(|place| Some(place) == self.place(task.reference, stream));
+        let still = self
+            .stands_at(node, stream)
+            .is_some_and(|place| Some(place) == self.stands_at(task.reference, stream));
         if let Some(comparing) = &mut self.nodes[node.0].comparing {
             comparing.disturbed = !still;
             comparing.hold = comparing.hold.or_else(|| hold.then_some(near.max(far)));
@@ -112,7 +113,7 @@ impl Sequencer {
     /// The first entry of the stream that the node has not applied; `None` within: it has all there is.
     /// Not to be told while a request is under way or failed, while the log is still being read, or while
     /// the node may show more than its lane has applied.
-    fn place(&self, node: NodeId, stream: Stream) -> Option<Option<Seq>> {
+    fn stands_at(&self, node: NodeId, stream: Stream) -> Option<Option<Seq>> {
         let log = &self.nodes[node.0];
         let unsure = |lane: &Lane| lane.is_busy() || lane.attempts > 0;
         if log.lane(stream).is_some_and(unsure) || log.position(stream) < log.doubts.shown_through(stream) {

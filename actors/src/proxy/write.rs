@@ -1,0 +1,97 @@
+//! One write on its way: into the log, to its verdict, and to as many nodes as its client waits for. A
+//! write that cannot be logged is refused before; one that was logged is never reported as failed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use chroma_ha_core::entry::Draft;
+use chroma_ha_core::ids::{CollectionId, Seq, Stream};
+use chroma_ha_core::port::StoreError;
+use tokio::sync::oneshot;
+
+use super::repeat::{self, Repeat};
+use super::{Ack, Refusal, Submit, WriteOutcome, Written};
+use crate::board::{Board, Verdict};
+use crate::wal::{Append, WalActor};
+
+pub(super) async fn write(
+    board: &Board,
+    wal: &Addr<WalActor>,
+    submit: Submit,
+    wait: Duration,
+) -> Result<Written, Refusal> {
+    let Submit { draft, permit, ack, claim } = submit;
+    let turn = match &claim {
+        None => None,
+        Some(claim) => match repeat::repeat(board, wal, claim).await? {
+            Repeat::First(turn) => Some(turn),
+            Repeat::Again(first) => {
+                let outcome = repeat::outcome(board, wal, claim, &first, wait).await?;
+                acknowledged(board, &outcome, first.stream, first.seq, ack, wait).await;
+                return Ok(Written { write_id: first.write_id, seq: first.seq, outcome, replayed: true });
+            }
+        },
+    };
+    let (stream, write_id) = (draft.stream(), draft.write_id.clone());
+    admissible(board, &draft)?;
+    let permit = Arc::new(permit);
+    let append = Append { draft, claim, permit: Arc::clone(&permit) };
+    let appended = wal.send(append).await.map_err(|_| Refusal::Restarting)??;
+    drop(turn);
+    let seq = appended.seq;
+    let outcome = heard(board, seq, appended.verdict, wait).await;
+    acknowledged(board, &outcome, stream, seq, ack, wait).await;
+    Ok(Written { write_id, seq, outcome, replayed: false })
+}
+
+pub(super) async fn heard(
+    board: &Board,
+    seq: Seq,
+    verdict: oneshot::Receiver<Verdict>,
+    wait: Duration,
+) -> WriteOutcome {
+    match tokio::time::timeout(wait, verdict).await {
+        Ok(Ok(Verdict::Answer(answer))) => WriteOutcome::Answered(answer),
+        Ok(Ok(Verdict::Queued)) => WriteOutcome::Queued,
+        Ok(Ok(Verdict::Unknown)) | Ok(Err(_)) => WriteOutcome::Pending,
+        Err(_) => {
+            board.forget_waiter(seq);
+            WriteOutcome::Pending
+        }
+    }
+}
+
+/// In time or not, the write is accepted: a slow node must not turn it into a failure.
+async fn acknowledged(
+    board: &Board,
+    outcome: &WriteOutcome,
+    stream: Stream,
+    seq: Seq,
+    ack: Ack,
+    wait: Duration,
+) {
+    if let WriteOutcome::Answered(answer) = outcome
+        && ack == Ack::All
+        && answer.status < 300
+    {
+        let _ = tokio::time::timeout(wait, board.on_all(stream, seq)).await;
+    }
+}
+
+/// What can be said before anything is logged.
+fn admissible(board: &Board, draft: &Draft) -> Result<(), Refusal> {
+    let sequencer = board.sequencer();
+    if !sequencer.leading() {
+        let reason = "this balancer does not hold the lease on the log".to_owned();
+        return Err(Refusal::Log(StoreError::Unavailable(reason)));
+    }
+    if !draft.op.is_record() {
+        // Logged all the same, a delete would hold up every later write, of all collections.
+        let nobody = sequencer.nobody_judges_catalog();
+        return if nobody { Err(Refusal::NoNodeForCatalog) } else { Ok(()) };
+    }
+    let id = CollectionId(draft.target.unwrap_or_default());
+    let known = sequencer.catalog.collection(id).is_some();
+    if known { Ok(()) } else { Err(Refusal::NoSuchCollection(id)) }
+}

@@ -1,0 +1,83 @@
+//! Under which key may a client ask for its write's outcome again? The header is read, judged and hashed
+//! here, together with the client's credential and the request; nothing beyond this file sees it.
+
+use chroma_ha_core::idempotency::Claim;
+use sha2::{Digest, Sha256};
+
+use super::exchange::Incoming;
+
+pub(super) const HEADER: &str = "idempotency-key";
+
+/// Two clients may come upon the same key: each credential has keys of its own.
+const CREDENTIALS: [&str; 2] = ["authorization", "x-chroma-token"];
+
+const LONGEST: usize = 255;
+
+/// The request's claim, if it bears a key; or why the key is refused.
+pub(super) fn claim(incoming: &Incoming) -> Result<Option<Claim>, String> {
+    let mut keys = incoming.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(HEADER));
+    let Some((_, key)) = keys.next() else { return Ok(None) };
+    let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
+    if keys.next().is_some() || key.is_empty() || key.len() > LONGEST || !visible {
+        return Err(format!(
+            "Idempotency-Key must be given once, with 1 to {LONGEST} visible ASCII characters and no spaces; the write was not logged"
+        ));
+    }
+    let credentials = CREDENTIALS.map(|name| incoming.header(name).unwrap_or_default());
+    let [authorization, token] = credentials;
+    Ok(Some(Claim {
+        key: hash([key.as_bytes(), authorization.as_bytes(), token.as_bytes()]),
+        digest: hash([incoming.method.as_bytes(), incoming.path_and_query.as_bytes(), &incoming.body]),
+    }))
+}
+
+/// Of all parts, each with its length: no two lists of parts look alike.
+fn hash(parts: [&[u8]; 3]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn incoming(headers: &[(&str, &str)], body: &str) -> Incoming {
+        Incoming {
+            method: "POST".into(),
+            path_and_query: "/x".into(),
+            headers: headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+            body: Bytes::from(body.to_owned()),
+        }
+    }
+
+    fn of(headers: &[(&str, &str)], body: &str) -> Claim {
+        claim(&incoming(headers, body)).unwrap().unwrap()
+    }
+
+    #[test]
+    fn the_key_stands_for_one_credential_and_one_request() {
+        let first = of(&[("Idempotency-Key", "k")], "a");
+        assert_eq!(first, of(&[("idempotency-key", "k"), ("accept", "*/*")], "a"));
+        assert_ne!(first.digest, of(&[("idempotency-key", "k")], "b").digest);
+        assert_ne!(first.key, of(&[("idempotency-key", "l")], "a").key);
+        let secret = [("idempotency-key", "k"), ("authorization", "Bearer x")];
+        assert_ne!(first.key, of(&secret, "a").key);
+        assert!(claim(&incoming(&[("authorization", "x")], "a")).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_key_that_is_none_is_refused() {
+        let long = "k".repeat(256);
+        for key in ["", "a b", "\u{fffd}", long.as_str()] {
+            assert!(claim(&incoming(&[(HEADER, key)], "")).is_err(), "{key}");
+        }
+        assert!(claim(&incoming(&[(HEADER, "a"), (HEADER, "a")], "")).is_err());
+        assert!(claim(&incoming(&[(HEADER, &long[1..])], "")).unwrap().is_some());
+    }
+}
