@@ -28,6 +28,7 @@ pub mod peer;
 mod verify;
 
 use apply::Delivery;
+use verify::by_time;
 
 /// How often it is asked whether something is to be read back.
 const READ_BACK: Duration = Duration::from_secs(1);
@@ -141,8 +142,8 @@ impl ReplayActor {
 
     /// The holder of the lease begins; whoever does not hold it waits for the next time.
     fn verify_by_time(&mut self, ctx: &mut Context<Self>) {
-        verify::begin(self.board());
-        ctx.run_later(verify::spread(self.verify_interval), ReplayActor::verify_by_time);
+        by_time::begin(self.board());
+        ctx.run_later(by_time::spread(self.verify_interval), ReplayActor::verify_by_time);
     }
 
     fn tell_if_caught_up(&self) {
@@ -167,11 +168,11 @@ impl Actor for ReplayActor {
         self.board().set_waker(self.node(), ctx.address().recipient());
         ctx.run_interval(self.scan_interval, |actor, _| actor.advance());
         ctx.run_interval(READ_BACK, |actor, _| {
-            verify::conclude(actor.board());
+            by_time::conclude(actor.board());
             actor.advance();
         });
         if self.node() == NodeId::PRIMARY && !self.verify_interval.is_zero() {
-            let first = verify::spread(self.verify_interval / 10);
+            let first = by_time::spread(self.verify_interval / 10);
             ctx.run_later(first, ReplayActor::verify_by_time);
         }
         self.advance();

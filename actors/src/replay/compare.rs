@@ -89,7 +89,9 @@ pub(super) async fn walk(left: Side<'_>, right: Side<'_>) -> Result<Walked, Peer
         let begun = Instant::now();
         let ids = page.ids.clone();
         let theirs = held(right, &ids).await?;
-        walked.suspects.extend(likeness::differing(&ids, &by_id(page)?, &theirs));
+        let differing = likeness::differing(&ids, &by_id(page)?, &theirs);
+        let fresh = differing.into_iter().filter(|id| !walked.suspects.contains(id));
+        walked.suspects.extend(fresh.collect::<Vec<_>>());
         walked.records += there.fresh;
         if walked.suspects.len() > SUSPECTS {
             return Ok(walked);
@@ -100,7 +102,9 @@ pub(super) async fn walk(left: Side<'_>, right: Side<'_>) -> Result<Walked, Peer
     while let Some(page) = there.next(right, &json!([])).await? {
         let begun = Instant::now();
         let known: HashSet<String> = left.peer.named(left.path, &page.ids).await?.into_iter().collect();
-        walked.suspects.extend(page.ids.into_iter().filter(|id| !known.contains(id)));
+        let lacking = page.ids.into_iter().filter(|id| !known.contains(id));
+        let lacking: Vec<String> = lacking.filter(|id| !walked.suspects.contains(id)).collect();
+        walked.suspects.extend(lacking);
         if walked.suspects.len() > SUSPECTS {
             return Ok(walked);
         }

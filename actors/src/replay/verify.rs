@@ -8,14 +8,14 @@ use std::time::Duration;
 use chroma_ha_core::ids::NodeId;
 use chroma_ha_core::port::Change;
 use chroma_ha_core::sequencer::{CompareTask, Finding, Look, Next, Purpose, ReplayTask, Scope};
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use super::apply::Delivery;
 use super::compare::{self, Side};
 use super::copy::PAGE;
 use super::peer::{PeerError, records_path};
-use crate::board::Board;
-use crate::wal::now_unix_ms;
+
+pub(super) mod by_time;
 
 /// Looks at suspects until the lanes are held for one.
 const UNHELD: u32 = 2;
@@ -37,31 +37,6 @@ const TRIES: u32 = 5;
 
 /// Records that a finding names.
 const NAMED: usize = 20;
-
-/// A verification because it is time for one.
-pub(super) fn begin(board: &Board) {
-    match board.sequencer().verify(None, true, now_unix_ms()) {
-        Ok(id) => info!(id, "verifying all collections: it is time"),
-        Err(hindrance) => debug!(%hindrance, "no verification at this time"),
-    }
-    board.wake_all();
-}
-
-/// Ends the verification if everything is compared.
-pub(super) fn conclude(board: &Board) {
-    let mut sequencer = board.sequencer();
-    if sequencer.conclude_verification(now_unix_ms()) {
-        let run = sequencer.verification();
-        let (id, equal, differing, skipped) = (run.id, run.equal, run.differing, run.skipped);
-        info!(id, equal, differing, skipped, undecided = run.undecided, clean = run.is_clean(), "verified");
-    }
-}
-
-/// Up to a tenth longer, so that balancers that were started together do not verify together.
-pub(super) fn spread(interval: Duration) -> Duration {
-    let share = f64::from(u32::try_from(now_unix_ms() % 1_000).unwrap_or_default()) / 10_000.0;
-    interval.mul_f64(1.0 + share)
-}
 
 /// Compares, tells the sequencer, and begins what follows. `losses`: how often each node had lost its
 /// standing before.

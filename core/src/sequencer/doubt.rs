@@ -47,9 +47,9 @@ impl Doubt {
         self.looks == 0 && !self.replayed
     }
 
-    /// It was found to differ: nothing that was seen before counts.
+    /// A difference was seen: what was found before does not count.
     pub fn reopen(&mut self) {
-        self.looks = 0;
+        (self.looks, self.due_ms) = (0, 0);
     }
 }
 
@@ -117,11 +117,6 @@ impl Doubts {
         self.of(stream).is_some_and(Doubt::is_fresh)
     }
 
-    /// The node was not found equal since: others are read first.
-    pub fn is_open(&self, stream: Stream) -> bool {
-        self.of(stream).is_some_and(|doubt| doubt.looks == 0)
-    }
-
     /// Where a restart must begin, so that what nobody has looked at is in doubt again.
     pub fn first_fresh(&self) -> Option<Seq> {
         self.streams.values().filter(|doubt| doubt.is_fresh()).map(|doubt| doubt.first).min()
@@ -155,9 +150,16 @@ impl Doubts {
         self.streams.remove(&stream);
     }
 
-    /// Streams in which the node was not found equal since.
-    pub fn open(&self) -> usize {
-        self.streams.values().filter(|doubt| doubt.looks == 0).count()
+    /// Streams in doubt about which nothing was done yet.
+    pub fn fresh(&self) -> usize {
+        self.streams.values().filter(|doubt| doubt.is_fresh()).count()
+    }
+
+    /// Whether one of these records is in doubt.
+    pub fn covers(&self, stream: Stream, records: &[String]) -> bool {
+        self.of(stream).is_some_and(|doubt| {
+            doubt.ids.as_ref().is_none_or(|ids| records.iter().any(|record| ids.contains(record)))
+        })
     }
 }
 

@@ -8,6 +8,8 @@ use crate::ids::CollectionId;
 use bytes::Bytes;
 use uuid::Uuid;
 
+mod in_doubt;
+
 const A: NodeId = NodeId(0);
 const B: NodeId = NodeId(1);
 const UP: Standing = Standing { applies: true, serves: true, gone: false, suspect: false };

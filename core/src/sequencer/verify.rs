@@ -116,10 +116,10 @@ impl Sequencer {
             self.verification.skip(node, id);
             return None;
         }
-        if self.nodes[node.0].doubts.is_fresh(stream) {
+        let reference = self.reference(id, Some(node))?;
+        if [node, reference].into_iter().any(|at| self.nodes[at.0].doubts.is_fresh(stream)) {
             return None; // it is read back first
         }
-        let reference = self.reference(id, Some(node))?;
         self.compare_task(node, reference, id, Purpose::Verify { repair: self.verification.repairs })
     }
 
@@ -141,6 +141,9 @@ impl Sequencer {
                 run.repaired(node, id, Repair::Equal);
             }
             Finding::Differs { records, seen } => {
+                if self.reopen_doubts(node, task, &records) {
+                    return Next::Nothing;
+                }
                 if self.take_difference(node, task, repair, (records, seen)) {
                     return Next::Rebuild;
                 }
@@ -157,6 +160,22 @@ impl Sequencer {
         }
         self.verification.done(node, id);
         Next::Nothing
+    }
+
+    /// What differs is in doubt on one of the two: the log decides, then they are compared again.
+    fn reopen_doubts(&mut self, node: NodeId, task: &CompareTask, records: &[String]) -> bool {
+        let stream = Stream::Collection(task.collection);
+        let mut covered = false;
+        for at in [node, task.reference] {
+            let doubts = &mut self.nodes[at.0].doubts;
+            if doubts.covers(stream, records)
+                && let Some(doubt) = doubts.of_mut(stream)
+            {
+                doubt.reopen();
+                covered = true;
+            }
+        }
+        covered
     }
 
     /// Whether the collection is to be copied anew: once.

@@ -82,7 +82,7 @@ impl Sequencer {
         // What a late request may have changed is shown only if nobody else can be asked.
         let sure = |n: NodeId| match gate {
             Gate::Server => true,
-            Gate::Stream(stream) => !self.nodes[n.0].doubts.is_open(stream),
+            Gate::Stream(stream) => !self.nodes[n.0].doubts.is_fresh(stream),
         };
         let sure: Vec<_> = serving.iter().copied().filter(|(n, _)| sure(*n)).collect();
         if sure.is_empty() { serving } else { sure }
@@ -129,7 +129,7 @@ impl Sequencer {
             waiting_lanes: log.waiting_lanes(),
             queued_bytes: log.queued_bytes(),
             quarantined: log.quarantined(),
-            in_doubt: log.doubts.open(),
+            in_doubt: log.doubts.fresh(),
             standing: log.standing,
         }
     }

@@ -62,13 +62,7 @@ pub const OPTIONS: &[Variable] = &[
         Decimal(0.05, 60.0),
         "A probe unanswered for so long has failed",
     ),
-    row(
-        "FAILURE_THRESHOLD",
-        "probes",
-        Value("3"),
-        Whole(1, 100),
-        "Failed probes in a row until a node is down",
-    ),
+    row("FAILURE_THRESHOLD", "probes", Value("3"), Whole(1, 100), "Failed probes in a row until it is down"),
     row(
         "RECOVERY_THRESHOLD",
         "probes",
@@ -184,7 +178,7 @@ pub const OPTIONS: &[Variable] = &[
         "h",
         Value("24"),
         Decimal(0.0, 8760.0),
-        "Time between two comparisons of all collections on all nodes, the first after a tenth of it; 0: never",
+        "Time between comparisons of all nodes, the first after a tenth of it; 0: never",
     ),
     row(
         "WAL_RETRY_ATTEMPTS",

@@ -4,7 +4,7 @@
 //! nobody to compare with, the log is applied again once. `doubt` keeps what is in doubt.
 
 use super::Doubt;
-use crate::ids::{NodeId, Stream};
+use crate::ids::{CollectionId, NodeId, Stream};
 use crate::sequencer::{CompareTask, Finding, Inspection, Next, Purpose, ReplayTask, Scope, Sequencer};
 
 /// How long a node with nobody to compare with is left alone before the log is applied again.
@@ -24,7 +24,7 @@ impl Sequencer {
             }
             let Some(version) = self.is_past_doubt(node, stream).map(|doubt| doubt.version) else { continue };
             let task = self
-                .reference(id, Some(node))
+                .witness(id, node)
                 .and_then(|other| self.compare_task(node, other, id, Purpose::Doubt { version }));
             if task.is_some() {
                 return task;
@@ -93,25 +93,44 @@ impl Sequencer {
         now_ms: u64,
     ) -> Next {
         let stream = Stream::Collection(task.collection);
-        let reference_is_sure = !self.nodes[task.reference.0].doubts.is_fresh(stream);
         let log = &mut self.nodes[node.0];
         let generation = log.generation;
         let Some(doubt) = log.doubts.of_mut(stream) else { return Next::Nothing };
         match finding {
             Finding::Equal { .. } => {
                 log.doubts.looked(stream, version, now_ms);
-                Next::Nothing
+                return Next::Nothing;
             }
-            Finding::Differs { .. } if !doubt.replayed => {
-                doubt.reopen();
-                Next::Replay(ReplayTask { collection: task.collection, from: doubt.first, generation })
-            }
-            Finding::Differs { .. } if reference_is_sure => Next::Rebuild,
-            // The other one is in doubt itself, and nobody has looked at it yet.
-            Finding::Differs { .. } | Finding::Undecided { .. } => {
+            Finding::Undecided { .. } => {
                 doubt.due_ms = Self::again_at(now_ms);
-                Next::Nothing
+                return Next::Nothing;
             }
+            Finding::Differs { .. } => {}
         }
+        doubt.reopen();
+        let (first, replayed) = (doubt.first, doubt.replayed);
+        doubt.due_ms = Self::again_at(now_ms);
+        // If both are in doubt nobody knows which one is wrong: only the log does.
+        let witness = self.nodes[task.reference.0].doubts.of_mut(stream);
+        let sure = witness.is_none_or(|other| {
+            if !other.replayed {
+                other.reopen();
+            }
+            other.replayed && task.reference < node
+        });
+        match (replayed, sure) {
+            (false, _) => Next::Replay(ReplayTask { collection: task.collection, from: first, generation }),
+            (true, true) => Next::Rebuild,
+            (true, false) => Next::Nothing,
+        }
+    }
+
+    /// With whom a node in doubt is compared: one that is not, if there is one.
+    fn witness(&self, id: CollectionId, node: NodeId) -> Option<NodeId> {
+        let stream = Stream::Collection(id);
+        let able = |other: &NodeId| *other != node && self.comparable(*other, id).is_some();
+        let sure = |other: &NodeId| self.nodes[other.0].doubts.of(stream).is_none();
+        let mut sure_ones = self.node_ids().filter(able).filter(sure);
+        sure_ones.next().or_else(|| self.node_ids().find(able))
     }
 }
