@@ -14,6 +14,7 @@ mod columns;
 mod health;
 mod links;
 mod logging;
+mod operator;
 mod status;
 mod verify;
 
@@ -43,6 +44,10 @@ enum Verb {
     Status(StatusArgs),
     /// Compare what the nodes hold and copy anew what differs. Exit code 1 if something differed.
     Verify(verify::Options),
+    /// Show, retry or discard accepted writes that a node refuses.
+    DeadLetters(operator::DeadLetters),
+    /// Copy a collection to a node anew.
+    Rebuild(operator::Rebuild),
     /// Exit with 0 if the balancer on this machine is healthy, for a container's health check.
     Health(HealthArgs),
 }
@@ -79,6 +84,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Check => with_config(|config| report(on_runtime(check::run(&config)))),
         Verb::Status(args) => report(on_runtime(status::run(args.url, args.json))),
         Verb::Verify(options) => report(on_runtime(verify::run(options))),
+        Verb::DeadLetters(args) => report(on_runtime(operator::dead_letters(args))),
+        Verb::Rebuild(args) => report(on_runtime(operator::rebuild(args))),
         Verb::Health(args) => report(health::run(args.live)),
     }
 }

@@ -11,10 +11,12 @@ mod promises {
     mod all_nodes_killed;
     mod balancer_killed;
     mod chroma_suite;
+    mod dead_letters;
     mod dev_command;
     mod effects;
-    mod embedded;
+    pub(crate) mod embedded;
     mod endpoints;
+    mod faults;
     mod idempotency;
     mod in_doubt;
     mod log_table;
@@ -27,6 +29,7 @@ mod promises {
     mod primary_killed;
     mod python_client;
     mod read_your_writes;
+    mod rebuild;
     mod refusals;
     mod replica_killed;
     mod replication;

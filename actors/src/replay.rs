@@ -21,13 +21,14 @@ use crate::guard::Watched;
 use crate::health::Observed;
 
 pub mod apply;
-mod compare;
 pub mod copy;
 pub mod inspect;
 pub mod peer;
+mod told;
 mod verify;
 
 use apply::Delivery;
+pub use told::Told;
 use verify::by_time;
 
 /// How often it is asked whether something is to be read back.
@@ -38,6 +39,7 @@ pub struct ReplayActor {
     store: Arc<dyn LogStore>,
     scan_interval: Duration,
     verify_interval: Duration,
+    told: Told,
     watched: Arc<Watched>,
 }
 
@@ -47,9 +49,10 @@ impl ReplayActor {
         store: Arc<dyn LogStore>,
         scan_interval: Duration,
         verify_interval: Duration,
+        told: Told,
         watched: Arc<Watched>,
     ) -> ReplayActor {
-        ReplayActor { delivery, store, scan_interval, verify_interval, watched }
+        ReplayActor { delivery, store, scan_interval, verify_interval, told, watched }
     }
 
     fn board(&self) -> &Arc<Board> {
@@ -60,7 +63,7 @@ impl ReplayActor {
         self.delivery.node
     }
 
-    fn advance(&self) {
+    fn advance(&mut self) {
         let now_ms = self.board().now_ms();
         let all_losses: Vec<u64> =
             (0..self.board().posts.len()).map(|n| self.board().losses(NodeId(n))).collect();
@@ -87,6 +90,19 @@ impl ReplayActor {
             }
         }
         self.tell_if_caught_up();
+        self.tell_matters();
+    }
+
+    /// Without the lease nothing is known.
+    fn tell_matters(&mut self) {
+        let node = self.node();
+        let matters = {
+            let sequencer = self.delivery.board.sequencer();
+            sequencer.leading().then(|| sequencer.matters(node))
+        };
+        if let Some(matters) = matters {
+            self.told.compare(node, matters);
+        }
     }
 
     fn load(&self, stream: Option<Stream>, page: Page, life: u64) -> impl Future<Output = ()> + use<> {

@@ -19,9 +19,9 @@ use crate::gate::RequestGate;
 use crate::guard::{self, ActorRow, Fell, Watched};
 use crate::health::{HealthActor, Listen};
 use crate::proxy::{ProxyActor, ProxyConfig};
-use crate::replay::ReplayActor;
 use crate::replay::apply::Delivery;
 use crate::replay::copy::Conflict;
+use crate::replay::{ReplayActor, Told};
 use crate::resources::{Load, ResourcesActor, Sampler};
 use crate::slack::{Sender, SlackActor};
 use crate::stats::Stats;
@@ -150,12 +150,15 @@ impl ActorSystem {
             let node = NodeId(n);
             let (row, board, wal) = (watch(format!("replay {node}")), Arc::clone(&board), wal.clone());
             let (own, health, stats) = (Arc::clone(&row), health.clone().recipient(), Arc::clone(&stats));
+            let alerts = slack.clone().recipient();
             let (store, nodes, settings) =
                 (Arc::clone(&ports.store), Arc::clone(&ports.nodes), settings.clone());
             guard::start(&replay_arbiter.handle(), row, tell(&supervisor), move |_| {
+                let log = store();
                 let delivery = Delivery {
                     node,
-                    ports: nodes().into(),
+                    ports: board.counted(nodes()),
+                    log: Arc::clone(&log),
                     board,
                     wal,
                     health,
@@ -165,7 +168,8 @@ impl ActorSystem {
                     attempts: settings.limits.attempts,
                     conflict: settings.conflict,
                 };
-                ReplayActor::new(delivery, store(), settings.scan_interval, settings.verify_interval, own)
+                let (scan, verify) = (settings.scan_interval, settings.verify_interval);
+                ReplayActor::new(delivery, log, scan, verify, Told::new(alerts), own)
             });
         }
         let gate = RequestGate::new(settings.max_requests, settings.max_queued, settings.queue_timeout);

@@ -12,6 +12,8 @@
 //! | `answer` | what does a node's answer to a write mean |
 //! | `catalog` | which collections and databases exist, under which ids, on which node |
 //! | `idempotency` | what does a client hear that sends a write again |
+//! | `listing` | which page of a node's records comes next while records are deleted there |
+//! | `portion` | how many records one request of a copy carries |
 //! | `lane` | what does one node apply next in one stream |
 //! | `likeness` | are two records the same, but for Chroma's own rounding |
 //! | `sequencer` | who acts, who follows, who may be read, how far is each node |
@@ -38,9 +40,11 @@ pub mod idempotency;
 pub mod ids;
 pub mod lane;
 pub mod likeness;
+pub mod listing;
 pub mod operator;
 pub mod poison;
 pub mod port;
+pub mod portion;
 pub mod pressure;
 pub mod route;
 pub mod routing;

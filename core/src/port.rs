@@ -15,7 +15,11 @@ use crate::effect::Effect;
 use crate::entry::{Decision, Entry, Op};
 use crate::idempotency::{Claimed, Fate};
 use crate::ids::{CollectionId, Seq, Stream};
-use crate::operator::{AuditPage, AuditRow, Deed};
+use crate::operator::{AuditPage, AuditRow, Closing, DeadLetter, Deed, LetterPage, LetterRow, Letters};
+
+mod recovered;
+
+pub use recovered::{Leftover, LeftoverState, Recovered, RecoveredNode};
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -60,9 +64,15 @@ pub enum Change {
     Joined { node: String, seq: Seq },
     /// A copy of this collection was begun on the node under this id of its own; `None`: it ended.
     Copying { node: String, collection: CollectionId, node_collection: Option<Uuid> },
+    /// A copy fills this collection of the node with what was read at this position or later.
+    CopyBegun { node: String, collection: CollectionId, node_collection: Uuid, position: Seq },
     /// The collection must not be served from the node until it is copied there, whatever restarts;
     /// `None`: it was.
     Quarantined { node: String, collection: CollectionId, reason: Option<String> },
+    /// A node refuses an accepted entry.
+    DeadLetter { letter: DeadLetter },
+    /// Open dead letters of the node are over.
+    LettersClosed { node: String, letters: Letters, how: Closing },
     /// Failed deliveries of an entry so far, and the last error.
     Attempts { seq: Seq, retries: u32, error: String },
     /// A change of a node's state, kept as failover history.
@@ -92,40 +102,6 @@ pub struct Pages {
     pub entries: Vec<Arc<Entry>>,
     /// Everything of the asked range up to here is in `entries` (or was rejected).
     pub complete_through: Seq,
-}
-
-/// What the store remembers, read once when the lease is taken.
-#[derive(Debug, Default)]
-pub struct Recovered {
-    /// The last position of the log.
-    pub head: Seq,
-    pub epoch: u64,
-    pub tenants: Vec<String>,
-    /// `(id, tenant, name)`
-    pub databases: Vec<(Uuid, String, String)>,
-    /// Collections that exist: `(id, tenant, database, name)`.
-    pub collections: Vec<(CollectionId, String, String, String)>,
-    /// Collections that were deleted, with the deleting entry, as far as a node may still be behind it.
-    pub deleted: Vec<(CollectionId, Seq)>,
-    pub nodes: Vec<RecoveredNode>,
-}
-
-/// What the store remembers about one node. A node without a row was never seen.
-#[derive(Debug, Default)]
-pub struct RecoveredNode {
-    pub name: String,
-    /// Every record entry up to here is applied.
-    pub cursor: Seq,
-    /// Every catalog entry up to here is applied.
-    pub catalog_cursor: Seq,
-    /// The node's own ids of collections.
-    pub mapped: Vec<(CollectionId, Uuid)>,
-    /// The node belongs to the cluster.
-    pub joined: bool,
-    /// Copies that were begun and did not end.
-    pub copying: Vec<(CollectionId, Uuid)>,
-    /// Collections that must not be served from it, and why.
-    pub quarantined: Vec<(CollectionId, String)>,
 }
 
 /// One write as the log shows it to an operator.
@@ -179,6 +155,9 @@ pub trait LogStore: Send + Sync {
     fn fates(&self, seqs: Vec<Seq>) -> BoxFuture<'_, Result<Vec<(Seq, Fate)>, StoreError>>;
     /// What operators did, newest first.
     fn audit(&self, page: AuditPage) -> BoxFuture<'_, Result<Vec<AuditRow>, StoreError>>;
+
+    /// Dead letters, the latest entries first.
+    fn letters(&self, page: LetterPage) -> BoxFuture<'_, Result<Vec<LetterRow>, StoreError>>;
 
     /// The address that the last holder of the lease advertised.
     fn holder(&self) -> BoxFuture<'_, Result<Option<String>, StoreError>>;

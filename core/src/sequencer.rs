@@ -16,13 +16,16 @@ use crate::port::Recovered;
 mod acting;
 pub mod copy;
 mod doubt;
+pub mod letters;
 pub mod limits;
 pub mod node;
 pub mod outcome;
 pub mod quarantine;
 pub mod ready;
+mod recovery;
 pub mod shared;
 pub mod step;
+pub mod troubles;
 mod verify;
 pub mod view;
 
@@ -32,6 +35,7 @@ pub use outcome::{CatalogOutcome, Outcome, Ticket};
 pub use quarantine::Hindrance;
 pub use shared::Shared;
 pub use step::{CopyTask, Findings, Inspection, Role, Step, Task};
+pub use troubles::{Matter, Troubles};
 pub use verify::{CompareTask, Finding, Look, Next, Purpose, ReplayTask, Scope, Verification};
 pub use view::{Gate, NodeView, Place};
 
@@ -98,18 +102,9 @@ impl Sequencer {
         let Recovered { head, epoch, tenants, databases, collections, deleted, mut nodes } = recovered;
         let names: Vec<String> = (0..self.nodes.len()).map(|n| NodeId(n).name()).collect();
         for (name, node) in names.iter().zip(&mut self.nodes) {
-            let (standing, generation) = (node.standing, node.generation + 1);
             let stored = nodes.iter().position(|n| n.name == *name).map(|at| nodes.swap_remove(at));
-            let stored = stored.unwrap_or_default();
-            let (joined, copying, quarantined) = (stored.joined, stored.copying, stored.quarantined);
-            *node =
-                NodeLog::recovered(stored.cursor, stored.catalog_cursor.max(stored.cursor), stored.mapped);
-            node.standing = Standing { applies: false, ..standing };
-            node.generation = generation;
-            node.joined = joined;
-            node.leftovers = copying.into_iter().collect();
+            *node = NodeLog::remembered(stored.unwrap_or_default(), node);
             node.inherit_doubts(head);
-            quarantined.into_iter().for_each(|(id, reason)| node.quarantine(id, &reason));
         }
         self.epoch = epoch;
         self.life += 1;
@@ -220,7 +215,7 @@ impl Sequencer {
             self.release_asked(node);
         }
         if standing.applies && !was.applies {
-            self.nodes[node.0].end_back_off();
+            self.end_waits(node);
         }
     }
 

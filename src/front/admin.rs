@@ -15,15 +15,24 @@ use serde::de::DeserializeOwned;
 use super::{Worker, rescue};
 
 mod audit;
+mod dead_letters;
 mod key;
 mod rebuild;
 mod verify;
 
+pub(super) use dead_letters::open as open_dead_letters;
 use key::Caller;
 
 /// What is there, for people who ask for something else.
-const ROUTES: [&str; 4] =
-    ["GET /admin/audit", "POST /admin/rebuild", "GET /admin/verify", "POST /admin/verify"];
+const ROUTES: [&str; 7] = [
+    "GET /admin/audit",
+    "GET /admin/dead-letters",
+    "POST /admin/dead-letters/{id}/retry",
+    "POST /admin/dead-letters/{id}/discard",
+    "POST /admin/rebuild",
+    "GET /admin/verify",
+    "POST /admin/verify",
+];
 
 /// Why an operator's request was not carried out.
 pub(super) enum Refusal {
@@ -56,6 +65,9 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         web::scope("/admin")
             .wrap(from_fn(key::admit))
             .route("/audit", web::get().to(audit::list))
+            .route("/dead-letters", web::get().to(dead_letters::list))
+            .route("/dead-letters/{id}/retry", web::post().to(dead_letters::retry))
+            .route("/dead-letters/{id}/discard", web::post().to(dead_letters::discard))
             .route("/rebuild", web::post().to(rebuild::rebuild))
             .route("/verify", web::get().to(verify::show))
             .route("/verify", web::post().to(verify::begin))

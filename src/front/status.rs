@@ -137,12 +137,21 @@ fn nodes(shared: &Shared) -> Vec<Value> {
             "applying": view.in_flight,
             "waiting_streams": view.waiting_lanes,
             "queued_bytes": view.queued_bytes,
-            "copying": shared.system.board.copy(view.node),
+            "copying": copying(shared, view),
+            "collections_copied": view.copied,
             "quarantined_collections": view.quarantined.len(),
             "streams_in_doubt": view.in_doubt,
         })
     };
     views(&shared.system).iter().map(describe).collect()
+}
+
+/// The copy under way on a node, with how many collections are done of all that it needs.
+fn copying(shared: &Shared, view: &NodeView) -> Option<Value> {
+    let mut shown = shared.system.board.copy(view.node)?.shown();
+    shown["collections_done"] = json!(view.copied);
+    shown["collections_total"] = json!(view.copied + view.quarantined.len());
+    Some(shown)
 }
 
 pub(super) fn wal_status(shared: &Shared) -> Value {
@@ -157,6 +166,7 @@ pub(super) fn wal_status(shared: &Shared) -> Value {
             "pending": view.lag,
             "pending_streams": view.waiting_lanes,
             "oldest_pending": shared.system.board.sequencer().node(view.node).oldest_pending_ms(),
+            "copying": copying(shared, view),
         })
     };
     let views = views(&shared.system);
@@ -171,6 +181,7 @@ pub(super) fn wal_status(shared: &Shared) -> Value {
         "pending_writes": head - completed,
         "nodes": views.iter().map(per_node).collect::<Vec<_>>(),
         "quarantined": quarantined.collect::<Vec<_>>(),
+        "dead_letters": super::admin::open_dead_letters(shared),
     })
 }
 

@@ -8,7 +8,7 @@ use chroma_ha_core::port::{Recovered, StoreError};
 use tokio_postgres::{Statement, Transaction};
 
 use super::pool::{Session, fault};
-use super::{catalog, entries, seq_of};
+use super::{catalog, copies, entries, seq_of};
 
 /// A holder that let its session idle for longer is taken for dead and its session ended by whoever
 /// waits for the lease. A holder must therefore `check` several times within this time.
@@ -44,6 +44,7 @@ pub(super) async fn take(mut session: Session, holder: Option<&str>) -> Result<A
     let bump = "UPDATE wal_lease SET epoch = epoch + 1, holder = $1, acquired_at = now() RETURNING epoch";
     let epoch: i64 = tx.query_one(bump, &[&holder]).await.map_err(fault)?.get(0);
     let head = recover_head(&tx).await?;
+    copies::set_aside(&tx).await?;
     let recovered = catalog::recover(&tx, head, u64::try_from(epoch).unwrap_or_default()).await?;
     tx.commit().await.map_err(fault)?;
     let append = session.client.prepare(entries::APPEND).await.map_err(fault)?;

@@ -12,7 +12,7 @@ use chroma_ha_core::backoff::Backoff;
 use chroma_ha_core::delivery::{Attempt, End, Input, Next, Terms};
 use chroma_ha_core::health::{Failure, Observation};
 use chroma_ha_core::ids::NodeId;
-use chroma_ha_core::port::{Change, Node, StoreError};
+use chroma_ha_core::port::{Change, LogStore, Node, StoreError};
 use chroma_ha_core::sequencer::{Outcome, Role, Task};
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -30,6 +30,8 @@ pub struct Delivery {
     pub node: NodeId,
     /// Every node, by place: copies read from the others.
     pub ports: Arc<[Arc<dyn Node>]>,
+    /// Read only: what is recorded goes through `wal`.
+    pub log: Arc<dyn LogStore>,
     pub board: Arc<Board>,
     pub wal: Addr<WalActor>,
     pub health: Recipient<Observed>,
@@ -108,11 +110,17 @@ impl Delivery {
                 let role = if task.role == Role::Acting { "acting" } else { "following" };
                 self.stats.apply(&self.node.name(), role, took, task.entries.len());
             }
+            Outcome::DeadLetter { reason, .. } if end.counts => {
+                warn!(node = %self.node, stream = %task.stream, %reason, "the node refuses an accepted write: a dead letter");
+            }
             Outcome::Quarantine { reason } if end.counts => {
                 warn!(node = %self.node, stream = %task.stream, %reason,
                     "the collection is quarantined there and copied anew");
             }
             _ => {}
+        }
+        if let (Some(trouble), Some(entry)) = (&end.trouble, task.entries.first()) {
+            self.board.attempts.note(entry.seq, task.attempts + 1, trouble);
         }
         if let Some(failure) = &end.failure {
             debug!(node = %self.node, stream = %task.stream, %failure, "apply failed");

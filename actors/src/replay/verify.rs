@@ -11,11 +11,12 @@ use chroma_ha_core::sequencer::{CompareTask, Finding, Look, Next, Purpose, Repla
 use tracing::{info, warn};
 
 use super::apply::Delivery;
-use super::compare::{self, Side};
-use super::copy::PAGE;
 use super::peer::{PeerError, records_path};
 
 pub(super) mod by_time;
+mod compare;
+
+use compare::{PAGE, Side};
 
 /// Looks at suspects until the lanes are held for one.
 const UNHELD: u32 = 2;

@@ -8,6 +8,7 @@ use super::{CopyTask, Findings, Inspection, NodeLog, Sequencer, Step};
 use crate::catalog::Move;
 use crate::ids::{CollectionId, NodeId, Seq, Stream};
 use crate::lane::{Lane, Phase};
+use crate::port::{Leftover, LeftoverState};
 
 /// After a copy failed, its next attempt waits so long.
 const RETRY_MS: u64 = 10_000;
@@ -70,6 +71,7 @@ impl Sequencer {
         log.inspection = Inspection::Seen;
         log.joined |= findings.joined;
         for id in findings.lost {
+            log.troubles.lost(id);
             log.map(id, None);
             log.quarantine(id, "the node lost this collection");
         }
@@ -110,9 +112,13 @@ impl Sequencer {
 
     /// The next copy onto the node, one at a time.
     pub(super) fn push_copy(&mut self, node: NodeId, now_ms: u64, steps: &mut Vec<Step>) {
-        let log = &self.nodes[node.0];
+        let log = &mut self.nodes[node.0];
         let idle = log.copying.is_none() && log.inspection == Inspection::Complete;
-        if !idle || !log.has_quarantined() || !self.catalog_is_current(node) {
+        if !log.has_quarantined() {
+            log.copied = 0;
+            return;
+        }
+        if !idle || !self.catalog_is_current(node) {
             return;
         }
         self.forget_deleted_lanes(node);
@@ -150,12 +156,18 @@ impl Sequencer {
             .map(|other| (other, self.nodes[other.0].position(stream)))
             // A source that is behind the node itself would lose what the node has passed.
             .find(|(_, position)| *position >= target.position(stream))?;
-        let replaces = target.node_collection(id).into_iter().chain(target.leftovers.get(&id).copied());
+        let leftover = target.leftovers.get(&id).copied();
+        let left = leftover.map(|left| left.node_collection);
         Some(CopyTask {
             collection: id,
             source,
-            position,
-            replaces: replaces.collect(),
+            position: match leftover.map(|left| left.state) {
+                // What an earlier copy brought is as old as that, and another source may be behind it.
+                Some(LeftoverState::Begun(begun)) => position.min(begun),
+                _ => position,
+            },
+            replaces: target.node_collection(id).into_iter().chain(left).collect(),
+            leftover,
             generation: target.generation,
         })
     }
@@ -183,7 +195,9 @@ impl Sequencer {
         };
         log.copy_after_ms.remove(&task.collection);
         log.leftovers.remove(&task.collection);
+        log.troubles.mended(task.collection);
         log.map(task.collection, Some(own));
+        log.copied += 1;
         let stream = Stream::Collection(task.collection);
         log.doubts.ahead(stream, head);
         log.change(stream, |lane| {
@@ -194,13 +208,9 @@ impl Sequencer {
         true
     }
 
-    /// The node's half-made copy that a later attempt may replace.
-    pub fn leftover(&mut self, node: NodeId, id: CollectionId, own: Option<Uuid>) {
-        let log = &mut self.nodes[node.0];
-        match own {
-            Some(own) => log.leftovers.insert(id, own),
-            None => log.leftovers.remove(&id),
-        };
+    /// What a later attempt may replace on the node, or go on with.
+    pub fn leftover(&mut self, node: NodeId, id: CollectionId, left: Leftover) {
+        self.nodes[node.0].leftovers.insert(id, left);
     }
 }
 
@@ -221,10 +231,6 @@ impl NodeLog {
             was
         });
         self.in_flight -= usize::from(was_in_flight);
-    }
-
-    pub fn has_quarantined(&self) -> bool {
-        self.lanes.values().any(|lane| matches!(lane.phase, Phase::Quarantined { .. }))
     }
 
     fn quarantined_collections(&self) -> Vec<CollectionId> {

@@ -169,6 +169,15 @@ impl NodeLog {
         self.doubts.inherited = through;
     }
 
+    /// There was no answer: the lane waits until the node has settled.
+    pub(super) fn leave_in_doubt(&mut self, stream: Stream, entries: &[Arc<Entry>]) {
+        self.doubts.note(entries);
+        self.change(stream, |lane| {
+            lane.attempts += 1;
+            lane.phase = Phase::InDoubt;
+        });
+    }
+
     /// What is asked right now is given up: the node may execute it at any time.
     pub(super) fn doubt_asked(&mut self) {
         let asked = self.lanes.values().filter(|lane| lane.phase == Phase::Asking);

@@ -8,10 +8,11 @@ use uuid::Uuid;
 
 use super::doubt::Doubts;
 use super::verify::compare::Comparing;
-use super::{Inspection, Limits};
+use super::{Inspection, Limits, Troubles};
 use crate::entry::Entry;
 use crate::ids::{CollectionId, Seq, Stream};
 use crate::lane::{Lane, Phase, Span};
+use crate::port::Leftover;
 
 /// What the node's health allows. Derived from its `health` state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,10 +53,13 @@ pub struct NodeLog {
     /// The collection that is being copied onto the node.
     pub(super) copying: Option<CollectionId>,
     pub(super) copy_after_ms: HashMap<CollectionId, u64>,
-    /// Collections on the node that a copy made and did not end.
-    pub(super) leftovers: HashMap<CollectionId, Uuid>,
     pub doubts: Doubts,
     pub(super) comparing: Option<Comparing>,
+    /// Collections on the node that a copy made and did not end.
+    pub(super) leftovers: HashMap<CollectionId, Leftover>,
+    /// Copies that were made since the node last had every collection.
+    pub(super) copied: usize,
+    pub(super) troubles: Troubles,
 }
 
 impl NodeLog {
@@ -80,6 +84,8 @@ impl NodeLog {
             leftovers: HashMap::new(),
             doubts: Doubts::default(),
             comparing: None,
+            copied: 0,
+            troubles: Troubles::default(),
         }
     }
 

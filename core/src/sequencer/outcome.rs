@@ -32,8 +32,10 @@ pub enum Outcome {
     /// There was no answer: the request may have been executed, or may be at any later time. Nothing is
     /// sent again before the node has settled.
     InDoubt,
-    /// The node refuses an accepted entry for good.
+    /// The node lacks a collection that it should have.
     Quarantine { reason: String },
+    /// The node refused an accepted entry often enough: a dead letter. Already durable.
+    DeadLetter { reason: String, until_ms: u64 },
 }
 
 /// What a catalog entry changed. Empty for record entries.
@@ -117,20 +119,20 @@ impl Sequencer {
                 lane.attempts += 1;
                 lane.phase = Phase::BackOff { until_ms };
             }),
-            Outcome::InDoubt => {
-                let log = &mut self.nodes[node.0];
-                log.doubts.note(entries);
-                log.change(stream, |lane| {
-                    lane.attempts += 1;
-                    lane.phase = Phase::InDoubt;
-                });
-            }
+            Outcome::InDoubt => self.nodes[node.0].leave_in_doubt(stream, entries),
             // What is left of a deleted collection is passed over, not judged.
             Outcome::Quarantine { .. } if self.is_deleted(stream) => {
                 self.nodes[node.0].change(stream, |lane| lane.phase = Phase::Idle);
             }
             Outcome::Quarantine { reason } => {
+                if let Stream::Collection(id) = stream {
+                    self.nodes[node.0].troubles.lost(id);
+                }
                 self.nodes[node.0].change(stream, |lane| lane.phase = Phase::Quarantined { reason });
+            }
+            Outcome::DeadLetter { reason, until_ms } => {
+                let seq = entries.first().map(|entry| entry.seq).unwrap_or_default();
+                self.take_letter(node, (stream, seq), reason, until_ms);
             }
         }
     }
@@ -176,6 +178,7 @@ impl Sequencer {
     pub(super) fn pass(&mut self, node: NodeId, entry: &Arc<Entry>) {
         let stream = entry.stream();
         let log = &mut self.nodes[node.0];
+        log.troubles.passed(stream, entry.seq);
         if log.first(stream) == Some(entry.seq) {
             log.change(stream, |lane| lane.advance());
             log.doubts.passed(entry);
@@ -225,6 +228,12 @@ impl Sequencer {
                 }
             }),
         }
+    }
+
+    /// The node came back: what broke off because of it, copies from it as well, need not wait any longer.
+    pub(super) fn end_waits(&mut self, node: NodeId) {
+        self.nodes[node.0].end_back_off();
+        self.nodes.iter_mut().for_each(|node| node.copy_after_ms.clear());
     }
 
     /// A client was told that this entry is safe although no node has decided it.

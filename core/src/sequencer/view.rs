@@ -26,6 +26,8 @@ pub struct NodeView {
     pub quarantined: Vec<(Stream, String)>,
     /// Streams in which a request that was given up may still change something, not yet read back.
     pub in_doubt: usize,
+    /// Copies made since the node last had every collection.
+    pub copied: usize,
     pub standing: Standing,
 }
 
@@ -115,7 +117,13 @@ impl Sequencer {
 
     /// What a copy that did not end left on the node: it has taken the mapped collection's place.
     pub fn leftover_of(&self, node: NodeId, id: CollectionId) -> Option<Uuid> {
-        self.nodes[node.0].leftovers.get(&id).copied()
+        self.nodes[node.0].leftovers.get(&id).map(|left| left.node_collection)
+    }
+
+    /// Whether this is what the node kept of a collection that has been deleted since.
+    pub fn is_outlived(&self, node: NodeId, own: Uuid) -> bool {
+        let mut leftovers = self.nodes[node.0].leftovers.iter();
+        leftovers.any(|(id, left)| left.node_collection == own && self.catalog.collection(*id).is_none())
     }
 
     pub fn view(&self, node: NodeId) -> NodeView {
@@ -130,6 +138,7 @@ impl Sequencer {
             queued_bytes: log.queued_bytes(),
             quarantined: log.quarantined(),
             in_doubt: log.doubts.fresh(),
+            copied: log.copied,
             standing: log.standing,
         }
     }

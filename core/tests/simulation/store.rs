@@ -110,9 +110,11 @@ impl Store {
             }
             // Every node has joined, and nothing is ever adopted or copied.
             Change::Adopted { .. } | Change::Joined { .. } | Change::Copying { .. } => {}
+            Change::CopyBegun { .. } => {}
             Change::Attempts { .. } | Change::NodeState { .. } => {}
             // Nobody asks for anything here.
             Change::Outcome { .. } | Change::Quarantined { .. } | Change::Audited { .. } => {}
+            Change::DeadLetter { .. } | Change::LettersClosed { .. } => {}
         }
     }
 

@@ -11,8 +11,10 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::copy::PAGE;
-use super::peer::{Peer, PeerError, Records, read};
+use crate::replay::peer::{Peer, PeerError, Records, read};
+
+/// Records read with one request to each node.
+pub(super) const PAGE: usize = 250;
 
 /// Records of the page before that a page reads once more: deletions in between move what follows.
 const OVERLAP: usize = 25;
@@ -40,33 +42,6 @@ pub(super) struct Walked {
     pub(super) records: u64,
     /// Records that differed when they were read: to be looked at again.
     pub(super) suspects: Vec<String>,
-}
-
-/// Whether both hold the same records.
-pub(super) async fn same(
-    a: &Peer<'_>,
-    from: &str,
-    ids: &[String],
-    b: &Peer<'_>,
-    to: &str,
-    held: &[String],
-) -> Result<bool, PeerError> {
-    let sorted = |ids: &[String]| {
-        let mut ids = ids.to_vec();
-        ids.sort_unstable();
-        ids
-    };
-    let ids = sorted(ids);
-    if ids != sorted(held) {
-        return Ok(false);
-    }
-    let (left, right) = (Side { peer: a, path: from }, Side { peer: b, path: to });
-    for chunk in ids.chunks(PAGE) {
-        if !differing(left, right, chunk).await?.is_empty() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 /// Those of the ids that the two hold differently at the moment. The ids fit into one page.
@@ -101,7 +76,7 @@ pub(super) async fn walk(left: Side<'_>, right: Side<'_>) -> Result<Walked, Peer
     let mut there = Pages::default();
     while let Some(page) = there.next(right, &json!([])).await? {
         let begun = Instant::now();
-        let known: HashSet<String> = left.peer.named(left.path, &page.ids).await?.into_iter().collect();
+        let known = left.peer.held(left.path, &page.ids).await?;
         let lacking = page.ids.into_iter().filter(|id| !known.contains(id));
         let lacking: Vec<String> = lacking.filter(|id| !walked.suspects.contains(id)).collect();
         walked.suspects.extend(lacking);
@@ -184,14 +159,5 @@ impl Peer<'_> {
     async fn get(&self, what: &'static str, records: &str, ask: &Value) -> Result<Records, PeerError> {
         let body = self.ask(what, "POST", format!("{records}/get"), Some(ask.to_string())).await?;
         read(what, &body)
-    }
-
-    /// Those of the ids that exist.
-    async fn named(&self, records: &str, ids: &[String]) -> Result<Vec<String>, PeerError> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let ask = json!({ "ids": ids, "include": [] });
-        self.get("looking up record ids", records, &ask).await.map(|found| found.ids)
     }
 }
