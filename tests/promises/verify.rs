@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::nodes::{collections_url, node_records};
+use crate::harness::nodes::{collections_url, node_records, read};
 use crate::harness::surface::{NODES, create, document, metric, records, until_quiet, until_state, upsert};
 use crate::harness::twin::id_of;
 use crate::harness::{Load, Options, Stack, get, post, until};
@@ -166,7 +166,11 @@ async fn it_verifies_by_time() {
     upsert(&stack.url(), &docs, "a", "text").await;
     until_quiet(&stack.url()).await;
     past_the_balancer(&stack, 1, "docs", "update", json!({ "ids": ["a"], "documents": ["altered"] })).await;
-    let repaired = async || node_records(&stack.nodes[1].url(), "docs").await["a"].2 == json!("text");
+    // While it is copied anew the collection may be missing, or empty.
+    let repaired = async || {
+        let records = read(&stack.nodes[1].url(), "docs").await.unwrap_or_default();
+        records.get("a").is_some_and(|record| record.2 == json!("text"))
+    };
     until(SOON, "the altered record is found and repaired", repaired).await;
     let (_, status) = get(&format!("{}/status", stack.url())).await;
     assert!(status["verification"]["started_at_ms"].is_u64(), "{status}");
