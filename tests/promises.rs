@@ -18,6 +18,7 @@ mod promises {
     mod endpoints;
     mod faults;
     mod idempotency;
+    mod lease;
     mod log_table;
     mod lost_disk;
     mod lost_everywhere;
@@ -35,4 +36,5 @@ mod promises {
     mod replication;
     mod rolling;
     mod suffix;
+    mod troubles;
 }

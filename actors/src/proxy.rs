@@ -37,7 +37,7 @@ pub struct Choose {
 #[rtype(result = "Result<Written, Refusal>")]
 pub struct Submit {
     pub draft: Draft,
-    pub permit: OwnedSemaphorePermit,
+    pub permit: Arc<OwnedSemaphorePermit>,
     pub ack: Ack,
     /// Under which the client may ask for the outcome again.
     pub claim: Option<Claim>,
@@ -85,6 +85,8 @@ pub enum Refusal {
     LogUnread,
     #[error("no node is up to judge this write")]
     NoNodeForCatalog,
+    #[error("another balancer may have acknowledged what is not known here")]
+    NotHere,
     #[error("the key was given to another request")]
     OtherRequest,
     #[error("{0}")]
@@ -156,6 +158,9 @@ impl Handler<Choose> for ProxyActor {
     fn handle(&mut self, choose: Choose, _: &mut Self::Context) -> Self::Result {
         self.watched.beat();
         let nodes = self.board.readable(choose.gate, &choose.avoid);
+        if choose.gate != Gate::Server && !self.board.may_read() {
+            return Box::pin(async { Err(Refusal::NotHere) });
+        }
         if let Some(chosen) = self.pick(&nodes) {
             return Box::pin(async move { Ok(chosen) });
         }
@@ -167,7 +172,8 @@ impl Handler<Choose> for ProxyActor {
         }
         Box::pin(async move {
             let nodes = board.wait_readable(choose.gate, &choose.avoid, config.read_wait).await;
-            pick(&board, &config, ticket, &nodes).ok_or(Refusal::NoReadableNode)
+            let nobody = if board.may_read() { Refusal::NoReadableNode } else { Refusal::NotHere };
+            pick(&board, &config, ticket, &nodes).ok_or(nobody)
         })
     }
 }

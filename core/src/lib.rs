@@ -18,6 +18,7 @@
 //! | `sequencer` | who acts, who follows, who may be read, how far is each node |
 //! | `delivery` | which requests and records carry one task out on one node, and what becomes of it |
 //! | `commit` | which waiting writes go into the next log transaction |
+//! | `lease` | until when is the lease certain, and may reads be answered after that |
 //! | `health` | what do a node's probes and outcomes say about it |
 //! | `routing` | which of the readable nodes gets this read |
 //! | `backoff` | how long to wait before the next attempt |
@@ -38,6 +39,7 @@ pub mod health;
 pub mod idempotency;
 pub mod ids;
 pub mod lane;
+pub mod lease;
 pub mod listing;
 pub mod operator;
 pub mod poison;

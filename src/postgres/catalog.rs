@@ -159,6 +159,7 @@ pub(super) async fn recover(tx: &Transaction<'_>, head: Seq, epoch: u64) -> Resu
     Ok(Recovered {
         head,
         epoch,
+        quiet: false,
         tenants: tenants.iter().map(|row| row.get(0)).collect(),
         databases: databases.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect(),
         collections: collections

@@ -32,7 +32,7 @@ impl Sequencer {
     /// Everything that the node can start now.
     pub fn steps(&mut self, node: NodeId, now_ms: u64) -> Vec<Step> {
         let mut steps = Vec::new();
-        if !self.leading || !self.nodes[node.0].standing.applies {
+        if !self.leading || self.resting || !self.nodes[node.0].standing.applies {
             return steps;
         }
         if !self.push_inspection(node, &mut steps) {
