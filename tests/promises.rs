@@ -19,8 +19,10 @@ mod promises {
     mod faults;
     mod idempotency;
     mod in_doubt;
+    mod lease;
     mod log_table;
     mod lost_disk;
+    mod lost_everywhere;
     mod names_and_ids;
     mod node_hung;
     mod nothing_comes_back;
@@ -35,5 +37,6 @@ mod promises {
     mod replication;
     mod rolling;
     mod suffix;
+    mod troubles;
     mod verify;
 }

@@ -14,7 +14,8 @@ use chroma_ha_core::port::{LogStore, Node};
 use chroma_ha_core::pressure::Thresholds;
 use chroma_ha_core::sequencer::Limits;
 
-use crate::board::Board;
+use crate::board::{Board, Holder};
+use crate::fence::Fenced;
 use crate::gate::RequestGate;
 use crate::guard::{self, ActorRow, Fell, Watched};
 use crate::health::{HealthActor, Listen};
@@ -26,7 +27,7 @@ use crate::resources::{Load, ResourcesActor, Sampler};
 use crate::slack::{Sender, SlackActor};
 use crate::stats::Stats;
 use crate::supervisor::{Escalate, SupervisorActor};
-use crate::wal::{Release, WalActor, WalTimes};
+use crate::wal::{HandOver, WalActor, WalTimes};
 
 /// Makes a value on the arbiter that will use it.
 pub type Make<T> = Arc<dyn Fn() -> T + Send + Sync>;
@@ -83,7 +84,7 @@ impl ActorSystem {
     /// Starts every actor but the proxies, which the web workers start with `proxy`.
     pub fn start(ports: Ports, settings: Settings, stats: Arc<Stats>) -> Arc<ActorSystem> {
         let initial = NodeState::Settling { until: settings.health.settle };
-        let board = Board::new(settings.limits, settings.nodes, initial);
+        let board = Board::new(settings.limits, settings.nodes, initial, settings.wal.lease);
         let (shared, wal_arbiter, replay_arbiter) = (Arbiter::new(), Arbiter::new(), Arbiter::new());
         let mut watched = Vec::new();
         let mut watch = |name: String| {
@@ -157,9 +158,10 @@ impl ActorSystem {
                 let log = store();
                 let delivery = Delivery {
                     node,
-                    ports: board.counted(nodes()),
+                    ports: Fenced::all(&board.counted(nodes()), &board),
                     log: Arc::clone(&log),
                     board,
+                    epoch: 0,
                     wal,
                     health,
                     stats,
@@ -210,9 +212,26 @@ impl ActorSystem {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|w| w.row()).collect()
     }
 
+    /// Gives the lease to another balancer, if there is one, and waits until it has it: what comes meanwhile
+    /// is held, what comes after is answered there.
+    pub async fn hand_over(&self, within: Duration) {
+        let lease = &self.board.lease;
+        if lease.holder() != Holder::Here || lease.company().others.is_empty() {
+            return;
+        }
+        let mut holder = lease.watch();
+        let given = async {
+            let _ = self.wal.send(HandOver { within }).await;
+            let _ = holder.wait_for(|holder| matches!(holder, Holder::Elsewhere(_))).await;
+        };
+        if tokio::time::timeout(within * 2, given).await.is_err() {
+            tracing::warn!("no other balancer took the log in time");
+        }
+    }
+
     /// After the front stopped accepting and its requests ended: flush, release, end.
     pub async fn stop(&self, within: Duration) {
-        if tokio::time::timeout(within, self.wal.send(Release)).await.is_err() {
+        if tokio::time::timeout(within, self.wal.send(HandOver { within: within / 2 })).await.is_err() {
             tracing::warn!("the log did not let go in time; entries will be applied again");
         }
         let arbiters = std::mem::take(&mut *self.arbiters.lock().unwrap_or_else(PoisonError::into_inner));

@@ -19,6 +19,7 @@
 //! | `sequencer` | who acts, who follows, who may be read, how far is each node |
 //! | `delivery` | which requests and records carry one task out on one node, and what becomes of it |
 //! | `commit` | which waiting writes go into the next log transaction |
+//! | `lease` | until when is the lease certain, and may reads be answered after that |
 //! | `health` | what do a node's probes and outcomes say about it |
 //! | `routing` | which of the readable nodes gets this read |
 //! | `backoff` | how long to wait before the next attempt |
@@ -39,6 +40,7 @@ pub mod health;
 pub mod idempotency;
 pub mod ids;
 pub mod lane;
+pub mod lease;
 pub mod likeness;
 pub mod listing;
 pub mod operator;

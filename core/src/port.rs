@@ -15,6 +15,7 @@ use crate::effect::Effect;
 use crate::entry::{Decision, Entry, Op};
 use crate::idempotency::{Claimed, Fate};
 use crate::ids::{CollectionId, Seq, Stream};
+use crate::lease::Company;
 use crate::operator::{AuditPage, AuditRow, Closing, DeadLetter, Deed, LetterPage, LetterRow, Letters};
 
 mod recovered;
@@ -29,7 +30,8 @@ pub enum StoreError {
     /// The store cannot be reached, or the connection broke; whether a commit happened is unknown.
     #[error("PostgreSQL cannot be reached: {0}")]
     Unavailable(String),
-    /// The lease's session is gone: another balancer may be sequencing.
+    /// The lease is not held, or its session is gone: another balancer may be sequencing. What was to be
+    /// appended is not in the log, and what was to be recorded is not recorded.
     #[error("the lease on the log was lost: {0}")]
     LeaseLost(String),
     /// The store answered and refused: a defect or a changed schema, not an outage.
@@ -133,11 +135,14 @@ pub trait LogStore: Send + Sync {
     /// `None`: another balancer holds it.
     fn acquire(&self) -> BoxFuture<'_, Result<Option<Recovered>, StoreError>>;
 
-    /// Whether the lease's session still answers.
+    /// Whether the lease's session still answers; says to the others that this balancer lives.
     fn check(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Commits the entries, all or none, in one transaction on the lease's session.
     fn append(&self, entries: Vec<Arc<Entry>>) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Who else works on this log; says to them that this balancer lives.
+    fn company(&self) -> BoxFuture<'_, Result<Company, StoreError>>;
 
     /// Commits the changes, all or none, in one transaction.
     fn record(&self, changes: Vec<Change>) -> BoxFuture<'_, Result<(), StoreError>>;
@@ -166,8 +171,8 @@ pub trait LogStore: Send + Sync {
     /// returns how many went. Outcomes of that age go with them.
     fn expire(&self, days: u32, through: Seq, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>>;
 
-    /// Lets go of the lease.
-    fn release(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Lets go of the lease for good. `quiet`: nothing is under way or in doubt on any node.
+    fn release(&self, quiet: bool) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 
 /// A request to one node, already spelt for it.
@@ -201,12 +206,15 @@ pub enum NodeFault {
     /// The connection broke after the request was sent: it may have been executed.
     #[error("connection lost: {0}")]
     Lost(String),
+    /// Not sent: the lease was not certain any more.
+    #[error("not sent, because the lease is not certain")]
+    Withheld,
 }
 
 impl NodeFault {
     /// Whether the node may have executed, or may yet execute, the request.
     pub fn in_doubt(&self) -> bool {
-        !matches!(self, NodeFault::Refused)
+        !matches!(self, NodeFault::Refused | NodeFault::Withheld)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who acts, who follows, how far is each node. One value holds what every lane needs to decide
 //! together: it is changed synchronously, under one lock, by the actors, which then do what it says.
 //! It performs nothing itself. The parts: `node` (one node's position), `acting` (who judges), `copy`
-//! (what a node must be given anew), `ready` (what may go next),
+//! (what a node must be given anew), `leading` (whether it may go on at all), `ready` (what may go next),
 //! `outcome` (what a finished request changes), `view` (what readers and operators see).
 
 use std::collections::{BTreeMap, HashMap};
@@ -16,8 +16,10 @@ use crate::port::Recovered;
 mod acting;
 pub mod copy;
 mod doubt;
+mod leading;
 pub mod letters;
 pub mod limits;
+pub mod lost;
 pub mod node;
 pub mod outcome;
 pub mod quarantine;
@@ -74,6 +76,8 @@ pub struct Sequencer {
     /// Whether this balancer holds the lease. Without it no step is given out.
     leading: bool,
     verification: Verification,
+    /// The lease is about to be given away: what is under way ends, nothing is begun.
+    resting: bool,
 }
 
 impl Sequencer {
@@ -93,13 +97,14 @@ impl Sequencer {
             life: 0,
             leading: false,
             verification: Verification::default(),
+            resting: false,
         }
     }
 
     /// Takes over what the log remembers. No lane moves until the node's health says so again: what was
     /// sent under an earlier lease may still be executing.
     pub fn recover(&mut self, recovered: Recovered) {
-        let Recovered { head, epoch, tenants, databases, collections, deleted, mut nodes } = recovered;
+        let Recovered { head, epoch, tenants, databases, collections, deleted, mut nodes, .. } = recovered;
         let names: Vec<String> = (0..self.nodes.len()).map(|n| NodeId(n).name()).collect();
         for (name, node) in names.iter().zip(&mut self.nodes) {
             let stored = nodes.iter().position(|n| n.name == *name).map(|at| nodes.swap_remove(at));
@@ -115,22 +120,7 @@ impl Sequencer {
         self.destructive.clear();
         self.catalog = Catalog::recovered(tenants, databases, collections, deleted);
         self.leading = true;
-        self.interrupt_verification(0);
-    }
-
-    pub fn leading(&self) -> bool {
-        self.leading
-    }
-
-    /// The lease is lost or regained with nothing changed in between.
-    pub fn set_leading(&mut self, leading: bool) {
-        self.leading = leading;
-    }
-
-    /// Another balancer sequences: what is known here grows stale and must not be told to anybody.
-    pub fn step_down(&mut self) {
-        self.leading = false;
-        self.epoch = 0;
+        self.resting = false;
         self.interrupt_verification(0);
     }
 

@@ -33,6 +33,8 @@ pub struct Delivery {
     /// Read only: what is recorded goes through `wal`.
     pub log: Arc<dyn LogStore>,
     pub board: Arc<Board>,
+    /// Of the lease under which the task was handed out.
+    pub epoch: u64,
     pub wal: Addr<WalActor>,
     pub health: Recipient<Observed>,
     pub stats: Arc<Stats>,
@@ -83,7 +85,7 @@ impl Delivery {
 
     pub async fn record(&self, changes: Vec<Change>) -> Result<(), StoreError> {
         let stopped = |error: MailboxError| Err(StoreError::Unavailable(error.to_string()));
-        self.wal.send(Record { changes }).await.unwrap_or_else(stopped)
+        self.wal.send(Record { epoch: self.epoch, changes }).await.unwrap_or_else(stopped)
     }
 
     fn observe(&self, observation: Observation) {

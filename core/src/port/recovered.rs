@@ -10,6 +10,8 @@ pub struct Recovered {
     /// The last position of the log.
     pub head: Seq,
     pub epoch: u64,
+    /// The last holder let go with nothing under way or in doubt on any node: no node has to settle.
+    pub quiet: bool,
     pub tenants: Vec<String>,
     /// `(id, tenant, name)`
     pub databases: Vec<(Uuid, String, String)>,

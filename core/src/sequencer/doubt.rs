@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::NodeLog;
 use crate::effect::{self, Effect, Question};
@@ -189,6 +190,13 @@ impl NodeLog {
     pub fn durable_cursor(&self) -> Seq {
         let doubtful = self.doubts.first_fresh().map(Seq::prev);
         doubtful.map_or(self.cursor(), |first| first.min(self.cursor()))
+    }
+
+    /// The node's collection is another one now: what is late finds nothing.
+    pub(super) fn forget_doubt_of(&mut self, id: CollectionId, old: Uuid, becomes: Option<Uuid>) {
+        if becomes != Some(old) {
+            self.forget_doubt(id);
+        }
     }
 
     pub(super) fn forget_doubt(&mut self, id: CollectionId) {

@@ -100,7 +100,7 @@ impl Sequencer {
             return None;
         }
         match stream {
-            Stream::Catalog if log.has_quarantined() || log.inspection != Inspection::Complete => None,
+            Stream::Catalog if self.is_barred(node) || log.inspection != Inspection::Complete => None,
             Stream::Catalog => Some(None),
             Stream::Collection(id) => log.node_collection(id).map(Some),
         }
@@ -155,11 +155,6 @@ impl Sequencer {
         self.nodes.iter().all(|n| n.standing.gone)
     }
 
-    /// No node can judge a catalog entry for now: those that are not gone lack a collection.
-    pub fn nobody_judges_catalog(&self) -> bool {
-        self.nodes.iter().all(|n| n.standing.gone || n.has_quarantined())
-    }
-
     /// Every node has applied everything up to here.
     pub fn completed(&self) -> Seq {
         self.nodes.iter().map(|n| n.cursor()).min().unwrap_or(self.head)
@@ -171,7 +166,7 @@ impl Sequencer {
         const MOMENT: u64 = 64;
         let log = &self.nodes[node.0];
         log.inspection == Inspection::Complete
-            && !log.has_quarantined()
+            && !self.is_barred(node)
             && log.fed == self.head
             && self.head.0 - log.cursor().0 <= MOMENT
             && !log.lanes.values().any(|l| l.is_spilled())

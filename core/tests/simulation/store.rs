@@ -197,6 +197,7 @@ impl Store {
         }
         nodes.iter_mut().for_each(|(name, node)| name.clone_into(&mut node.name));
         Recovered {
+            quiet: false,
             head: self.head(),
             epoch: self.epoch,
             collections: collections.collect(),

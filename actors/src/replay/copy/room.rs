@@ -52,10 +52,12 @@ pub(super) async fn make(
         }
         let wins = delivery.conflict == Conflict::PrimaryWins && task.source == NodeId::PRIMARY;
         if !ours && !wins {
-            return Err(PeerError::Conflict(format!(
+            let what = format!(
                 "the node holds {held} other records under the name `{}`; remove them there, or set ADOPT_CONFLICT=primary-wins",
                 place.name
-            )));
+            );
+            delivery.board.sequencer().diverged(delivery.node, task.collection, what.clone());
+            return Err(PeerError::Conflict(what));
         }
     }
     // From here on the old contents are void, whatever happens: a restart must not trust them.
