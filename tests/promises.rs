@@ -18,13 +18,16 @@ mod promises {
     mod endpoints;
     mod faults;
     mod idempotency;
+    mod in_doubt;
     mod lease;
     mod log_table;
     mod lost_disk;
+    mod lost_everywhere;
     mod names_and_ids;
     mod node_hung;
     mod nothing_comes_back;
     mod old_api;
+    mod poison;
     mod postgres_restarted;
     mod primary_killed;
     mod python_client;
@@ -36,4 +39,5 @@ mod promises {
     mod rolling;
     mod suffix;
     mod troubles;
+    mod verify;
 }

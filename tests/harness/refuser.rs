@@ -1,5 +1,6 @@
-//! What if a node refuses a write that another one took? Passes requests on to one server, but answers
-//! 400 itself to changes whose path ends as the test says. One request a connection.
+//! What if a node refuses a write that another one took, or falls under it? Passes requests on to one
+//! server, but answers 400 itself to changes whose path ends as the test says, and closes the connection
+//! on changes that hold a word. One request a connection.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +11,15 @@ use tokio::net::{TcpListener, TcpStream};
 use super::client::client;
 
 #[derive(Clone, Default)]
-struct Refused(Arc<Mutex<Option<&'static str>>>);
+struct Refused(Arc<Mutex<Option<&'static str>>>, Arc<Mutex<Option<Poison>>>);
+
+/// Changes that hold this word get no answer.
+#[derive(Clone, Copy)]
+pub(crate) struct Poison {
+    pub(crate) word: &'static str,
+    /// The server has executed them.
+    pub(crate) applied: bool,
+}
 
 pub(crate) struct Refuser {
     port: u16,
@@ -36,6 +45,13 @@ impl Refuser {
     }
 }
 
+impl Refuser {
+    /// From now on; `None`: none.
+    pub(crate) fn fall_under(&self, poison: Option<Poison>) {
+        *self.refused.1.lock().expect("a word") = poison;
+    }
+}
+
 async fn accept(listener: TcpListener, server_url: String, refused: Refused) {
     while let Ok((stream, _)) = listener.accept().await {
         tokio::spawn(pass(stream, server_url.clone(), refused.clone()));
@@ -47,6 +63,12 @@ async fn pass(mut stream: TcpStream, server_url: String, refused: Refused) -> Op
     let (head, body) = request(&mut stream).await?;
     let mut words = head.split_whitespace();
     let (method, path) = (words.next()?, words.next()?);
+    let poison = *refused.1.lock().expect("a word");
+    let falls = |poison: &Poison| String::from_utf8_lossy(&body).contains(poison.word);
+    let falls = poison.filter(|poison| method != "GET" && falls(poison));
+    if falls.is_some_and(|poison| !poison.applied) {
+        return None;
+    }
     let end = *refused.0.lock().expect("a word");
     let (status, text) = if method != "GET" && end.is_some_and(|end| path.ends_with(end)) {
         (400, r#"{"error":"InvalidArgumentError","message":"refused by the test"}"#.to_owned())
@@ -55,6 +77,9 @@ async fn pass(mut stream: TcpStream, server_url: String, refused: Refused) -> Op
         let request = client().request(method, format!("{server_url}{path}"));
         let request = request.header("content-type", "application/json").body(body);
         let answer = request.send().await.ok()?;
+        if falls.is_some() {
+            return None;
+        }
         (answer.status().as_u16(), answer.text().await.ok()?)
     };
     let length = text.len();

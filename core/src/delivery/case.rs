@@ -37,11 +37,6 @@ impl Case<'_> {
         self.acting() && self.task.failures >= self.terms.attempts
     }
 
-    /// Whether this is one failure too many: the node answered with an error of its own.
-    pub(super) fn is_last(&self, response: &NodeResponse) -> bool {
-        response.status == 500 && self.acting() && self.task.failures + 1 >= self.terms.attempts
-    }
-
     pub(super) fn request(&self, method: &'static str, path: String, body: Bytes) -> NodeRequest {
         let headers = self.entry.draft.headers.clone();
         NodeRequest { method, path, headers, body, timeout: self.terms.timeout }

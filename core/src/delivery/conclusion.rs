@@ -176,9 +176,14 @@ impl Attempt {
     }
 
     pub(super) fn retry(&self, now_ms: u64) -> Verdict {
-        let delay = self.terms.backoff.delay(self.task.attempts, share(self.task.generation, now_ms));
-        let until_ms = now_ms + u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        let (delay, until_ms) = self.again(now_ms);
         Verdict { retry_in: Some(delay), ..Verdict::new(Outcome::Retry { until_ms }) }
+    }
+
+    /// How long to wait for the next attempt, and until when.
+    pub(super) fn again(&self, now_ms: u64) -> (Duration, u64) {
+        let delay = self.terms.backoff.delay(self.task.attempts, share(self.task.generation, now_ms));
+        (delay, now_ms + u64::try_from(delay.as_millis()).unwrap_or(u64::MAX))
     }
 }
 

@@ -5,12 +5,13 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::case::{Case, gave_up, lost};
+use super::case::{Case, lost};
 use super::catalog::{collection_of, refuse};
 use super::{Found, Turn};
 use crate::answer::{Answer, with_id};
 use crate::catalog::Move;
 use crate::effect::Effect;
+use crate::health::Failure;
 use crate::ids::{CollectionId, Stream};
 use crate::port::{NodeFault, NodeResponse};
 use crate::route::{collection_by_name_path, records_path};
@@ -45,10 +46,15 @@ impl Case<'_> {
             let answer = Answer::json(200, "{}");
             return Turn::Found(self.done(answer, Effect::Collection { id }, Vec::new(), None));
         }
-        if self.is_exhausted() {
-            return self.who_has_the_name(Place { tenant, database }, gave_up());
+        let known = self.known(&tenant, &database).filter(|_| self.acting());
+        if known.is_some_and(|id| self.sequencer().is_lost(id)) {
+            return Turn::Found(refuse(
+                409,
+                "ConflictError",
+                "every Chroma server lost the collection of this name; delete it, then create it anew",
+            ));
         }
-        let known = self.acting() && self.is_known(&tenant, &database);
+        let known = known.is_some();
         let body = if known { self.entry.draft.body.clone() } else { strictly_new(&self.entry.draft.body) };
         let request = self.request("POST", self.entry.draft.path.clone(), body);
         ask(Place { tenant, database }, Question::Create { known }, request)
@@ -82,17 +88,16 @@ impl Case<'_> {
         !self.acting() && self.sequencer().catalog.collection(*id).is_none()
     }
 
-    fn is_known(&self, tenant: &str, database: &str) -> bool {
-        self.field("name")
-            .is_some_and(|name| self.sequencer().catalog.named(tenant, database, &name).is_some())
+    fn known(&self, tenant: &str, database: &str) -> Option<CollectionId> {
+        self.sequencer().catalog.named(tenant, database, &self.field("name")?)
     }
 
     fn create_done(&self, place: Place, known: bool, response: Response) -> Turn {
         match response {
             // The name is taken on the node although the catalog does not know it, or this entry made it.
             Ok(refusal) if refusal.status == 409 && !known => self.who_has_the_name(place, refusal),
-            // Failed too often to be tried again; yet it may have been done.
-            Ok(refusal) if self.is_last(&refusal) => self.who_has_the_name(place, refusal),
+            // Yet it may have been done.
+            Ok(refusal) if refusal.status == 500 && self.acting() => self.who_has_the_name(place, refusal),
             response => Turn::Found(match self.accepted(response) {
                 Ok(response) => self.created(place, response),
                 // Deleted since, perhaps with its database: a later entry here takes it away.
@@ -115,14 +120,17 @@ impl Case<'_> {
     fn namesake_found(&self, place: Place, refusal: NodeResponse, response: Response) -> Turn {
         let found = match response {
             // Only a 404 means that there is none.
-            Ok(response) if response.status == 404 && refusal.status != 409 => {
-                return Turn::Found(Found::Refused(self.answer(refusal)));
+            Ok(response) if response.status == 404 && refusal.status == 500 => {
+                return Turn::Found(Found::Failed(Failure::Status(500), Some(self.answer(refusal))));
             }
             Ok(response) if response.status == 404 => {
                 return Turn::Found(lost("a name was taken and then was not"));
             }
             response => match self.accepted(response) {
                 Ok(found) => found,
+                Err(Found::Failed(Failure::Status(_), _)) if refusal.status == 500 => {
+                    return Turn::Found(lost("whether a collection was created could not be read"));
+                }
                 Err(found) => return Turn::Found(found),
             },
         };

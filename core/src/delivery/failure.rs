@@ -53,6 +53,11 @@ impl Attempt {
         self.task.entries.iter().map(change).collect()
     }
 
+    fn is_doubtful(&self, sequencer: &Shared) -> bool {
+        let doubtful = |entry: &Arc<Entry>| sequencer.lock().is_doubtful(self.node, entry);
+        self.task.entries.first().is_some_and(doubtful)
+    }
+
     /// A node that was tried before this one may have applied what is rejected now: its collection is
     /// copied anew.
     fn set_aside(&self, sequencer: &Shared) -> Vec<Change> {
@@ -79,6 +84,8 @@ impl Attempt {
     ) -> Verdict {
         let blame = match &failure {
             Failure::Status(500) => Some(Blame::Own),
+            // Whether another node applied it is not read, so such an entry is never rejected.
+            Failure::Fault(NodeFault::Lost(_)) if self.task.stream == Stream::Catalog => Some(Blame::Silent),
             Failure::Fault(NodeFault::Lost(_)) => Some(Blame::Broke),
             Failure::Fault(NodeFault::Timeout(_)) => Some(Blame::Silent),
             _ => None,
@@ -86,13 +93,19 @@ impl Attempt {
         let alone = || sequencer.lock().is_alone(self.ticket());
         let counts = blame == Some(Blame::Own) || blame == Some(Blame::Broke) && alone();
         let last = counts && self.task.failures + 1 >= self.terms.attempts;
+        let in_doubt = matches!(&failure, Failure::Fault(fault) if fault.in_doubt());
         let observation = Some(Observation::ApplyFailed(failure.clone()));
         let trouble = Some(failure.to_string());
-        let again = Verdict { failure: Some(failure), trouble, ..self.retry(now_ms) };
+        let next = if in_doubt { Verdict::new(Outcome::InDoubt) } else { self.retry(now_ms) };
+        let again = Verdict { failure: Some(failure), trouble, ..next };
         let verdict = match (self.task.role, self.task.stream, answer) {
             // Asked often enough: the node's own error is the verdict.
-            (Role::Acting, Stream::Catalog, Some(answer)) if last => self.rejected(sequencer, answer),
-            (Role::Following, ..) if last => self.dead_letter(sequencer, again),
+            (Role::Acting, Stream::Catalog, Some(answer)) if last && !self.is_doubtful(sequencer) => {
+                self.rejected(sequencer, answer)
+            }
+            // The catalog cannot be copied, so what is in doubt there stays that.
+            (Role::Following, Stream::Catalog, _) if in_doubt => again,
+            (Role::Following, ..) if last => self.dead_letter(sequencer, now_ms, again),
             _ => again,
         };
         Verdict { observation, blame, ..verdict }

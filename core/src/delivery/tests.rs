@@ -21,23 +21,28 @@ struct Bench(Shared);
 impl Bench {
     /// Two nodes that are up and hold the collection `docs`.
     fn new() -> Bench {
+        let bench = Bench(Shared::new(Sequencer::new(Limits::default(), 2)));
+        bench.restart(Seq::ZERO);
+        bench
+    }
+
+    /// The log is all that is remembered, and nobody had applied any of it for certain.
+    fn restart(&self, head: Seq) {
         let node = |n: usize| RecoveredNode {
             name: NodeId(n).name(),
             mapped: vec![(DOCS, Uuid::from_u128(100 + n as u128))],
             joined: true,
             ..RecoveredNode::default()
         };
-        let mut sequencer = Sequencer::new(Limits::default(), 2);
         let place = (DOCS, DEFAULT_TENANT.into(), DEFAULT_DATABASE.into(), "docs".into());
-        sequencer.recover(Recovered {
+        self.0.lock().recover(Recovered {
+            head,
             collections: vec![place],
             nodes: vec![node(0), node(1)],
             ..Recovered::default()
         });
-        let bench = Bench(Shared::new(sequencer));
-        bench.up(A);
-        bench.up(B);
-        bench
+        self.up(A);
+        self.up(B);
     }
 
     fn up(&self, node: NodeId) {
@@ -125,7 +130,7 @@ fn row() -> Value {
 fn crash(bench: &Bench, now_ms: u64) {
     let mut attempt = bench.starts(A, now_ms).pop().expect("a task");
     assert_eq!(bench.begin(&mut attempt), "upsert");
-    assert!(matches!(done(bench.next(&mut attempt, broken())).outcome, Outcome::Retry { .. }));
+    assert!(matches!(done(bench.next(&mut attempt, broken())).outcome, Outcome::InDoubt));
     bench.fall(A);
 }
 
@@ -140,7 +145,10 @@ fn a_write_under_which_nodes_die_is_judged_by_what_they_hold() {
         assert_eq!(bench.begin(&mut attempt), "get");
         let mut next = bench.next(&mut attempt, answer(200, &held));
         if let Next::Record(changes) = &next {
-            assert!(matches!(changes[..], [Change::Rejected { seq: Seq(1), .. }]), "{changes:?}");
+            assert!(
+                matches!(changes[..], [Change::Rejected { seq: Seq(1), .. }, Change::Quarantined { .. }]),
+                "{changes:?}"
+            );
             next = bench.next(&mut attempt, Input::Recorded(Ok(())));
         }
         assert_eq!(done(next).answer.map(|a| a.status), Some(status));
@@ -163,28 +171,90 @@ fn what_was_in_flight_when_a_node_fell_goes_alone_the_next_time() {
     assert_eq!(bench.starts(A, 0).len(), 1);
 }
 
+/// The node answers 500; its records are read at once.
+fn answer_500(bench: &Bench, attempt: &mut Attempt) -> Next {
+    assert_eq!(bench.begin(attempt), "upsert");
+    assert_eq!(asked(bench.next(attempt, answer(500, &json!({"message": "own words"})))), "get");
+    bench.next(attempt, answer(200, &json!({"ids": []})))
+}
+
 #[test]
-fn an_error_is_the_verdict_only_after_a_look_and_sets_the_other_node_aside() {
+fn errors_become_the_verdict_after_looks_and_who_was_silent_is_set_aside() {
+    for silent in [false, true] {
+        let bench = Bench::new();
+        bench.admit(Op::Upsert, &row());
+        if silent {
+            let mut attempt = bench.starts(A, 0).pop().expect("a task");
+            bench.begin(&mut attempt);
+            let timeout = Input::Answer(Err(NodeFault::Timeout(1)));
+            assert!(matches!(done(bench.next(&mut attempt, timeout)).outcome, Outcome::InDoubt));
+            bench.fall(A);
+        }
+        for node in [A, B] {
+            let mut attempt = bench.starts(node, 0).pop().expect("a task");
+            let end = done(answer_500(&bench, &mut attempt));
+            assert!(matches!(end.outcome, Outcome::Retry { .. }), "{end:?}");
+        }
+        let mut attempt = bench.starts(A, 60_000).pop().expect("a task");
+        let Next::Record(changes) = answer_500(&bench, &mut attempt) else { panic!() };
+        let aside = |change: &Change| matches!(change, Change::Quarantined { node, .. } if *node == B.name());
+        assert_eq!(changes.iter().any(aside), silent, "{changes:?}");
+        let end = done(bench.next(&mut attempt, Input::Recorded(Ok(()))));
+        assert!(end.answer.is_some_and(|a| a.body.starts_with(br#"{"message":"own words"#)));
+        assert_eq!(bench.0.lock().node(B).is_quarantined(Stream::Collection(DOCS)), silent);
+        assert!(!bench.0.lock().node(A).is_quarantined(Stream::Collection(DOCS)));
+    }
+}
+
+#[test]
+fn a_write_that_was_applied_and_answered_by_an_error_is_accepted() {
     let bench = Bench::new();
     bench.admit(Op::Upsert, &row());
-    for (node, now_ms) in [(A, 0), (B, 0)] {
-        let mut attempt = bench.starts(node, now_ms).pop().expect("a task");
-        bench.begin(&mut attempt);
-        assert!(matches!(
-            done(bench.next(&mut attempt, answer(500, &json!({})))).outcome,
-            Outcome::Retry { .. }
-        ));
-    }
-    let mut attempt = bench.starts(A, 60_000).pop().expect("a task");
+    let mut attempt = bench.starts(A, 0).pop().expect("a task");
     bench.begin(&mut attempt);
-    assert_eq!(asked(bench.next(&mut attempt, answer(500, &json!({"message": "own words"})))), "get");
-    let Next::Record(changes) = bench.next(&mut attempt, answer(200, &json!({"ids": []}))) else { panic!() };
-    let aside = |change: &Change| matches!(change, Change::Quarantined { node, .. } if *node == B.name());
-    assert!(changes.iter().any(aside), "{changes:?}");
-    let end = done(bench.next(&mut attempt, Input::Recorded(Ok(()))));
-    assert!(end.answer.is_some_and(|a| a.body.starts_with(br#"{"message":"own words"#)));
-    assert!(bench.0.lock().node(B).is_quarantined(Stream::Collection(DOCS)));
-    assert!(!bench.0.lock().node(A).is_quarantined(Stream::Collection(DOCS)));
+    assert_eq!(asked(bench.next(&mut attempt, answer(500, &json!({})))), "get");
+    let end = done(bench.next(&mut attempt, answer(200, &row())));
+    assert!(matches!(end.outcome, Outcome::Applied(_)), "{end:?}");
+}
+
+#[test]
+fn silence_is_never_a_verdict() {
+    let bench = Bench::new();
+    bench.admit(Op::Upsert, &row());
+    for now_ms in 0..20 {
+        let mut attempt = bench.starts(A, now_ms).pop().expect("a task");
+        assert_eq!(bench.begin(&mut attempt), "upsert");
+        let timeout = Input::Answer(Err(NodeFault::Timeout(1)));
+        assert!(matches!(done(bench.next(&mut attempt, timeout)).outcome, Outcome::InDoubt));
+        bench.fall(A);
+    }
+}
+
+#[test]
+fn after_a_restart_every_other_node_may_have_been_tried() {
+    let bench = Bench::new();
+    bench.admit(Op::Upsert, &row());
+    bench.0.lock().set_standing(B, SUSPECT);
+    let head = bench.0.lock().head();
+    let entry = Arc::clone(&bench.starts(A, 0)[0].task().entries[0]);
+    bench.restart(head);
+    let page = vec![Arc::new(Entry::new(head, entry.draft.clone(), 0))];
+    for node in [A, B] {
+        let steps = bench.0.lock().steps(node, 0);
+        for step in steps {
+            if let Step::Load { page: wanted, life, .. } = step {
+                bench.0.lock().feed(node, life, wanted.from, page.clone(), head);
+            }
+        }
+    }
+    for now_ms in [0, 60_000, 120_000] {
+        let mut attempt = bench.starts(A, now_ms).pop().expect("a task");
+        if let Next::Record(changes) = answer_500(&bench, &mut attempt) {
+            let aside = |change: &Change| matches!(change, Change::Quarantined { .. });
+            return assert!(changes.iter().any(aside), "{changes:?}");
+        }
+    }
+    panic!("no verdict");
 }
 
 #[test]

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::doubt::Doubts;
+use super::verify::compare::Comparing;
 use super::{Inspection, Limits, Troubles};
 use crate::entry::Entry;
 use crate::ids::{CollectionId, Seq, Stream};
@@ -53,6 +55,8 @@ pub struct NodeLog {
     /// The collection that is being copied onto the node.
     pub(super) copying: Option<CollectionId>,
     pub(super) copy_after_ms: HashMap<CollectionId, u64>,
+    pub doubts: Doubts,
+    pub(super) comparing: Option<Comparing>,
     /// Collections on the node that a copy made and did not end.
     pub(super) leftovers: HashMap<CollectionId, Leftover>,
     /// Copies that were made since the node last had every collection.
@@ -81,6 +85,8 @@ impl NodeLog {
             copying: None,
             copy_after_ms: HashMap::new(),
             leftovers: HashMap::new(),
+            doubts: Doubts::default(),
+            comparing: None,
             copied: 0,
             troubles: Troubles::default(),
         }
@@ -114,9 +120,10 @@ impl NodeLog {
         self.lanes.get(&stream).and_then(Lane::first)
     }
 
-    /// Streams with something to do, in log order.
+    /// Streams with something to do, in log order; not what waits to be copied.
     pub fn candidates(&self, limit: usize) -> Vec<(Seq, Stream)> {
-        self.waiting.iter().take(limit).copied().collect()
+        let moves = |(_, stream): &&(Seq, Stream)| !self.is_quarantined(*stream);
+        self.waiting.iter().filter(moves).take(limit).copied().collect()
     }
 
     pub fn quarantined(&self) -> Vec<(Stream, String)> {
@@ -189,11 +196,13 @@ impl NodeLog {
         self.inspection = Inspection::Due;
         self.copying = None;
         self.isolated = None;
+        self.comparing = None;
+        self.doubt_asked();
         let streams: Vec<Stream> = self.lanes.keys().copied().collect();
         for stream in streams {
             let was_asking = self.change(stream, |lane| {
                 let asking = lane.phase == Phase::Asking;
-                if asking || matches!(lane.phase, Phase::BackOff { .. }) {
+                if asking || matches!(lane.phase, Phase::BackOff { .. } | Phase::InDoubt) {
                     lane.phase = Phase::Idle;
                 }
                 if gone && lane.phase == Phase::Idle {
@@ -202,21 +211,6 @@ impl NodeLog {
                 asking
             });
             self.in_flight -= usize::from(was_asking);
-        }
-    }
-
-    /// What the node is being asked about.
-    pub(super) fn asked(&self) -> Vec<Arc<Entry>> {
-        let asking = self.lanes.values().filter(|lane| lane.phase == Phase::Asking);
-        asking.flat_map(Lane::run).collect()
-    }
-
-    /// The node came back: whatever waits is tried at once.
-    pub fn end_back_off(&mut self) {
-        for lane in self.lanes.values_mut() {
-            if matches!(lane.phase, Phase::BackOff { .. }) {
-                lane.phase = Phase::Idle;
-            }
         }
     }
 
@@ -232,9 +226,16 @@ impl NodeLog {
         self.logical.get(&node_collection).copied()
     }
 
+    /// Forgets its own ids of collections that nobody knows any more.
+    pub(super) fn forget(&mut self, is_known: impl Fn(CollectionId) -> bool) {
+        self.mapped.retain(|id, _| is_known(*id));
+        self.logical.retain(|_, id| is_known(*id));
+    }
+
     pub fn map(&mut self, id: CollectionId, node_collection: Option<Uuid>) {
         if let Some(old) = self.mapped.remove(&id) {
             self.logical.remove(&old);
+            self.forget_doubt_of(id, old, node_collection);
         }
         if let Some(own) = node_collection {
             self.mapped.insert(id, own);

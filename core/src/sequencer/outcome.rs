@@ -29,6 +29,9 @@ pub enum Outcome {
     Rejected,
     /// The node failed, or refuses for now: the lane tries again at this moment.
     Retry { until_ms: u64 },
+    /// There was no answer: the request may have been executed, or may be at any later time. Nothing is
+    /// sent again before the node has settled.
+    InDoubt,
     /// The node lacks a collection that it should have.
     Quarantine { reason: String },
     /// The node refused an accepted entry often enough: a dead letter. Already durable.
@@ -82,7 +85,10 @@ impl Sequencer {
             return false;
         }
         log.in_flight -= 1;
-        log.isolated = log.isolated.filter(|stream| *stream != ticket.stream);
+        // After a broken connection nothing starts before the node lost its standing: it would break, too.
+        if !matches!(outcome, Outcome::InDoubt) {
+            log.isolated = log.isolated.filter(|stream| *stream != ticket.stream);
+        }
         if let Some(state) = self.streams.get_mut(&ticket.stream)
             && state.asked == Some(ticket.node)
         {
@@ -118,6 +124,7 @@ impl Sequencer {
                 lane.attempts += 1;
                 lane.phase = Phase::BackOff { until_ms };
             }),
+            Outcome::InDoubt => self.nodes[node.0].leave_in_doubt(stream, entries),
             // What is left of a deleted collection is passed over, not judged.
             Outcome::Quarantine { .. } if self.is_deleted(stream) => {
                 self.nodes[node.0].change(stream, |lane| lane.phase = Phase::Idle);
@@ -181,6 +188,7 @@ impl Sequencer {
         log.troubles.passed(stream, entry.seq);
         if log.first(stream) == Some(entry.seq) {
             log.change(stream, |lane| lane.advance());
+            log.doubts.passed(entry);
         }
         if stream == Stream::Catalog {
             log.catalog_cursor = log.catalog_cursor.max(entry.seq);
@@ -227,12 +235,6 @@ impl Sequencer {
                 }
             }),
         }
-    }
-
-    /// The node came back: what broke off because of it, copies from it as well, need not wait any longer.
-    pub(super) fn end_waits(&mut self, node: NodeId) {
-        self.nodes[node.0].end_back_off();
-        self.nodes.iter_mut().for_each(|node| node.copy_after_ms.clear());
     }
 
     /// A client was told that this entry is safe although no node has decided it.

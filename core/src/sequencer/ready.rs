@@ -40,6 +40,7 @@ impl Sequencer {
         }
         self.complete_inspection(node);
         self.push_feed(node, &mut steps);
+        self.forget_deleted_lanes(node);
         for (_, stream) in self.nodes[node.0].candidates(SCAN) {
             let log = &self.nodes[node.0];
             if log.in_flight >= self.limits.in_flight || log.isolated.is_some() {
@@ -50,6 +51,7 @@ impl Sequencer {
             }
         }
         self.push_copy(node, now_ms, &mut steps);
+        self.push_compare(node, now_ms, &mut steps);
         steps
     }
 
@@ -76,11 +78,6 @@ impl Sequencer {
             match lane.phase {
                 Phase::Idle => {}
                 Phase::BackOff { until_ms } if until_ms <= now_ms => {}
-                // The collection is gone: nothing is left to be quarantined.
-                Phase::Quarantined { .. } if self.is_deleted(stream) => {
-                    self.nodes[node.0].change(stream, |l| l.phase = Phase::Idle);
-                    continue;
-                }
                 _ => return true,
             }
             if let Some(span) = lane.wanted() {
@@ -90,6 +87,9 @@ impl Sequencer {
                 return true;
             }
             let Some(entry) = lane.front().cloned() else { return true };
+            if self.is_held(node, stream, entry.seq) {
+                return true;
+            }
             match self.readiness(node, &entry, now_ms) {
                 Readiness::Wait => return true,
                 Readiness::Skip => self.pass(node, &entry),
@@ -124,6 +124,7 @@ impl Sequencer {
     }
 
     fn start(&mut self, node: NodeId, stream: Stream, entry: &Arc<Entry>, role: Role) -> Task {
+        self.disturb(node, stream);
         let subject = self.subject(entry);
         if let Some(state) = self.streams.get_mut(&stream).filter(|_| role == Role::Acting) {
             state.asked = Some(node);

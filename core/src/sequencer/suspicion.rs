@@ -6,9 +6,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Role, Sequencer, Ticket};
+use super::{NodeLog, Role, Sequencer, Ticket};
 use crate::entry::Entry;
 use crate::ids::{NodeId, Seq, Stream};
+use crate::lane::{Lane, Phase};
 
 /// What went wrong under an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,15 +90,17 @@ impl Sequencer {
         log.isolated == Some(ticket.stream) && log.generation == ticket.generation
     }
 
+    /// Whether some node may have applied the undecided entry unnoticed. What was sent under an earlier lease
+    /// is not known.
+    pub fn is_doubtful(&self, node: NodeId, entry: &Entry) -> bool {
+        self.suspects.is_suspected(node, Role::Acting, entry) || entry.seq <= self.recovered_head
+    }
+
     /// Other nodes that may have applied the entry, once it failed too often: all that have the collection,
-    /// unless each request was answered. What was sent under an earlier lease is not known; and who tried it
-    /// may have been copied from.
+    /// because who tried it may have been copied from.
     pub fn also_tried(&self, node: NodeId, entry: &Entry) -> Vec<NodeId> {
-        let suspect = self.suspects.get(node, Role::Acting, entry);
-        let Some(suspect) = suspect.filter(|s| s.failures + 1 >= self.limits.attempts) else {
-            return Vec::new();
-        };
-        let doubtful = suspect.unanswered || entry.seq <= self.recovered_head;
+        let often = self.suspects.failures(node, Role::Acting, entry) + 1 >= self.limits.attempts;
+        let doubtful = often && self.is_doubtful(node, entry);
         let Some(id) = entry.collection().filter(|_| doubtful) else { return Vec::new() };
         let held = |other: &NodeId| self.nodes[other.0].node_collection(id).is_some();
         self.node_ids().filter(|other| *other != node).filter(held).collect()
@@ -119,5 +122,13 @@ impl Sequencer {
             let role = if self.decision(&entry).is_none() { Role::Acting } else { Role::Following };
             self.suspects.suspect(node, role, &entry).unanswered = true;
         }
+    }
+}
+
+impl NodeLog {
+    /// What the node is being asked about.
+    pub(super) fn asked(&self) -> Vec<Arc<Entry>> {
+        let asking = self.lanes.values().filter(|lane| lane.phase == Phase::Asking);
+        asking.flat_map(Lane::run).collect()
     }
 }

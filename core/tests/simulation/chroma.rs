@@ -95,19 +95,13 @@ impl Records {
         Ok(json!({ "deleted": gone.len() }))
     }
 
-    /// The answer to a `get`.
-    fn shown(&self, body: &Value, salt: u64) -> Value {
-        let ids = self.matching(body, salt);
-        let wanted = strings(body.get("include"));
-        let column = |field: &str, row: &dyn Fn(&Record) -> Value| {
-            let rows: Vec<Value> = ids.iter().map(|id| row(&self.0[id])).collect();
-            if wanted.contains(&field) { json!(rows) } else { Value::Null }
-        };
+    fn shown(&self, ids: &[String]) -> Value {
+        let rows = || ids.iter().filter_map(|id| self.0.get(id));
         json!({
-            "embeddings": column("embeddings", &|record| json!(record.embedding)),
-            "documents": column("documents", &|record| json!(record.document)),
-            "metadatas": column("metadatas", &|record| json!(record.metadata)),
             "ids": ids,
+            "embeddings": rows().map(|r| &r.embedding).collect::<Vec<_>>(),
+            "metadatas": rows().map(|r| &r.metadata).collect::<Vec<_>>(),
+            "documents": rows().map(|r| &r.document).collect::<Vec<_>>(),
         })
     }
 
@@ -130,11 +124,6 @@ impl Records {
     }
 }
 
-/// Whether the request makes a server fall, each time.
-pub fn is_poison(request: &NodeRequest) -> bool {
-    String::from_utf8_lossy(&request.body).contains("poison")
-}
-
 fn strings(list: Option<&Value>) -> Vec<&str> {
     list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
 }
@@ -153,6 +142,12 @@ impl Chroma {
 
     pub fn named(&self, name: &str) -> Option<Uuid> {
         self.collections.iter().find(|(_, (n, _))| n == name).map(|(id, _)| *id)
+    }
+
+    /// Each time, but for a name that is taken.
+    pub fn falls_under(&self, request: &NodeRequest) -> bool {
+        let poison = String::from_utf8_lossy(&request.body).contains("poison");
+        poison && (!request.path.ends_with("/collections") || self.named("poison").is_none())
     }
 
     pub fn execute(&mut self, request: &NodeRequest) -> NodeResponse {
@@ -239,7 +234,7 @@ impl Chroma {
             return (404, json!({ "error": "NotFoundError" }));
         };
         if verb == "get" {
-            return (200, records.shown(body, self.salt));
+            return (200, records.shown(&records.matching(body, self.salt)));
         }
         let Some(op) = Op::parse(verb) else { return (405, Value::Null) };
         match records.apply(op, body, self.salt) {

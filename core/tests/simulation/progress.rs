@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use chroma_ha_core::port::{NodeFault, NodeResponse};
 
-use super::chroma::is_poison;
 use super::world::{Process, Stage, Work, World};
 
 impl World {
@@ -15,7 +14,7 @@ impl World {
         let owner = op.owner;
         if let Work::Call { node, request, stage: Stage::Sent, .. } = &op.work
             && self.servers[node.0].process.get() == Process::Alive
-            && is_poison(request)
+            && self.servers[node.0].chroma.borrow().falls_under(request)
         {
             let node = *node;
             self.say(|| format!("{node} falls under {}", String::from_utf8_lossy(&request.body)));

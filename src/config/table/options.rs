@@ -63,13 +63,7 @@ pub const OPTIONS: &[Variable] = &[
         Decimal(0.05, 60.0),
         "A probe unanswered for so long has failed",
     ),
-    row(
-        "FAILURE_THRESHOLD",
-        "probes",
-        Value("3"),
-        Whole(1, 100),
-        "Failed probes in a row until a node is down",
-    ),
+    row("FAILURE_THRESHOLD", "probes", Value("3"), Whole(1, 100), "Failed probes in a row until it is down"),
     row(
         "RECOVERY_THRESHOLD",
         "probes",
@@ -181,11 +175,18 @@ pub const OPTIONS: &[Variable] = &[
         "Time between safety scans of the log; replication itself is immediate",
     ),
     row(
+        "VERIFY_INTERVAL",
+        "h",
+        Value("24"),
+        Decimal(0.0, 8760.0),
+        "Time between comparisons of all nodes, the first after a tenth of it; 0: never",
+    ),
+    row(
         "WAL_RETRY_ATTEMPTS",
         "attempts",
         Value("3"),
         Whole(1, 100),
-        "Attempts at an entry that a follower refuses, until it is a dead letter",
+        "Refusals or failures of a node under one entry, until it is judged, or a dead letter",
     ),
     row(
         "WAL_RETRY_DELAY",
