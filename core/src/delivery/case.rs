@@ -34,7 +34,7 @@ impl Case<'_> {
 
     /// Its failures are enough: it is not sent again, only judged by what the node holds.
     pub(super) fn is_exhausted(&self) -> bool {
-        self.acting() && self.task.failures >= self.terms.attempts
+        self.task.failures >= self.terms.attempts
     }
 
     pub(super) fn request(&self, method: &'static str, path: String, body: Bytes) -> NodeRequest {

@@ -12,6 +12,9 @@ use crate::ids::{NodeId, Stream};
 use crate::port::{Change, NodeFault};
 use crate::sequencer::{Blame, Outcome, Role, Shared};
 
+/// Longest text of an answer that is kept.
+const REASON_CHARS: usize = 500;
+
 impl Attempt {
     /// What the log refuses for good would block the lane for ever: the entry is rejected instead, with the
     /// reason. On the acting node only: a follower must apply it, and is seen to be behind.
@@ -47,8 +50,7 @@ impl Attempt {
     }
 
     fn rejections(&self, answer: &Answer) -> Vec<Change> {
-        let text: String = String::from_utf8_lossy(&answer.body).chars().take(500).collect();
-        let reason = format!("{} {text}", answer.status);
+        let reason = format!("{} {}", answer.status, text(answer));
         let change = |entry: &Arc<Entry>| Change::Rejected { seq: entry.seq, reason: reason.clone() };
         self.task.entries.iter().map(change).collect()
     }
@@ -95,7 +97,8 @@ impl Attempt {
         let last = counts && self.task.failures + 1 >= self.terms.attempts;
         let in_doubt = matches!(&failure, Failure::Fault(fault) if fault.in_doubt());
         let observation = Some(Observation::ApplyFailed(failure.clone()));
-        let trouble = Some(failure.to_string());
+        let said = answer.as_ref().map(|answer| format!("{} {}", answer.status, text(answer)));
+        let trouble = said.or_else(|| Some(failure.to_string()));
         let next = if in_doubt { Verdict::new(Outcome::InDoubt) } else { self.retry(now_ms) };
         let again = Verdict { failure: Some(failure), trouble, ..next };
         let verdict = match (self.task.role, self.task.stream, answer) {
@@ -103,13 +106,17 @@ impl Attempt {
             (Role::Acting, Stream::Catalog, Some(answer)) if last && !self.is_doubtful(sequencer) => {
                 self.rejected(sequencer, answer)
             }
-            // The catalog cannot be copied, so what is in doubt there stays that.
-            (Role::Following, Stream::Catalog, _) if in_doubt => again,
-            (Role::Following, ..) if last => self.dead_letter(sequencer, now_ms, again),
+            // After broken connections it is read first whether the node has it.
+            (Role::Following, ..) if last && !in_doubt => self.dead_letter(sequencer, now_ms, again),
             _ => again,
         };
         Verdict { observation, blame, ..verdict }
     }
+}
+
+/// What an answer says, as far as it is kept.
+pub(super) fn text(answer: &Answer) -> String {
+    String::from_utf8_lossy(&answer.body).chars().take(REASON_CHARS).collect()
 }
 
 /// PostgreSQL refuses to store what would have to be durable first.

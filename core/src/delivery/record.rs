@@ -50,7 +50,7 @@ impl Case<'_> {
             Awaited::Effect => self.resolve(response),
             Awaited::Dimension { rows } => self.measured(rows, response),
             Awaited::Write => match response {
-                Ok(refusal) if refusal.status == 500 && self.acting() => self.look_back(refusal),
+                Ok(refusal) if refusal.status == 500 => self.look_back(refusal),
                 response => Turn::Found(self.judge(response, false)),
             },
             Awaited::Records { refusal } => Turn::Found(self.looked_back(refusal, response)),
@@ -136,7 +136,7 @@ impl Case<'_> {
 
     fn not_applied(&self, refusal: NodeResponse) -> Found {
         let answer = self.answer(refusal);
-        if self.task.failures + 1 >= self.terms.attempts {
+        if self.acting() && self.task.failures + 1 >= self.terms.attempts {
             Found::Refused(answer)
         } else {
             Found::Failed(Failure::Status(answer.status), Some(answer))

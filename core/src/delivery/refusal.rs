@@ -3,6 +3,7 @@
 
 use super::Attempt;
 use super::conclusion::Verdict;
+use super::failure::text;
 use crate::answer::Answer;
 use crate::entry::Entry;
 use crate::ids::Stream;
@@ -10,13 +11,9 @@ use crate::operator::{Closing, DeadLetter, Letters};
 use crate::port::Change;
 use crate::sequencer::{Blame, Outcome, Shared};
 
-/// Longest text of a refusal that is kept.
-const REASON_CHARS: usize = 500;
-
 impl Attempt {
     pub(super) fn refused_by_follower(&self, sequencer: &Shared, now_ms: u64, answer: &Answer) -> Verdict {
-        let text: String = String::from_utf8_lossy(&answer.body).chars().take(REASON_CHARS).collect();
-        let refusal = format!("{} {text}", answer.status);
+        let refusal = format!("{} {}", answer.status, text(answer));
         let again = Verdict { trouble: Some(refusal), blame: Some(Blame::Own), ..self.retry(now_ms) };
         let last = self.task.failures + 1 >= self.terms.attempts;
         if last { self.dead_letter(sequencer, now_ms, again) } else { again }

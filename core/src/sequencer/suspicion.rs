@@ -66,6 +66,13 @@ impl Suspects {
         self.0.remove(&(entry.stream(), None));
     }
 
+    /// The entry is a dead letter on the node: it may be tried once more at a time.
+    pub(super) fn dead(&mut self, node: NodeId, stream: Stream, attempts: u32) {
+        if let Some(suspect) = self.0.get_mut(&(stream, Some(node))) {
+            suspect.failures = suspect.failures.min(attempts.saturating_sub(1));
+        }
+    }
+
     /// The node is past the entry.
     pub(super) fn passed(&mut self, node: NodeId, entry: &Entry) {
         self.0.remove(&(entry.stream(), Some(node)));

@@ -18,6 +18,12 @@ impl World {
         {
             let node = *node;
             self.say(|| format!("{node} falls under {}", String::from_utf8_lossy(&request.body)));
+            if request.body.len() % 2 == 0 {
+                self.servers[node.0].chroma.borrow_mut().execute(request);
+            }
+            if let Work::Call { stage, .. } = &mut ops[index].work {
+                *stage = Stage::Broken;
+            }
             drop(ops);
             return self.break_calls(node);
         }
