@@ -15,6 +15,7 @@ use crate::port::Recovered;
 
 mod acting;
 pub mod copy;
+mod inspection;
 mod leading;
 pub mod letters;
 pub mod limits;
