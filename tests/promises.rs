@@ -21,6 +21,7 @@ mod promises {
     mod lease;
     mod log_table;
     mod lost_disk;
+    mod lost_everywhere;
     mod names_and_ids;
     mod node_hung;
     mod nothing_comes_back;

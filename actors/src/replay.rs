@@ -127,9 +127,7 @@ impl ReplayActor {
         let state = **self.board().posts[self.node().0].state.load();
         let observation = match state {
             NodeState::CatchingUp if self.board().sequencer().caught_up(self.node()) => Observation::CaughtUp,
-            NodeState::Up if self.board().sequencer().node(self.node()).has_quarantined() => {
-                Observation::FellBehind
-            }
+            NodeState::Up if self.board().sequencer().is_barred(self.node()) => Observation::FellBehind,
             _ => return,
         };
         {

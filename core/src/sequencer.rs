@@ -19,6 +19,7 @@ mod inspection;
 mod leading;
 pub mod letters;
 pub mod limits;
+pub mod lost;
 pub mod node;
 pub mod outcome;
 pub mod quarantine;
@@ -216,11 +217,6 @@ impl Sequencer {
     /// No node is expected to answer for now.
     pub fn all_gone(&self) -> bool {
         self.nodes.iter().all(|n| n.standing.gone)
-    }
-
-    /// No node can judge a catalog entry for now: those that are not gone lack a collection.
-    pub fn nobody_judges_catalog(&self) -> bool {
-        self.nodes.iter().all(|n| n.standing.gone || n.has_quarantined())
     }
 
     pub fn node(&self, node: NodeId) -> &NodeLog {

@@ -215,10 +215,11 @@ const FORGETTABLE: &str = "c.deleted_seq <= coalesce( \
 /// Removes what is remembered of deleted collections and nobody needs any more: what a node that has
 /// passed the deletion held of them, then the collections.
 pub(super) async fn forget(client: &Client) -> Result<(), StoreError> {
-    for table in ["catalog_mappings", "catalog_copies"] {
+    // What a node kept that was away is ours to replace, however long ago its collection was deleted.
+    for (table, which) in [("catalog_mappings", "true"), ("catalog_copies", "m.unchecked IS NULL")] {
         let sql = format!(
             "DELETE FROM {table} m USING catalog_collections c, wal_cursors n \
-             WHERE c.id = m.collection AND n.node = m.node AND c.deleted_seq <= n.catalog_seq"
+             WHERE c.id = m.collection AND n.node = m.node AND c.deleted_seq <= n.catalog_seq AND {which}"
         );
         client.execute_typed(&sql, &[]).await.map_err(fault)?;
     }

@@ -81,7 +81,10 @@ impl Handler<Flushed> for WalActor {
     fn handle(&mut self, Flushed(result): Flushed, _: &mut Self::Context) {
         self.flushing = false;
         match result {
-            Ok(now) => self.flushed = now,
+            Ok(now) => {
+                self.flushed = now;
+                self.board.sequencer().forget_deleted();
+            }
             Err(error) => self.watched.error(error),
         }
     }

@@ -24,7 +24,6 @@ impl Sequencer {
         if !idle || !self.catalog_is_current(node) {
             return;
         }
-        self.forget_deleted_lanes(node);
         let wanted = self.nodes[node.0].quarantined_collections();
         let due = |id: &CollectionId| self.nodes[node.0].copy_after_ms.get(id).is_none_or(|at| *at <= now_ms);
         let task = wanted.into_iter().filter(due).find_map(|id| self.copy_task(node, id));
@@ -34,7 +33,8 @@ impl Sequencer {
         }
     }
 
-    fn forget_deleted_lanes(&mut self, node: NodeId) {
+    /// Of a collection that is gone nothing is left to be quarantined.
+    pub(super) fn forget_deleted_lanes(&mut self, node: NodeId) {
         for id in self.nodes[node.0].quarantined_collections() {
             if self.catalog.collection(id).is_none() {
                 self.nodes[node.0].change(Stream::Collection(id), |lane| lane.phase = Phase::Idle);
@@ -137,16 +137,16 @@ impl NodeLog {
         self.lanes.values().any(|lane| matches!(lane.phase, Phase::Quarantined { .. }))
     }
 
+    /// Collections that are not served from the node.
+    pub(super) fn lacking(&self) -> impl Iterator<Item = CollectionId> {
+        self.lanes.iter().filter_map(|(stream, lane)| match (stream, &lane.phase) {
+            (Stream::Collection(id), Phase::Quarantined { .. }) => Some(*id),
+            _ => None,
+        })
+    }
+
     fn quarantined_collections(&self) -> Vec<CollectionId> {
-        let mut ids: Vec<_> = self
-            .lanes
-            .iter()
-            .filter(|(_, lane)| matches!(lane.phase, Phase::Quarantined { .. }))
-            .filter_map(|(stream, _)| match stream {
-                Stream::Collection(id) => Some(*id),
-                Stream::Catalog => None,
-            })
-            .collect();
+        let mut ids: Vec<_> = self.lacking().collect();
         ids.sort_unstable();
         ids
     }

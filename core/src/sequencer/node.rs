@@ -111,9 +111,10 @@ impl NodeLog {
         self.lanes.get(&stream).and_then(Lane::first)
     }
 
-    /// Streams with something to do, in log order.
+    /// Streams with something to do, in log order; not what waits to be copied.
     pub fn candidates(&self, limit: usize) -> Vec<(Seq, Stream)> {
-        self.waiting.iter().take(limit).copied().collect()
+        let moves = |(_, stream): &&(Seq, Stream)| !self.is_quarantined(*stream);
+        self.waiting.iter().filter(moves).take(limit).copied().collect()
     }
 
     pub fn quarantined(&self) -> Vec<(Stream, String)> {
@@ -225,6 +226,12 @@ impl NodeLog {
 
     pub fn logical(&self, node_collection: Uuid) -> Option<CollectionId> {
         self.logical.get(&node_collection).copied()
+    }
+
+    /// Forgets its own ids of collections that nobody knows any more.
+    pub(super) fn forget(&mut self, is_known: impl Fn(CollectionId) -> bool) {
+        self.mapped.retain(|id, _| is_known(*id));
+        self.logical.retain(|_, id| is_known(*id));
     }
 
     pub fn map(&mut self, id: CollectionId, node_collection: Option<Uuid>) {

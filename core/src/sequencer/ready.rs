@@ -40,6 +40,7 @@ impl Sequencer {
         }
         self.complete_inspection(node);
         self.push_feed(node, &mut steps);
+        self.forget_deleted_lanes(node);
         for (_, stream) in self.nodes[node.0].candidates(SCAN) {
             if self.nodes[node.0].in_flight >= self.limits.in_flight {
                 break;
@@ -72,11 +73,6 @@ impl Sequencer {
             match lane.phase {
                 Phase::Idle => {}
                 Phase::BackOff { until_ms } if until_ms <= now_ms => {}
-                // The collection is gone: nothing is left to be quarantined.
-                Phase::Quarantined { .. } if self.is_deleted(stream) => {
-                    self.nodes[node.0].change(stream, |l| l.phase = Phase::Idle);
-                    continue;
-                }
                 _ => return,
             }
             if let Some(span) = lane.wanted() {

@@ -92,7 +92,7 @@ impl Sequencer {
             return None;
         }
         match stream {
-            Stream::Catalog if log.has_quarantined() || log.inspection != Inspection::Complete => None,
+            Stream::Catalog if self.is_barred(node) || log.inspection != Inspection::Complete => None,
             Stream::Catalog => Some(None),
             Stream::Collection(id) => log.node_collection(id).map(Some),
         }
@@ -152,7 +152,7 @@ impl Sequencer {
         const MOMENT: u64 = 64;
         let log = &self.nodes[node.0];
         log.inspection == Inspection::Complete
-            && !log.has_quarantined()
+            && !self.is_barred(node)
             && log.fed == self.head
             && self.head.0 - log.cursor().0 <= MOMENT
             && !log.lanes.values().any(|l| l.is_spilled())
