@@ -18,9 +18,11 @@ mod promises {
     mod endpoints;
     mod faults;
     mod idempotency;
+    mod in_doubt;
     mod lease;
     mod log_table;
     mod lost_disk;
+    mod lost_everywhere;
     mod names_and_ids;
     mod node_hung;
     mod nothing_comes_back;
@@ -36,4 +38,5 @@ mod promises {
     mod rolling;
     mod suffix;
     mod troubles;
+    mod verify;
 }

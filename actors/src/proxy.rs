@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use chroma_ha_core::entry::Draft;
 use chroma_ha_core::idempotency::Claim;
-use chroma_ha_core::ids::{CollectionId, NodeId, Seq};
+use chroma_ha_core::ids::{CollectionId, NodeId, Seq, Stream};
 use chroma_ha_core::port::StoreError;
 use chroma_ha_core::routing::{self, Candidate, Strategy};
 use chroma_ha_core::sequencer::Gate;
@@ -76,6 +76,8 @@ pub enum WriteOutcome {
 pub enum Refusal {
     #[error("collection [{0}] does not exist")]
     NoSuchCollection(CollectionId),
+    #[error("every node lost collection {0}")]
+    Lost(CollectionId),
     #[error("no node can answer this read yet")]
     NoReadableNode,
     /// At the start, and while another balancer holds the lease.
@@ -163,6 +165,11 @@ impl Handler<Choose> for ProxyActor {
             return Box::pin(async move { Ok(chosen) });
         }
         let (board, config, ticket) = (Arc::clone(&self.board), self.config, self.ticket);
+        if let Gate::Stream(Stream::Collection(id)) = choose.gate
+            && board.sequencer().is_lost(id)
+        {
+            return Box::pin(async move { Err(Refusal::Lost(id)) });
+        }
         Box::pin(async move {
             let nodes = board.wait_readable(choose.gate, &choose.avoid, config.read_wait).await;
             let nobody = if board.may_read() { Refusal::NoReadableNode } else { Refusal::NotHere };

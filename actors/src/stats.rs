@@ -23,6 +23,8 @@ pub struct Stats {
     pub state_changes: IntCounterVec,
     pub reads: IntCounterVec,
     pub shed: IntCounterVec,
+    pub differences: IntCounterVec,
+    pub doubt_replays: IntCounterVec,
 }
 
 impl Stats {
@@ -96,6 +98,16 @@ impl Stats {
                 "chroma_ha_shed_total",
                 "Requests refused because a bound was reached.",
                 &["bound"],
+            )?,
+            differences: counters(
+                "chroma_ha_differences_total",
+                "Collections that were found to differ from another node's, by node.",
+                &["node"],
+            )?,
+            doubt_replays: counters(
+                "chroma_ha_doubt_replays_total",
+                "Times the log was applied again because of a request that was executed late, by node.",
+                &["node"],
             )?,
             registry,
         })

@@ -53,6 +53,8 @@ pub struct Settings {
     pub thresholds: Thresholds,
     pub wal: WalTimes,
     pub scan_interval: Duration,
+    /// Between two verifications; zero: none by time.
+    pub verify_interval: Duration,
     pub retry: Backoff,
     pub conflict: Conflict,
     pub node_timeout: Duration,
@@ -168,7 +170,8 @@ impl ActorSystem {
                     attempts: settings.limits.attempts,
                     conflict: settings.conflict,
                 };
-                ReplayActor::new(delivery, log, settings.scan_interval, Told::new(alerts), own)
+                let (scan, verify) = (settings.scan_interval, settings.verify_interval);
+                ReplayActor::new(delivery, log, scan, verify, Told::new(alerts), own)
             });
         }
         let gate = RequestGate::new(settings.max_requests, settings.max_queued, settings.queue_timeout);

@@ -15,9 +15,11 @@ use crate::port::Recovered;
 
 mod acting;
 pub mod copy;
+mod doubt;
 mod leading;
 pub mod letters;
 pub mod limits;
+pub mod lost;
 pub mod node;
 pub mod outcome;
 pub mod quarantine;
@@ -26,6 +28,7 @@ mod recovery;
 pub mod shared;
 pub mod step;
 pub mod troubles;
+mod verify;
 pub mod view;
 
 pub use limits::Limits;
@@ -35,6 +38,7 @@ pub use quarantine::Hindrance;
 pub use shared::Shared;
 pub use step::{CopyTask, Findings, Inspection, Role, Step, Task};
 pub use troubles::{Matter, Troubles};
+pub use verify::{CompareTask, Finding, Look, Next, Purpose, ReplayTask, Scope, Verification};
 pub use view::{Gate, NodeView, Place};
 
 /// What is known of a stream with undecided or unapplied entries.
@@ -71,6 +75,7 @@ pub struct Sequencer {
     life: u64,
     /// Whether this balancer holds the lease. Without it no step is given out.
     leading: bool,
+    verification: Verification,
     /// The lease is about to be given away: what is under way ends, nothing is begun.
     resting: bool,
 }
@@ -91,6 +96,7 @@ impl Sequencer {
             limits,
             life: 0,
             leading: false,
+            verification: Verification::default(),
             resting: false,
         }
     }
@@ -103,6 +109,7 @@ impl Sequencer {
         for (name, node) in names.iter().zip(&mut self.nodes) {
             let stored = nodes.iter().position(|n| n.name == *name).map(|at| nodes.swap_remove(at));
             *node = NodeLog::remembered(stored.unwrap_or_default(), node);
+            node.inherit_doubts(head);
         }
         self.epoch = epoch;
         self.life += 1;
@@ -114,6 +121,7 @@ impl Sequencer {
         self.catalog = Catalog::recovered(tenants, databases, collections, deleted);
         self.leading = true;
         self.resting = false;
+        self.interrupt_verification(0);
     }
 
     /// Rises with every lease; 0 while the log has not been read, or was read too long ago.
@@ -210,16 +218,6 @@ impl Sequencer {
                 state.asked = None;
             }
         }
-    }
-
-    /// No node is expected to answer for now.
-    pub fn all_gone(&self) -> bool {
-        self.nodes.iter().all(|n| n.standing.gone)
-    }
-
-    /// No node can judge a catalog entry for now: those that are not gone lack a collection.
-    pub fn nobody_judges_catalog(&self) -> bool {
-        self.nodes.iter().all(|n| n.standing.gone || n.has_quarantined())
     }
 
     pub fn node(&self, node: NodeId) -> &NodeLog {

@@ -12,6 +12,7 @@ mod simulation {
     pub mod names;
     pub mod oracle;
     pub mod progress;
+    pub mod readback;
     pub mod rng;
     pub mod schedule;
     pub mod store;

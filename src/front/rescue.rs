@@ -36,6 +36,9 @@ pub(super) fn refusal(refusal: &Refusal) -> Outgoing {
         Refusal::NoSuchCollection(id) => {
             Outgoing::error(404, "NotFoundError", &format!("Collection [{id}] does not exist."))
         }
+        Refusal::Lost(id) => unavailable(&format!(
+            "every Chroma server lost collection [{id}]; an operator can delete it, to create it anew"
+        )),
         Refusal::NoReadableNode => {
             unavailable("no Chroma server that holds everything acknowledged can answer now; try again")
         }

@@ -117,6 +117,13 @@ pub(super) async fn advance(tx: &Transaction<'_>, cursors: &Cursors<'_>) -> Resu
         .await
 }
 
+/// The node's cursor goes back.
+pub(super) async fn rewind(tx: &Transaction<'_>, node: &str, seq: Seq) -> Result<(), StoreError> {
+    let sql =
+        "UPDATE wal_cursors SET applied_seq = least(applied_seq, $2), updated_at = now() WHERE node = $1";
+    run(tx, sql, &[(&node, Type::TEXT), (&number(seq), Type::INT8)]).await
+}
+
 /// The node belongs to the cluster from this position on.
 pub(super) async fn join(tx: &Transaction<'_>, node: &str, seq: Seq) -> Result<(), StoreError> {
     let sql = "INSERT INTO wal_cursors AS c (node, applied_seq, catalog_seq, joined) VALUES ($1, $2, $2, true) \
@@ -215,10 +222,11 @@ const FORGETTABLE: &str = "c.deleted_seq <= coalesce( \
 /// Removes what is remembered of deleted collections and nobody needs any more: what a node that has
 /// passed the deletion held of them, then the collections.
 pub(super) async fn forget(client: &Client) -> Result<(), StoreError> {
-    for table in ["catalog_mappings", "catalog_copies"] {
+    // What a node kept that was away is ours to replace, however long ago its collection was deleted.
+    for (table, which) in [("catalog_mappings", "true"), ("catalog_copies", "m.unchecked IS NULL")] {
         let sql = format!(
             "DELETE FROM {table} m USING catalog_collections c, wal_cursors n \
-             WHERE c.id = m.collection AND n.node = m.node AND c.deleted_seq <= n.catalog_seq"
+             WHERE c.id = m.collection AND n.node = m.node AND c.deleted_seq <= n.catalog_seq AND {which}"
         );
         client.execute_typed(&sql, &[]).await.map_err(fault)?;
     }

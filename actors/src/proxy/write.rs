@@ -97,6 +97,9 @@ fn admissible(board: &Board, draft: &Draft) -> Result<(), Refusal> {
         return if nobody { Err(Refusal::NoNodeForCatalog) } else { Ok(()) };
     }
     let id = CollectionId(draft.target.unwrap_or_default());
+    if sequencer.is_lost(id) {
+        return Err(Refusal::Lost(id));
+    }
     let known = sequencer.catalog.collection(id).is_some();
     if known { Ok(()) } else { Err(Refusal::NoSuchCollection(id)) }
 }

@@ -28,7 +28,7 @@ impl WalActor {
             return None;
         }
         let now = Flush {
-            cursors: sequencer.node_ids().map(|node| sequencer.node(node).cursor()).collect(),
+            cursors: sequencer.node_ids().map(|node| sequencer.node(node).durable_cursor()).collect(),
             completed: sequencer.completed(),
         };
         let mut changes = Vec::new();
@@ -81,7 +81,10 @@ impl Handler<Flushed> for WalActor {
     fn handle(&mut self, Flushed(result): Flushed, _: &mut Self::Context) {
         self.flushing = false;
         match result {
-            Ok(now) => self.flushed = now,
+            Ok(now) => {
+                self.flushed = now;
+                self.board.sequencer().forget_deleted();
+            }
             Err(error) => self.watched.error(error),
         }
     }

@@ -25,7 +25,7 @@ impl Sequencer {
         let known = match entry.collection() {
             Some(id) => log.node_collection(id).is_some(),
             // A node without some collection would answer as if it did not exist.
-            None => log.inspection == Inspection::Complete && log.copying.is_none() && !log.has_quarantined(),
+            None => log.inspection == Inspection::Complete && log.copying.is_none() && !self.is_barred(node),
         };
         let looked_at = matches!(log.inspection, Inspection::Seen | Inspection::Complete);
         let able = log.standing.applies && looked_at && known && log.fed >= entry.seq;
@@ -35,7 +35,7 @@ impl Sequencer {
         if lane.first() == Some(entry.seq) {
             return match lane.phase {
                 Phase::BackOff { until_ms } => until_ms <= now_ms,
-                Phase::Quarantined { .. } => false,
+                Phase::InDoubt | Phase::Quarantined { .. } => false,
                 Phase::Idle | Phase::Loading | Phase::Asking | Phase::Committing { .. } => true,
             };
         }

@@ -121,7 +121,6 @@ impl Sequencer {
         if !idle || !self.catalog_is_current(node) {
             return;
         }
-        self.forget_deleted_lanes(node);
         let wanted = self.nodes[node.0].quarantined_collections();
         let due = |id: &CollectionId| self.nodes[node.0].copy_after_ms.get(id).is_none_or(|at| *at <= now_ms);
         let task = wanted.into_iter().filter(due).find_map(|id| self.copy_task(node, id));
@@ -131,7 +130,8 @@ impl Sequencer {
         }
     }
 
-    fn forget_deleted_lanes(&mut self, node: NodeId) {
+    /// Of a collection that is gone nothing is left to be quarantined.
+    pub(super) fn forget_deleted_lanes(&mut self, node: NodeId) {
         for id in self.nodes[node.0].quarantined_collections() {
             if self.catalog.collection(id).is_none() {
                 self.nodes[node.0].change(Stream::Collection(id), |lane| lane.phase = Phase::Idle);
@@ -150,7 +150,8 @@ impl Sequencer {
                 let ahead = log.position(Stream::Catalog) >= target.position(Stream::Catalog);
                 let looked_at = matches!(log.inspection, Inspection::Seen | Inspection::Complete);
                 let able = log.standing.applies && looked_at && ahead;
-                able && log.node_collection(id).is_some() && !log.is_quarantined(stream)
+                let sure = !log.is_quarantined(stream) && !log.doubts.is_fresh(stream);
+                able && sure && log.node_collection(id).is_some()
             })
             .map(|other| (other, self.nodes[other.0].position(stream)))
             // A source that is behind the node itself would lose what the node has passed.
@@ -175,6 +176,7 @@ impl Sequencer {
     /// lost its standing meanwhile, or the collection is gone; the copy does not count.
     pub fn copied(&mut self, node: NodeId, task: &CopyTask, own: Result<Uuid, String>, now_ms: u64) -> bool {
         let exists = self.catalog.collection(task.collection).is_some();
+        let head = self.head;
         let log = &mut self.nodes[node.0];
         if log.generation != task.generation || log.copying != Some(task.collection) {
             return false;
@@ -197,6 +199,7 @@ impl Sequencer {
         log.map(task.collection, Some(own));
         log.copied += 1;
         let stream = Stream::Collection(task.collection);
+        log.doubts.ahead(stream, head);
         log.change(stream, |lane| {
             lane.phase = Phase::Idle;
             lane.attempts = 0;
@@ -230,20 +233,16 @@ impl NodeLog {
         self.in_flight -= usize::from(was_in_flight);
     }
 
-    pub fn has_quarantined(&self) -> bool {
-        self.lanes.values().any(|lane| matches!(lane.phase, Phase::Quarantined { .. }))
+    /// Collections that are not served from the node.
+    pub(super) fn lacking(&self) -> impl Iterator<Item = CollectionId> {
+        self.lanes.iter().filter_map(|(stream, lane)| match (stream, &lane.phase) {
+            (Stream::Collection(id), Phase::Quarantined { .. }) => Some(*id),
+            _ => None,
+        })
     }
 
     fn quarantined_collections(&self) -> Vec<CollectionId> {
-        let mut ids: Vec<_> = self
-            .lanes
-            .iter()
-            .filter(|(_, lane)| matches!(lane.phase, Phase::Quarantined { .. }))
-            .filter_map(|(stream, _)| match stream {
-                Stream::Collection(id) => Some(*id),
-                Stream::Catalog => None,
-            })
-            .collect();
+        let mut ids: Vec<_> = self.lacking().collect();
         ids.sort_unstable();
         ids
     }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::doubt::Doubts;
+use super::verify::compare::Comparing;
 use super::{Inspection, Limits, Troubles};
 use crate::entry::Entry;
 use crate::ids::{CollectionId, Seq, Stream};
@@ -51,6 +53,8 @@ pub struct NodeLog {
     /// The collection that is being copied onto the node.
     pub(super) copying: Option<CollectionId>,
     pub(super) copy_after_ms: HashMap<CollectionId, u64>,
+    pub doubts: Doubts,
+    pub(super) comparing: Option<Comparing>,
     /// Collections on the node that a copy made and did not end.
     pub(super) leftovers: HashMap<CollectionId, Leftover>,
     /// Copies that were made since the node last had every collection.
@@ -78,6 +82,8 @@ impl NodeLog {
             copying: None,
             copy_after_ms: HashMap::new(),
             leftovers: HashMap::new(),
+            doubts: Doubts::default(),
+            comparing: None,
             copied: 0,
             troubles: Troubles::default(),
         }
@@ -111,9 +117,10 @@ impl NodeLog {
         self.lanes.get(&stream).and_then(Lane::first)
     }
 
-    /// Streams with something to do, in log order.
+    /// Streams with something to do, in log order; not what waits to be copied.
     pub fn candidates(&self, limit: usize) -> Vec<(Seq, Stream)> {
-        self.waiting.iter().take(limit).copied().collect()
+        let moves = |(_, stream): &&(Seq, Stream)| !self.is_quarantined(*stream);
+        self.waiting.iter().filter(moves).take(limit).copied().collect()
     }
 
     pub fn quarantined(&self) -> Vec<(Stream, String)> {
@@ -185,11 +192,13 @@ impl NodeLog {
         self.generation += 1;
         self.inspection = Inspection::Due;
         self.copying = None;
+        self.comparing = None;
+        self.doubt_asked();
         let streams: Vec<Stream> = self.lanes.keys().copied().collect();
         for stream in streams {
             let was_asking = self.change(stream, |lane| {
                 let asking = lane.phase == Phase::Asking;
-                if asking || matches!(lane.phase, Phase::BackOff { .. }) {
+                if asking || matches!(lane.phase, Phase::BackOff { .. } | Phase::InDoubt) {
                     lane.phase = Phase::Idle;
                 }
                 if gone && lane.phase == Phase::Idle {
@@ -222,9 +231,16 @@ impl NodeLog {
         self.logical.get(&node_collection).copied()
     }
 
+    /// Forgets its own ids of collections that nobody knows any more.
+    pub(super) fn forget(&mut self, is_known: impl Fn(CollectionId) -> bool) {
+        self.mapped.retain(|id, _| is_known(*id));
+        self.logical.retain(|_, id| is_known(*id));
+    }
+
     pub fn map(&mut self, id: CollectionId, node_collection: Option<Uuid>) {
         if let Some(old) = self.mapped.remove(&id) {
             self.logical.remove(&old);
+            self.forget_doubt_of(id, old, node_collection);
         }
         if let Some(own) = node_collection {
             self.mapped.insert(id, own);

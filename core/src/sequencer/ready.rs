@@ -40,6 +40,7 @@ impl Sequencer {
         }
         self.complete_inspection(node);
         self.push_feed(node, &mut steps);
+        self.forget_deleted_lanes(node);
         for (_, stream) in self.nodes[node.0].candidates(SCAN) {
             if self.nodes[node.0].in_flight >= self.limits.in_flight {
                 break;
@@ -47,6 +48,7 @@ impl Sequencer {
             self.advance_lane(node, stream, now_ms, &mut steps);
         }
         self.push_copy(node, now_ms, &mut steps);
+        self.push_compare(node, now_ms, &mut steps);
         steps
     }
 
@@ -72,11 +74,6 @@ impl Sequencer {
             match lane.phase {
                 Phase::Idle => {}
                 Phase::BackOff { until_ms } if until_ms <= now_ms => {}
-                // The collection is gone: nothing is left to be quarantined.
-                Phase::Quarantined { .. } if self.is_deleted(stream) => {
-                    self.nodes[node.0].change(stream, |l| l.phase = Phase::Idle);
-                    continue;
-                }
                 _ => return,
             }
             if let Some(span) = lane.wanted() {
@@ -85,6 +82,9 @@ impl Sequencer {
                 return steps.push(Step::Load { stream: Some(stream), page, life: self.life });
             }
             let Some(entry) = lane.front().cloned() else { return };
+            if self.is_held(node, stream, entry.seq) {
+                return;
+            }
             match self.readiness(node, &entry, now_ms) {
                 Readiness::Wait => return,
                 Readiness::Skip => self.pass(node, &entry),
@@ -112,6 +112,7 @@ impl Sequencer {
     }
 
     fn start(&mut self, node: NodeId, stream: Stream, entry: &Arc<Entry>, role: Role) -> Task {
+        self.disturb(node, stream);
         let subject = self.subject(entry);
         if let Some(state) = self.streams.get_mut(&stream).filter(|_| role == Role::Acting) {
             state.asked = Some(node);
