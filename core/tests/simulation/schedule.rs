@@ -31,6 +31,7 @@ pub fn plan(rng: &Rng) -> Plan {
         writes: 6 + rng.below(18),
         faults: [0, 5, 20, 60, 120][rng.below(5)],
         pace: [0; 3].map(|_| 1 + rng.below(8)),
+        places: rng.percent(50),
         node_pace: (0..nodes).map(|_| 1 + rng.below(8)).collect(),
     }
 }
