@@ -99,7 +99,13 @@ impl World {
 
     /// The sequencer took a decision.
     pub fn decided(&self, entry: &Entry, decision: Decision, moot: bool) {
-        let result = self.oracle.borrow_mut().decided(entry, decision, moot, self.failed_often(entry.seq));
+        let how = if moot { "moot " } else { "" };
+        self.saw(format!("{how}{} {decision:?}", entry.draft.op.name()));
+        let failed = self.failed_often(entry.seq);
+        if failed {
+            self.saw(format!("failing {decision:?}"));
+        }
+        let result = self.oracle.borrow_mut().decided(entry, decision, moot, failed);
         self.check(result);
     }
 

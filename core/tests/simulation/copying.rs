@@ -18,6 +18,7 @@ impl World {
             world.sleep(1 + world.rng.next() % 500).await;
             let own = world.transfer(node, &task).ok_or_else(|| "the copy failed".to_owned());
             let failed = own.is_err();
+            world.saw("copy");
             world.sequencer.lock().copied(node, &task, own, world.now_ms.get());
             world.wake_all();
             if failed {
@@ -30,7 +31,8 @@ impl World {
     fn transfer(&self, node: NodeId, task: &CopyTask) -> Option<Uuid> {
         let alive = |node: NodeId| self.servers[node.0].process.get() == Process::Alive;
         let source = self.sequencer.lock().node_collection(task.source, task.collection)?;
-        let name = self.sequencer.lock().catalog.collection(task.collection)?.name.clone();
+        let place = self.sequencer.lock().catalog.collection(task.collection)?.clone();
+        let place = (place.tenant, place.database, place.name);
         let current = self.sequencer.lock().node(node).generation == task.generation;
         if !current || !alive(node) || !alive(task.source) || self.log_away.get() || !self.lease_held.get() {
             return None;
@@ -39,7 +41,7 @@ impl World {
         let own = Uuid::from_u64_pair(self.rng.next() | 1 << 63, self.rng.next());
         let mut chroma = self.servers[node.0].chroma.borrow_mut();
         task.replaces.iter().for_each(|old| drop(chroma.collections.remove(old)));
-        chroma.collections.insert(own, (name, records));
+        chroma.collections.insert(own, (place, records));
         let (name, collection) = (node.name(), task.collection);
         let changes = [
             Change::Mapped { node: name.clone(), collection, node_collection: Some(own) },

@@ -36,6 +36,8 @@ pub struct Plan {
     /// How readily requests, records and pages proceed: some runs have a slow log, some a slow node.
     pub pace: [usize; 3],
     pub node_pace: Vec<usize>,
+    /// Clients also make and remove tenants and databases, and reset everything.
+    pub places: bool,
 }
 
 /// The server's process.
@@ -117,6 +119,8 @@ pub struct World {
     pub sent: RefCell<BTreeSet<(NodeId, Seq)>>,
     /// How often an acting node broke the connection, or answered 500, under an entry.
     pub broke: RefCell<BTreeMap<Seq, u32>>,
+    /// What the run has seen: a simulation that never meets a case proves nothing about it.
+    pub seen: RefCell<BTreeSet<String>>,
     pub failure: RefCell<Option<String>>,
 }
 
@@ -151,6 +155,7 @@ impl World {
             submitted: Cell::new(0),
             sent: RefCell::default(),
             broke: RefCell::default(),
+            seen: RefCell::default(),
             failure: RefCell::default(),
             plan,
             trace,
@@ -161,6 +166,10 @@ impl World {
         if self.trace {
             eprintln!("{:>6} {}", self.now_ms.get(), text());
         }
+    }
+
+    pub fn saw(&self, what: impl Into<String>) {
+        self.seen.borrow_mut().insert(what.into());
     }
 
     pub fn fail(&self, text: impl Into<String>) {
