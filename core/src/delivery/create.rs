@@ -97,7 +97,9 @@ impl Case<'_> {
             // The name is taken on the node although the catalog does not know it, or this entry made it.
             Ok(refusal) if refusal.status == 409 && !known => self.who_has_the_name(place, refusal),
             // Yet it may have been done.
-            Ok(refusal) if refusal.status == 500 && self.acting() => self.who_has_the_name(place, refusal),
+            Ok(refusal) if refusal.status == 500 && self.acting() && !known => {
+                self.who_has_the_name(place, refusal)
+            }
             response => Turn::Found(match self.accepted(response) {
                 Ok(response) => self.created(place, response),
                 // Deleted since, perhaps with its database: a later entry here takes it away.

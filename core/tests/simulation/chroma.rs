@@ -178,14 +178,16 @@ impl Chroma {
         Names { collections, ..self.places.clone() }
     }
 
-    /// Each time, but for a name that is taken.
+    /// Each time, but for a name that is taken or a database that is not there.
     pub fn falls_under(&self, request: &NodeRequest) -> bool {
         let creates = request.path.ends_with("/collections");
-        let there = |((tenant, database, name), _): &(Place, Records)| {
-            name == "poison" && request.path.contains(&format!("/{tenant}/databases/{database}/"))
-        };
+        let within =
+            |tenant: &str, database: &str| request.path.contains(&format!("/{tenant}/databases/{database}/"));
+        let open = || self.places.databases.iter().any(|(tenant, database)| within(tenant, database));
+        let there =
+            |((tenant, database, name), _): &(Place, Records)| name == "poison" && within(tenant, database);
         let poison = String::from_utf8_lossy(&request.body).contains("poison");
-        poison && !(creates && self.collections.values().any(there))
+        poison && (!creates || open() && !self.collections.values().any(there))
     }
 
     pub fn execute(&mut self, request: &NodeRequest) -> NodeResponse {
