@@ -37,6 +37,11 @@ impl Case<'_> {
         self.task.failures >= self.terms.attempts
     }
 
+    /// One more failure is enough.
+    pub(super) fn is_nearly_exhausted(&self) -> bool {
+        self.task.failures + 1 >= self.terms.attempts
+    }
+
     pub(super) fn request(&self, method: &'static str, path: String, body: Bytes) -> NodeRequest {
         let headers = self.entry.draft.headers.clone();
         NodeRequest { method, path, headers, body, timeout: self.terms.timeout }

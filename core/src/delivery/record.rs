@@ -125,7 +125,11 @@ impl Case<'_> {
 
     fn looked_back(&self, refusal: NodeResponse, response: Response) -> Found {
         match self.judge(response, false) {
-            Found::Done { answer, .. } if effect::holds(self.entry, &answer.body) => {
+            // An `add` of ids that exist may be one that Chroma refuses: it is asked again while it may be.
+            Found::Done { answer, .. }
+                if effect::holds(self.entry, &answer.body)
+                    && (self.entry.draft.op != Op::Add || self.is_nearly_exhausted()) =>
+            {
                 Found::Done { answer: applied_answer(self.entry), catalog: None }
             }
             Found::Done { .. } => self.not_applied(refusal),
@@ -136,7 +140,7 @@ impl Case<'_> {
 
     fn not_applied(&self, refusal: NodeResponse) -> Found {
         let answer = self.answer(refusal);
-        if self.acting() && self.task.failures + 1 >= self.terms.attempts {
+        if self.acting() && self.is_nearly_exhausted() {
             Found::Refused(answer)
         } else {
             Found::Failed(Failure::Status(answer.status), Some(answer))

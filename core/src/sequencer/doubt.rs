@@ -85,6 +85,13 @@ impl Doubts {
         }
     }
 
+    /// The stream was applied again from this entry on.
+    pub fn applied_again(&mut self, entry: &Entry) {
+        if let Some(doubt) = self.of_mut(entry.stream()).filter(|doubt| doubt.first >= entry.seq) {
+            doubt.replayed = true;
+        }
+    }
+
     /// The node's lane is past the entry: whether an earlier holder had sent it is not known.
     pub fn passed(&mut self, entry: &Arc<Entry>) {
         let known =

@@ -109,6 +109,7 @@ impl Sequencer {
                 }
                 self.take_catalog(node, catalog);
                 for entry in entries {
+                    self.settle_doubt(node, entry);
                     self.decide(entry, Decision::Accepted);
                     self.pass(node, entry);
                 }

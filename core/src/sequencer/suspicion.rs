@@ -123,6 +123,15 @@ impl Sequencer {
         }
     }
 
+    /// The node has the entry. If it failed so often that it was only read, not sent, then what was sent before
+    /// is as if the entry had been applied again; to do that once more would make the node fall once more.
+    pub(super) fn settle_doubt(&mut self, node: NodeId, entry: &Entry) {
+        let role = if self.decision(entry).is_none() { Role::Acting } else { Role::Following };
+        if self.suspects.failures(node, role, entry) >= self.limits.attempts {
+            self.nodes[node.0].doubts.applied_again(entry);
+        }
+    }
+
     /// The node lost its standing: what was in flight there is suspected.
     pub(super) fn suspect_in_flight(&mut self, node: NodeId) {
         for entry in self.nodes[node.0].asked() {
