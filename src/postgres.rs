@@ -3,6 +3,7 @@
 
 mod audit;
 mod catalog;
+mod conversions;
 mod entries;
 mod lease;
 mod migrate;

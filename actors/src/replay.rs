@@ -21,9 +21,11 @@ use crate::health::Observed;
 
 pub mod apply;
 mod compare;
+mod conversion;
 pub mod copy;
 pub mod inspect;
 pub mod peer;
+mod twins;
 
 use apply::Delivery;
 

@@ -54,6 +54,8 @@ pub struct Settings {
     pub scan_interval: Duration,
     pub retry: Backoff,
     pub conflict: Conflict,
+    /// The metadata that names a record's document; `None`: deletions are not converted.
+    pub deletion_key: Option<Arc<str>>,
     pub node_timeout: Duration,
     pub max_requests: usize,
     pub max_queued: usize,
@@ -148,6 +150,7 @@ impl ActorSystem {
             let node = NodeId(n);
             let (row, board, wal) = (watch(format!("replay {node}")), Arc::clone(&board), wal.clone());
             let (own, health, stats) = (Arc::clone(&row), health.clone().recipient(), Arc::clone(&stats));
+            let alerts = slack.clone().recipient();
             let (store, nodes, settings) =
                 (Arc::clone(&ports.store), Arc::clone(&ports.nodes), settings.clone());
             guard::start(&replay_arbiter.handle(), row, tell(&supervisor), move |_| {
@@ -162,6 +165,8 @@ impl ActorSystem {
                     timeout: settings.node_timeout,
                     attempts: settings.limits.attempts,
                     conflict: settings.conflict,
+                    deletion_key: settings.deletion_key.clone(),
+                    alerts,
                 };
                 ReplayActor::new(delivery, store(), settings.scan_interval, own)
             });

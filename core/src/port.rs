@@ -56,6 +56,10 @@ pub enum Change {
     Adopted { moves: Vec<Move> },
     /// The node belongs to the cluster and follows the log from here.
     Joined { node: String, seq: Seq },
+    /// What a deletion came to on a node with other ids; durable before the node gets it. The first one stays.
+    Converted { node: String, seq: Seq, ids: Vec<String> },
+    /// The node holds this collection's documents under other record ids.
+    OtherIds { node: String, collection: CollectionId },
     /// A copy of this collection was begun on the node under this id of its own; `None`: it ended.
     Copying { node: String, collection: CollectionId, node_collection: Option<Uuid> },
     /// The collection must not be served from the node until it is copied there, whatever restarts;
@@ -120,6 +124,8 @@ pub struct RecoveredNode {
     pub mapped: Vec<(CollectionId, Uuid)>,
     /// The node belongs to the cluster.
     pub joined: bool,
+    /// Collections whose documents have other record ids there.
+    pub other_ids: Vec<CollectionId>,
     /// Copies that were begun and did not end.
     pub copying: Vec<(CollectionId, Uuid)>,
     /// Collections that must not be served from it, and why.

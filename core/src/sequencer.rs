@@ -17,6 +17,7 @@ mod acting;
 pub mod copy;
 pub mod limits;
 pub mod node;
+mod other_ids;
 pub mod outcome;
 pub mod quarantine;
 pub mod ready;
@@ -100,8 +101,8 @@ impl Sequencer {
             *node =
                 NodeLog::recovered(stored.cursor, stored.catalog_cursor.max(stored.cursor), stored.mapped);
             node.standing = Standing { applies: false, ..standing };
-            node.generation = generation;
-            node.joined = joined;
+            (node.generation, node.joined) = (generation, joined);
+            node.other_ids = stored.other_ids.into_iter().collect();
             node.leftovers = copying.into_iter().collect();
             quarantined.into_iter().for_each(|(id, reason)| node.quarantine(id, &reason));
         }

@@ -21,6 +21,7 @@ use super::copy::Conflict;
 use super::peer::Peer;
 use crate::board::{Board, Verdict};
 use crate::health::Observed;
+use crate::slack::Raise;
 use crate::stats::Stats;
 use crate::wal::{Record, WalActor};
 
@@ -40,6 +41,9 @@ pub struct Delivery {
     /// Refusals of an accepted entry, or server errors from every candidate, until we give up.
     pub attempts: u32,
     pub conflict: Conflict,
+    /// The metadata that names a record's document; `None`: deletions are not converted.
+    pub deletion_key: Option<Arc<str>>,
+    pub alerts: Recipient<Raise>,
 }
 
 impl Delivery {
@@ -48,7 +52,12 @@ impl Delivery {
     }
 
     fn terms(&self) -> Terms {
-        Terms { timeout: self.timeout, attempts: self.attempts, backoff: self.backoff }
+        Terms {
+            timeout: self.timeout,
+            attempts: self.attempts,
+            backoff: self.backoff,
+            deletion_key: self.deletion_key.clone(),
+        }
     }
 
     /// `losses`: how often the node had lost its standing when the task was handed out.
@@ -105,6 +114,9 @@ impl Delivery {
                     "the collection is quarantined there and copied anew");
             }
             _ => {}
+        }
+        if end.counts {
+            self.tell_conversion(task, end.tally);
         }
         if let Some(failure) = &end.failure {
             debug!(node = %self.node, stream = %task.stream, %failure, "apply failed");

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::apply::Delivery;
 use super::compare::same;
 use super::peer::{Described, Peer, PeerError, Records, collections_path, read, records_path};
+use super::twins::twins;
 use crate::board::CopyProgress;
 
 /// Records copied with one request to each node.
@@ -73,6 +74,7 @@ async fn make(delivery: &Delivery, task: &CopyTask) -> Result<(Uuid, usize), Pee
     if theirs != Some(original.id) {
         return Err(PeerError::Conflict("the source holds another collection of this name".to_owned()));
     }
+    delivery.board.sequencer().set_other_ids(delivery.node, task.collection, false);
     let from = records_path(&place.tenant, &place.database, original.id);
     let ids = source.ids(&from).await?;
     if let Some(own) = make_room(delivery, task, &place, &target, (&source, &from, &ids)).await? {
@@ -119,6 +121,15 @@ async fn make_room(
                 return Ok(Some(there.id));
             }
             let wins = delivery.conflict == Conflict::PrimaryWins && task.source == NodeId::PRIMARY;
+            if let Some(key) =
+                delivery.deletion_key.as_ref().filter(|_| !wins && task.source == NodeId::PRIMARY)
+                && twins((source, from, ids), (target, &to, &held), key).await?
+            {
+                warn!(node = %delivery.node, collection = %task.collection,
+                    "the node holds the same documents under other record ids: it follows the log and is not read");
+                delivery.board.sequencer().set_other_ids(delivery.node, task.collection, true);
+                return Ok(Some(there.id));
+            }
             if !wins {
                 return Err(PeerError::Conflict(format!(
                     "the node holds {} other records under the name `{}`; remove them there, or set ADOPT_CONFLICT=primary-wins",
@@ -206,10 +217,14 @@ async fn note(delivery: &Delivery, task: &CopyTask, own: Option<Uuid>) -> Result
 
 async fn finish(delivery: &Delivery, task: &CopyTask, own: Uuid) -> Result<(), PeerError> {
     let (node, collection) = (delivery.node.name(), task.collection);
-    let changes = vec![
+    let other = delivery.board.sequencer().has_other_ids(delivery.node, collection);
+    let mut changes = vec![
         Change::Mapped { node: node.clone(), collection, node_collection: Some(own) },
         Change::Copying { node: node.clone(), collection, node_collection: None },
         Change::Quarantined { node, collection, reason: None },
     ];
+    if other {
+        changes.push(Change::OtherIds { node: delivery.node.name(), collection });
+    }
     delivery.record(changes).await.map_err(|_| PeerError::LogAway)
 }

@@ -112,7 +112,7 @@ impl Attempt {
     fn end(&self, verdict: Verdict, counts: bool) -> End {
         let Verdict { outcome, answer, failure, retry_in, .. } = verdict;
         let answer = answer.filter(|_| counts && self.task.role == Role::Acting);
-        End { outcome, counts, answer, failure, retry_in }
+        End { outcome, counts, answer, failure, retry_in, tally: self.counted() }
     }
 
     fn verdict(&self, sequencer: &Shared, now_ms: u64, found: Found) -> Verdict {

@@ -144,7 +144,8 @@ impl Sequencer {
                 let ahead = log.position(Stream::Catalog) >= target.position(Stream::Catalog);
                 let looked_at = matches!(log.inspection, Inspection::Seen | Inspection::Complete);
                 let able = log.standing.applies && looked_at && ahead;
-                able && log.node_collection(id).is_some() && !log.is_quarantined(stream)
+                let whole = !log.is_quarantined(stream) && !log.other_ids.contains(&id);
+                able && whole && log.node_collection(id).is_some()
             })
             .map(|other| (other, self.nodes[other.0].position(stream)))
             // A source that is behind the node itself would lose what the node has passed.

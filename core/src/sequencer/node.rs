@@ -1,7 +1,7 @@
 //! How far one node is: its lanes, its place in the log, its own collection ids. It decides nothing
 //! about other nodes.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -50,6 +50,8 @@ pub struct NodeLog {
     /// The collection that is being copied onto the node.
     pub(super) copying: Option<CollectionId>,
     pub(super) copy_after_ms: HashMap<CollectionId, u64>,
+    /// Collections whose documents have other record ids here: followed, never read.
+    pub(super) other_ids: HashSet<CollectionId>,
     /// Collections on the node that a copy made and did not end.
     pub(super) leftovers: HashMap<CollectionId, Uuid>,
 }
@@ -74,6 +76,7 @@ impl NodeLog {
             copying: None,
             copy_after_ms: HashMap::new(),
             leftovers: HashMap::new(),
+            other_ids: HashSet::new(),
         }
     }
 
@@ -217,6 +220,9 @@ impl NodeLog {
     }
 
     pub fn map(&mut self, id: CollectionId, node_collection: Option<Uuid>) {
+        if node_collection.is_none() {
+            self.other_ids.remove(&id);
+        }
         if let Some(old) = self.mapped.remove(&id) {
             self.logical.remove(&old);
         }

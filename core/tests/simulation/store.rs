@@ -108,6 +108,7 @@ impl Store {
             Change::Adopted { .. } | Change::Joined { .. } | Change::Copying { .. } => {}
             Change::Attempts { .. } | Change::NodeState { .. } => {}
             // Nobody asks for anything here.
+            Change::Converted { .. } | Change::OtherIds { .. } => {}
             Change::Outcome { .. } | Change::Quarantined { .. } | Change::Audited { .. } => {}
         }
     }
