@@ -14,6 +14,7 @@ mod columns;
 mod health;
 mod links;
 mod logging;
+mod operator;
 mod status;
 
 /// `EX_USAGE` of sysexits.
@@ -40,6 +41,10 @@ enum Verb {
     Check,
     /// Show the state of a running balancer.
     Status(StatusArgs),
+    /// Show, retry or discard accepted writes that a node refuses.
+    DeadLetters(operator::DeadLetters),
+    /// Copy a collection to a node anew.
+    Rebuild(operator::Rebuild),
     /// Exit with 0 if the balancer on this machine is healthy, for a container's health check.
     Health(HealthArgs),
 }
@@ -75,6 +80,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Migrate => with_config(|config| report(links::migrate(&config))),
         Verb::Check => with_config(|config| report(on_runtime(check::run(&config)))),
         Verb::Status(args) => report(on_runtime(status::run(args.url, args.json))),
+        Verb::DeadLetters(args) => report(on_runtime(operator::dead_letters(args))),
+        Verb::Rebuild(args) => report(on_runtime(operator::rebuild(args))),
         Verb::Health(args) => report(health::run(args.live)),
     }
 }

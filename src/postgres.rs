@@ -6,6 +6,7 @@ mod catalog;
 mod conversions;
 mod entries;
 mod lease;
+mod letters;
 mod migrate;
 mod outcomes;
 mod pool;
@@ -20,7 +21,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use chroma_ha_core::entry::Entry;
 use chroma_ha_core::idempotency::{Claimed, Fate};
 use chroma_ha_core::ids::Seq;
-use chroma_ha_core::operator::{AuditPage, AuditRow};
+use chroma_ha_core::operator::{AuditPage, AuditRow, LetterPage, LetterRow};
 use chroma_ha_core::port::{BoxFuture, Change, LogStore, Page, Pages, Recovered, StoreError, WriteRow};
 
 pub use lease::LEASE;
@@ -142,6 +143,7 @@ impl PgLog {
         let old = outcomes::expire(&mut connection, epoch, days, limit);
         gone += within("forgetting old outcomes", old).await?;
         within("forgetting deleted collections", catalog::forget(&connection)).await?;
+        within("forgetting closed dead letters", letters::expire(&connection, days)).await?;
         Ok(gone)
     }
 }
@@ -207,6 +209,12 @@ impl LogStore for PgLog {
             "reading the audit",
             async move { audit::page(&*self.connection().await?, page).await },
         ))
+    }
+
+    fn letters(&self, page: LetterPage) -> BoxFuture<'_, Result<Vec<LetterRow>, StoreError>> {
+        Box::pin(within("reading dead letters", async move {
+            letters::page(&*self.connection().await?, &page).await
+        }))
     }
 
     fn holder(&self) -> BoxFuture<'_, Result<Option<String>, StoreError>> {

@@ -4,12 +4,15 @@
 #![allow(unused_imports, reason = "each promise uses a part of it")]
 
 mod balancer;
+pub(crate) mod campaign;
 pub(crate) mod chaos;
 pub(crate) mod client;
+pub(crate) mod history;
 pub(crate) mod load;
 pub(crate) mod nodes;
 mod place;
 pub(crate) mod recorder;
+pub(crate) mod refuser;
 pub(crate) mod script;
 pub(crate) mod shared;
 pub(crate) mod stack;
@@ -22,6 +25,7 @@ pub(crate) use client::{delete, get, post, put, request};
 pub(crate) use load::Load;
 pub(crate) use nodes::{Record, assert_nodes_equal, difference, node_records, until};
 pub(crate) use place::Place;
+pub(crate) use refuser::Refuser;
 pub(crate) use shared::toolbox;
 pub(crate) use stack::{Options, Stack};
 pub(crate) use twin::Twin;

@@ -11,11 +11,13 @@ mod promises {
     mod all_nodes_killed;
     mod balancer_killed;
     mod chroma_suite;
+    mod dead_letters;
     mod deletion_conversion;
     mod dev_command;
     mod effects;
-    mod embedded;
+    pub(crate) mod embedded;
     mod endpoints;
+    mod faults;
     mod idempotency;
     mod log_table;
     mod lost_disk;

@@ -17,6 +17,7 @@ use chroma_ha_core::sequencer::{Gate, Limits, Sequencer, Shared, Standing};
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
+mod attempts;
 mod post;
 mod turns;
 mod waiters;
@@ -26,6 +27,7 @@ pub use post::{CopyProgress, Post, Wake};
 pub use turns::Turn;
 pub use waiters::Verdict;
 
+use attempts::Attempts;
 use turns::Turns;
 use waiters::{Waiter, Waiters};
 
@@ -42,6 +44,7 @@ pub struct Readable {
 pub struct Board {
     sequencer: Shared,
     waiters: Waiters,
+    pub attempts: Attempts,
     /// Requests with a key, on their way into the log.
     pub turns: Turns,
     pub posts: Vec<Post>,
@@ -56,6 +59,7 @@ impl Board {
         Arc::new(Board {
             sequencer: Shared::new(Sequencer::new(limits, nodes)),
             waiters: Waiters::default(),
+            attempts: Attempts::default(),
             turns: Turns::default(),
             posts: (0..nodes).map(post).collect(),
             changed: watch::channel(0).0,

@@ -25,14 +25,17 @@ mod conversion;
 pub mod copy;
 pub mod inspect;
 pub mod peer;
+mod told;
 mod twins;
 
 use apply::Delivery;
+pub use told::Told;
 
 pub struct ReplayActor {
     delivery: Delivery,
     store: Arc<dyn LogStore>,
     scan_interval: Duration,
+    told: Told,
     watched: Arc<Watched>,
 }
 
@@ -41,9 +44,10 @@ impl ReplayActor {
         delivery: Delivery,
         store: Arc<dyn LogStore>,
         scan_interval: Duration,
+        told: Told,
         watched: Arc<Watched>,
     ) -> ReplayActor {
-        ReplayActor { delivery, store, scan_interval, watched }
+        ReplayActor { delivery, store, scan_interval, told, watched }
     }
 
     fn board(&self) -> &Arc<Board> {
@@ -54,7 +58,7 @@ impl ReplayActor {
         self.delivery.node
     }
 
-    fn advance(&self) {
+    fn advance(&mut self) {
         let now_ms = self.board().now_ms();
         let all_losses: Vec<u64> =
             (0..self.board().posts.len()).map(|n| self.board().losses(NodeId(n))).collect();
@@ -74,6 +78,19 @@ impl ReplayActor {
             }
         }
         self.tell_if_caught_up();
+        self.tell_matters();
+    }
+
+    /// Without the lease nothing is known.
+    fn tell_matters(&mut self) {
+        let node = self.node();
+        let matters = {
+            let sequencer = self.delivery.board.sequencer();
+            sequencer.leading().then(|| sequencer.matters(node))
+        };
+        if let Some(matters) = matters {
+            self.told.compare(node, matters);
+        }
     }
 
     fn load(&self, stream: Option<Stream>, page: Page, life: u64) -> impl Future<Output = ()> + use<> {

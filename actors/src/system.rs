@@ -19,9 +19,9 @@ use crate::gate::RequestGate;
 use crate::guard::{self, ActorRow, Fell, Watched};
 use crate::health::{HealthActor, Listen};
 use crate::proxy::{ProxyActor, ProxyConfig};
-use crate::replay::ReplayActor;
 use crate::replay::apply::Delivery;
 use crate::replay::copy::Conflict;
+use crate::replay::{ReplayActor, Told};
 use crate::resources::{Load, ResourcesActor, Sampler};
 use crate::slack::{Sender, SlackActor};
 use crate::stats::Stats;
@@ -166,9 +166,9 @@ impl ActorSystem {
                     attempts: settings.limits.attempts,
                     conflict: settings.conflict,
                     deletion_key: settings.deletion_key.clone(),
-                    alerts,
+                    alerts: alerts.clone(),
                 };
-                ReplayActor::new(delivery, store(), settings.scan_interval, own)
+                ReplayActor::new(delivery, store(), settings.scan_interval, Told::new(alerts), own)
             });
         }
         let gate = RequestGate::new(settings.max_requests, settings.max_queued, settings.queue_timeout);

@@ -70,7 +70,7 @@ mod queries;
 
 pub use group::now_unix_ms;
 pub use lease::LeaseChange;
-pub use queries::{Audit, Find, Holder, Recall};
+pub use queries::{Audit, DeadLetters, Find, Holder, Recall};
 
 use flush::Flush;
 use group::{Waiting, commit_group};

@@ -50,6 +50,13 @@ pub enum Move {
     },
 }
 
+impl Move {
+    /// Whether collections may be gone after it.
+    pub fn deletes(&self) -> bool {
+        matches!(self, Move::CollectionDeleted { .. } | Move::DatabaseDeleted { .. } | Move::Reset { .. })
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Collection {
     pub tenant: String,

@@ -1,7 +1,7 @@
 //! How is one task carried out on one node? A state machine: it is handed what was awaited and says what
 //! comes next, until the task has ended. It performs nothing: the replay actor and the simulation drive
 //! the same steps. The parts: `record` and `catalog` and `create` (what is asked for which entry),
-//! `case` (what an answer means), `conclusion` (what becomes of the task).
+//! `case` (what an answer means), `conclusion` and `refusal` (what becomes of the task).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +24,7 @@ mod conclusion;
 mod create;
 mod deletion;
 mod record;
+mod refusal;
 
 use case::Case;
 use conclusion::Verdict;
@@ -50,7 +51,7 @@ pub enum Next {
     /// Wait so long.
     Wait(Duration),
     /// Nothing: the task has ended.
-    Done(End),
+    Done(Box<End>),
 }
 
 /// What came of the last `Next`.
@@ -72,6 +73,8 @@ pub struct End {
     pub answer: Option<Answer>,
     /// Why the node gave no judgement.
     pub failure: Option<Failure>,
+    /// Why the entry must be tried again, as operators may read it.
+    pub trouble: Option<String>,
     /// When the lane may be looked at again.
     pub retry_in: Option<Duration>,
     /// What a deletion was turned into.

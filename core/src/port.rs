@@ -6,16 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::Serialize;
 use uuid::Uuid;
 
 use crate::answer::Answer;
 use crate::catalog::Move;
 use crate::effect::Effect;
-use crate::entry::{Decision, Entry, Op};
+use crate::entry::Entry;
 use crate::idempotency::{Claimed, Fate};
 use crate::ids::{CollectionId, Seq, Stream};
-use crate::operator::{AuditPage, AuditRow, Deed};
+use crate::operator::{AuditPage, AuditRow, Closing, DeadLetter, Deed, LetterPage, LetterRow, Letters};
+
+pub use crate::operator::WriteRow;
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -65,6 +66,10 @@ pub enum Change {
     /// The collection must not be served from the node until it is copied there, whatever restarts;
     /// `None`: it was.
     Quarantined { node: String, collection: CollectionId, reason: Option<String> },
+    /// A node refuses an accepted entry.
+    DeadLetter { letter: DeadLetter },
+    /// Open dead letters of the node are over.
+    LettersClosed { node: String, letters: Letters, how: Closing },
     /// Failed deliveries of an entry so far, and the last error.
     Attempts { seq: Seq, retries: u32, error: String },
     /// A change of a node's state, kept as failover history.
@@ -130,28 +135,10 @@ pub struct RecoveredNode {
     pub copying: Vec<(CollectionId, Uuid)>,
     /// Collections that must not be served from it, and why.
     pub quarantined: Vec<(CollectionId, String)>,
-}
-
-/// One write as the log shows it to an operator.
-#[derive(Clone, Debug, Serialize)]
-pub struct WriteRow {
-    pub write_id: String,
-    pub seq: Seq,
-    pub op: Op,
-    pub method: String,
-    pub path: String,
-    pub status: String,
-    pub retry_count: i32,
-    pub error_message: Option<String>,
-    /// RFC 3339, UTC.
-    pub timestamp: String,
-    /// RFC 3339, UTC.
-    pub updated_at: String,
-    #[serde(skip)]
-    pub stream: Stream,
-    /// What the row itself says was decided; a pending record write may be accepted all the same.
-    #[serde(skip)]
-    pub decision: Option<Decision>,
+    /// Its open dead letters; no collection: of the catalog.
+    pub letters: Vec<(Option<CollectionId>, Seq)>,
+    /// Entries that it passes over because an operator says so.
+    pub skipped: Vec<Seq>,
 }
 
 /// The write-ahead log. `acquire` and `append` use one session that holds the lease; the rest a
@@ -183,6 +170,9 @@ pub trait LogStore: Send + Sync {
     fn fates(&self, seqs: Vec<Seq>) -> BoxFuture<'_, Result<Vec<(Seq, Fate)>, StoreError>>;
     /// What operators did, newest first.
     fn audit(&self, page: AuditPage) -> BoxFuture<'_, Result<Vec<AuditRow>, StoreError>>;
+
+    /// Dead letters, the latest entries first.
+    fn letters(&self, page: LetterPage) -> BoxFuture<'_, Result<Vec<LetterRow>, StoreError>>;
 
     /// The address that the last holder of the lease advertised.
     fn holder(&self) -> BoxFuture<'_, Result<Option<String>, StoreError>>;

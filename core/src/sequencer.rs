@@ -15,14 +15,17 @@ use crate::port::Recovered;
 
 mod acting;
 pub mod copy;
+pub mod letters;
 pub mod limits;
 pub mod node;
 mod other_ids;
 pub mod outcome;
 pub mod quarantine;
 pub mod ready;
+mod recovery;
 pub mod shared;
 pub mod step;
+pub mod troubles;
 pub mod view;
 
 pub use limits::Limits;
@@ -31,6 +34,7 @@ pub use outcome::{CatalogOutcome, Outcome, Ticket};
 pub use quarantine::Hindrance;
 pub use shared::Shared;
 pub use step::{CopyTask, Findings, Inspection, Role, Step, Task};
+pub use troubles::{Matter, Troubles};
 pub use view::{Gate, NodeView, Place};
 
 /// What is known of a stream with undecided or unapplied entries.
@@ -94,17 +98,8 @@ impl Sequencer {
         let Recovered { head, epoch, tenants, databases, collections, deleted, mut nodes } = recovered;
         let names: Vec<String> = (0..self.nodes.len()).map(|n| NodeId(n).name()).collect();
         for (name, node) in names.iter().zip(&mut self.nodes) {
-            let (standing, generation) = (node.standing, node.generation + 1);
             let stored = nodes.iter().position(|n| n.name == *name).map(|at| nodes.swap_remove(at));
-            let stored = stored.unwrap_or_default();
-            let (joined, copying, quarantined) = (stored.joined, stored.copying, stored.quarantined);
-            *node =
-                NodeLog::recovered(stored.cursor, stored.catalog_cursor.max(stored.cursor), stored.mapped);
-            node.standing = Standing { applies: false, ..standing };
-            (node.generation, node.joined) = (generation, joined);
-            node.other_ids = stored.other_ids.into_iter().collect();
-            node.leftovers = copying.into_iter().collect();
-            quarantined.into_iter().for_each(|(id, reason)| node.quarantine(id, &reason));
+            *node = NodeLog::remembered(stored.unwrap_or_default(), node);
         }
         self.epoch = epoch;
         self.life += 1;

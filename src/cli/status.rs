@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{check, columns};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Fields that name a row, shown first.
 const LEADING: [&str; 4] = ["name", "node", "role", "state"];
 
@@ -35,7 +35,7 @@ async fn fetch(url: &str) -> Result<String, String> {
 }
 
 /// Plain fields first, then a section for each object and list.
-fn render(value: &Value) -> String {
+pub(super) fn render(value: &Value) -> String {
     let Value::Object(fields) = value else { return cell(value) };
     let (nested, plain): (Vec<_>, Vec<_>) = fields.iter().partition(|(_, value)| is_nested(value));
     let facts: Map<String, Value> =

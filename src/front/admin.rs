@@ -15,13 +15,21 @@ use serde::de::DeserializeOwned;
 use super::{Worker, rescue};
 
 mod audit;
+mod dead_letters;
 mod key;
 mod rebuild;
 
+pub(super) use dead_letters::open as open_dead_letters;
 use key::Caller;
 
 /// What is there, for people who ask for something else.
-const ROUTES: [&str; 2] = ["GET /admin/audit", "POST /admin/rebuild"];
+const ROUTES: [&str; 5] = [
+    "GET /admin/audit",
+    "GET /admin/dead-letters",
+    "POST /admin/dead-letters/{id}/retry",
+    "POST /admin/dead-letters/{id}/discard",
+    "POST /admin/rebuild",
+];
 
 /// Why an operator's request was not carried out.
 pub(super) enum Refusal {
@@ -54,6 +62,9 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         web::scope("/admin")
             .wrap(from_fn(key::admit))
             .route("/audit", web::get().to(audit::list))
+            .route("/dead-letters", web::get().to(dead_letters::list))
+            .route("/dead-letters/{id}/retry", web::post().to(dead_letters::retry))
+            .route("/dead-letters/{id}/discard", web::post().to(dead_letters::discard))
             .route("/rebuild", web::post().to(rebuild::rebuild))
             .default_service(web::route().to(unknown)),
     );

@@ -92,8 +92,8 @@ pub(super) fn admin(refusal: &admin::Refusal, routes: &[&str]) -> Outgoing {
         ),
         Refusal::Malformed(cause) => Outgoing::error(400, "InvalidArgumentError", cause),
         Refusal::NotFound(what) => Outgoing::error(404, "NotFoundError", what),
-        Refusal::Hindered(Hindrance::NoSuchCollection) => {
-            Outgoing::error(404, "NotFoundError", &Hindrance::NoSuchCollection.to_string())
+        Refusal::Hindered(missing @ (Hindrance::NoSuchCollection | Hindrance::NoSuchLetter)) => {
+            Outgoing::error(404, "NotFoundError", &missing.to_string())
         }
         Refusal::Hindered(hindrance) => {
             Outgoing::error(409, "ConflictError", &format!("nothing was changed: {hindrance}"))

@@ -155,6 +155,7 @@ pub(super) fn wal_status(shared: &Shared) -> Value {
         "nodes": views.iter().map(per_node).collect::<Vec<_>>(),
         "quarantined": quarantined.collect::<Vec<_>>(),
         "other_ids": other_ids(shared),
+        "dead_letters": super::admin::open_dead_letters(shared),
     })
 }
 

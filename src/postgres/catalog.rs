@@ -11,7 +11,7 @@ use tokio_postgres::{Client, Transaction};
 use uuid::Uuid;
 
 use super::pool::fault;
-use super::{number, quarantine, seq_of};
+use super::{letters, number, quarantine, seq_of};
 
 type Params<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
 
@@ -215,6 +215,14 @@ async fn recover_nodes(tx: &Transaction<'_>) -> Result<Vec<RecoveredNode>, Store
     for (name, collection, reason) in quarantine::recover(tx).await? {
         let known = nodes.entry(name.clone()).or_insert_with(|| node(name));
         known.quarantined.push((collection, reason));
+    }
+    for letter in letters::recover(tx).await? {
+        let known = nodes.entry(letter.node.clone()).or_insert_with(|| node(letter.node.clone()));
+        if letter.skipped {
+            known.skipped.push(letter.seq);
+        } else {
+            known.letters.push((letter.collection, letter.seq));
+        }
     }
     Ok(nodes.into_values().collect())
 }

@@ -164,8 +164,9 @@ pub(super) async fn set_attempts(
     let retries: Vec<i32> = failed.iter().map(|(_, n, _)| i32::try_from(*n).unwrap_or(i32::MAX)).collect();
     let errors: Vec<String> = failed.iter().map(|(.., error)| storable(error)).collect();
     let sql = "UPDATE wal_pending_writes w \
-        SET retry_count = e.retries, error_message = e.error, updated_at = now() \
-        FROM unnest($1::bigint[], $2::int[], $3::text[]) AS e (seq, retries, error) WHERE w.seq = e.seq";
+        SET retry_count = greatest(w.retry_count, e.retries), error_message = e.error, updated_at = now() \
+        FROM unnest($1::bigint[], $2::int[], $3::text[]) AS e (seq, retries, error) \
+        WHERE w.seq = e.seq AND w.status IN ('pending', 'failed')";
     tx.execute_typed(
         sql,
         &[(&seqs, Type::INT8_ARRAY), (&retries, Type::INT4_ARRAY), (&errors, Type::TEXT_ARRAY)],

@@ -39,7 +39,6 @@ pub(super) async fn forget_deleted(tx: &Transaction<'_>) -> Result<(), StoreErro
 }
 
 pub(super) async fn recover(tx: &Transaction<'_>) -> Result<Vec<(String, CollectionId, String)>, StoreError> {
-    forget_deleted(tx).await?;
     let sql = "SELECT node, collection, reason FROM quarantined_collections ORDER BY node, collection";
     let rows = tx.query_typed(sql, &[]).await.map_err(fault)?;
     Ok(rows.iter().map(|row| (row.get(0), CollectionId(row.get(1)), row.get(2))).collect())

@@ -1,13 +1,14 @@
 //! How do the changes of one `record` become one transaction? It refuses to mix in `Completed`, which
 //! runs after it in batches: a backlog of 200,000 rows must not become one long transaction.
 
+use chroma_ha_core::catalog::Move;
 use chroma_ha_core::effect::Effect;
 use chroma_ha_core::ids::Seq;
 use chroma_ha_core::port::{Change, StoreError};
 use tokio_postgres::Client;
 
 use super::pool::fault;
-use super::{audit, catalog, conversions, entries, lease, outcomes, quarantine};
+use super::{audit, catalog, conversions, entries, lease, letters, outcomes, quarantine};
 
 /// Changes whose order does not matter, gathered so that each kind takes one statement.
 #[derive(Default)]
@@ -48,6 +49,8 @@ impl<'a> Bulk<'a> {
                 | Change::Joined { .. }
                 | Change::Copying { .. }
                 | Change::Quarantined { .. }
+                | Change::DeadLetter { .. }
+                | Change::LettersClosed { .. }
                 | Change::Audited { .. } => {}
             }
         }
@@ -87,6 +90,10 @@ pub(super) async fn commit(client: &mut Client, epoch: i64, changes: &[Change]) 
                 for step in moves {
                     catalog::apply(&tx, step).await?;
                 }
+                if moves.iter().any(Move::deletes) {
+                    letters::close_deleted(&tx).await?;
+                    quarantine::forget_deleted(&tx).await?;
+                }
             }
             Change::Adopted { moves } => {
                 for step in moves {
@@ -105,6 +112,10 @@ pub(super) async fn commit(client: &mut Client, epoch: i64, changes: &[Change]) 
             Change::Quarantined { node, collection, reason } => {
                 quarantine::set(&tx, node, collection.0, reason.as_deref()).await?;
             }
+            Change::DeadLetter { letter } => letters::open(&tx, letter).await?,
+            Change::LettersClosed { node, letters, how } => {
+                letters::close(&tx, node, *letters, *how).await?;
+            }
             Change::Audited { deed } => audit::add(&tx, deed).await?,
             _ => {}
         }
@@ -120,6 +131,10 @@ pub(super) async fn commit(client: &mut Client, epoch: i64, changes: &[Change]) 
     }
     if !bulk.cursors.is_empty() {
         catalog::advance(&tx, &bulk.cursors).await?;
+    }
+    let opened = changes.iter().any(|change| matches!(change, Change::DeadLetter { .. }));
+    if opened || !bulk.cursors.is_empty() {
+        letters::fail(&tx).await?;
     }
     tx.commit().await.map_err(fault)
 }

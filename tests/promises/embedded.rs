@@ -195,7 +195,7 @@ async fn start_postgres(toolbox: &Toolbox, folder: &Path) -> Postgres {
     started.unwrap_or_else(|reason| panic!("{reason}"))
 }
 
-pub(super) async fn connect(url: &str) -> tokio_postgres::Client {
+pub(crate) async fn connect(url: &str) -> tokio_postgres::Client {
     let (client, connection) =
         tokio_postgres::connect(url, tokio_postgres::NoTls).await.expect("a connection");
     tokio::spawn(connection);

@@ -84,7 +84,7 @@ impl Delivery {
                 tokio::time::sleep(delay).await;
                 Input::Waited
             }
-            Next::Done(end) => return ControlFlow::Break(end),
+            Next::Done(end) => return ControlFlow::Break(*end),
         })
     }
 
@@ -109,6 +109,9 @@ impl Delivery {
                 let role = if task.role == Role::Acting { "acting" } else { "following" };
                 self.stats.apply(&self.node.name(), role, took, task.entries.len());
             }
+            Outcome::DeadLetter { reason, .. } if end.counts => {
+                warn!(node = %self.node, stream = %task.stream, %reason, "the node refuses an accepted write: a dead letter");
+            }
             Outcome::Quarantine { reason } if end.counts => {
                 warn!(node = %self.node, stream = %task.stream, %reason,
                     "the collection is quarantined there and copied anew");
@@ -117,6 +120,9 @@ impl Delivery {
         }
         if end.counts {
             self.tell_conversion(task, end.tally);
+        }
+        if let (Some(trouble), Some(entry)) = (&end.trouble, task.entries.first()) {
+            self.board.attempts.note(entry.seq, task.attempts + 1, trouble);
         }
         if let Some(failure) = &end.failure {
             debug!(node = %self.node, stream = %task.stream, %failure, "apply failed");

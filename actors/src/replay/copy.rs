@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use chroma_ha_core::catalog::Collection;
 use chroma_ha_core::ids::NodeId;
+use chroma_ha_core::operator::{Closing, Letters};
 use chroma_ha_core::port::Change;
 use chroma_ha_core::route::collection_by_name_path;
 use chroma_ha_core::sequencer::CopyTask;
@@ -221,6 +222,11 @@ async fn finish(delivery: &Delivery, task: &CopyTask, own: Uuid) -> Result<(), P
     let mut changes = vec![
         Change::Mapped { node: node.clone(), collection, node_collection: Some(own) },
         Change::Copying { node: node.clone(), collection, node_collection: None },
+        Change::LettersClosed {
+            node: node.clone(),
+            letters: Letters::Collection(collection),
+            how: Closing::Rebuilt,
+        },
         Change::Quarantined { node, collection, reason: None },
     ];
     if other {

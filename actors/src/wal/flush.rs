@@ -43,6 +43,7 @@ impl WalActor {
         if now.completed != self.flushed.completed {
             changes.push(Change::Completed { through: now.completed });
         }
+        changes.extend(self.board.attempts.take());
         (!changes.is_empty()).then_some((now, changes))
     }
 

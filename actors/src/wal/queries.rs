@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use chroma_ha_core::idempotency::Claimed;
-use chroma_ha_core::operator::{AuditPage, AuditRow};
+use chroma_ha_core::operator::{AuditPage, AuditRow, LetterPage, LetterRow};
 use chroma_ha_core::port::{StoreError, WriteRow};
 
 use super::WalActor;
@@ -28,6 +28,13 @@ pub struct Recall {
 #[rtype(result = "Result<Vec<AuditRow>, StoreError>")]
 pub struct Audit {
     pub page: AuditPage,
+}
+
+/// Accepted entries that a node refuses.
+#[derive(Message)]
+#[rtype(result = "Result<Vec<LetterRow>, StoreError>")]
+pub struct DeadLetters {
+    pub page: LetterPage,
 }
 
 /// Where the holder of the lease can be reached, if it said so.
@@ -68,5 +75,14 @@ impl Handler<Holder> for WalActor {
     fn handle(&mut self, _: Holder, _: &mut Self::Context) -> Self::Result {
         let store = Arc::clone(&self.store);
         Box::pin(async move { store.holder().await })
+    }
+}
+
+impl Handler<DeadLetters> for WalActor {
+    type Result = ResponseFuture<Result<Vec<LetterRow>, StoreError>>;
+
+    fn handle(&mut self, DeadLetters { page }: DeadLetters, _: &mut Self::Context) -> Self::Result {
+        let store = Arc::clone(&self.store);
+        Box::pin(async move { store.letters(page).await })
     }
 }

@@ -17,13 +17,14 @@ use crate::sequencer::{CatalogOutcome, Outcome, Role, Shared};
 /// What was concluded from a finding.
 #[derive(Debug)]
 pub(super) struct Verdict {
-    outcome: Outcome,
+    pub(super) outcome: Outcome,
     /// To be made durable before the outcome counts.
-    changes: Vec<Change>,
-    answer: Option<Answer>,
-    failure: Option<Failure>,
-    observation: Option<Observation>,
-    retry_in: Option<Duration>,
+    pub(super) changes: Vec<Change>,
+    pub(super) answer: Option<Answer>,
+    pub(super) failure: Option<Failure>,
+    pub(super) trouble: Option<String>,
+    pub(super) observation: Option<Observation>,
+    pub(super) retry_in: Option<Duration>,
 }
 
 impl Verdict {
@@ -33,6 +34,7 @@ impl Verdict {
             changes: Vec::new(),
             answer: None,
             failure: None,
+            trouble: None,
             observation: None,
             retry_in: None,
         }
@@ -102,26 +104,29 @@ impl Attempt {
 
     fn finish(&mut self, sequencer: &Shared, verdict: Verdict) -> Next {
         let counts = sequencer.lock().finish(self.ticket(), &self.task.entries, verdict.outcome.clone());
-        Next::Done(self.end(verdict, counts))
+        Next::Done(Box::new(self.end(verdict, counts)))
     }
 
     fn late(&self, verdict: Verdict) -> Next {
-        Next::Done(self.end(verdict, false))
+        Next::Done(Box::new(self.end(verdict, false)))
     }
 
     fn end(&self, verdict: Verdict, counts: bool) -> End {
-        let Verdict { outcome, answer, failure, retry_in, .. } = verdict;
+        let Verdict { outcome, answer, failure, trouble, retry_in, .. } = verdict;
         let answer = answer.filter(|_| counts && self.task.role == Role::Acting);
-        End { outcome, counts, answer, failure, retry_in, tally: self.counted() }
+        End { outcome, counts, answer, failure, trouble, retry_in, tally: self.counted() }
     }
 
     fn verdict(&self, sequencer: &Shared, now_ms: u64, found: Found) -> Verdict {
         let applied = || Outcome::Applied(CatalogOutcome::default());
         match found {
             Found::Gone => Verdict::judged(applied(), Vec::new(), empty_answer(Op::Update)),
-            Found::Done { answer, catalog: None } => Verdict::judged(applied(), Vec::new(), answer),
+            Found::Done { answer, catalog: None } => {
+                Verdict::judged(applied(), self.letter_closed(sequencer), answer)
+            }
             Found::Done { answer, catalog: Some(found) } => {
-                let changes = self.catalog_changes(&found);
+                let mut changes = self.catalog_changes(&found);
+                changes.extend(self.letter_closed(sequencer));
                 let CatalogFound { effect, moves, mapped } = *found;
                 let outcome = CatalogOutcome { effect: Some(effect), moves, mapped };
                 Verdict::judged(Outcome::Applied(outcome), changes, answer)
@@ -131,7 +136,7 @@ impl Attempt {
                 Verdict::new(Outcome::Quarantine { reason })
             }
             Found::Refused(answer) if self.task.role == Role::Acting => self.rejected(answer),
-            Found::Refused(answer) => self.refused_by_follower(now_ms, &answer),
+            Found::Refused(answer) => self.refused_by_follower(sequencer, now_ms, &answer),
             Found::Failed(failure, answer) => self.failed(now_ms, failure, answer),
             Found::LogAway => self.retry(now_ms),
         }
@@ -187,22 +192,14 @@ impl Attempt {
         match answer.filter(|_| self.task.role == Role::Acting && last) {
             // Asked often enough: the node's own error is the verdict.
             Some(answer) => Verdict { observation, ..self.rejected(answer) },
-            None => Verdict { observation, failure: Some(failure), ..self.retry(now_ms) },
+            None => {
+                let trouble = Some(failure.to_string());
+                Verdict { observation, failure: Some(failure), trouble, ..self.retry(now_ms) }
+            }
         }
     }
 
-    fn refused_by_follower(&self, now_ms: u64, answer: &Answer) -> Verdict {
-        // The catalog cannot be copied anew: it is tried until it works or an operator steps in.
-        if self.task.attempts + 1 < self.terms.attempts || self.task.stream == Stream::Catalog {
-            return self.retry(now_ms);
-        }
-        let seq = self.task.entries.first().map(|e| e.seq).unwrap_or_default();
-        let text = String::from_utf8_lossy(&answer.body).chars().take(300).collect::<String>();
-        let reason = format!("entry {seq} was answered {}: {text}", answer.status);
-        Verdict::new(Outcome::Quarantine { reason })
-    }
-
-    fn retry(&self, now_ms: u64) -> Verdict {
+    pub(super) fn retry(&self, now_ms: u64) -> Verdict {
         let delay = self.terms.backoff.delay(self.task.attempts, share(self.task.generation, now_ms));
         let until_ms = now_ms + u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
         Verdict { retry_in: Some(delay), ..Verdict::new(Outcome::Retry { until_ms }) }

@@ -70,6 +70,7 @@ impl Sequencer {
         log.inspection = Inspection::Seen;
         log.joined |= findings.joined;
         for id in findings.lost {
+            log.troubles.lost(id);
             log.map(id, None);
             log.quarantine(id, "the node lost this collection");
         }
@@ -182,6 +183,7 @@ impl Sequencer {
         };
         log.copy_after_ms.remove(&task.collection);
         log.leftovers.remove(&task.collection);
+        log.troubles.mended(task.collection);
         log.map(task.collection, Some(own));
         let stream = Stream::Collection(task.collection);
         log.change(stream, |lane| {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Inspection, Limits};
+use super::{Inspection, Limits, Troubles};
 use crate::entry::Entry;
 use crate::ids::{CollectionId, Seq, Stream};
 use crate::lane::{Lane, Phase, Span};
@@ -54,6 +54,7 @@ pub struct NodeLog {
     pub(super) other_ids: HashSet<CollectionId>,
     /// Collections on the node that a copy made and did not end.
     pub(super) leftovers: HashMap<CollectionId, Uuid>,
+    pub(super) troubles: Troubles,
 }
 
 impl NodeLog {
@@ -77,6 +78,7 @@ impl NodeLog {
             copy_after_ms: HashMap::new(),
             leftovers: HashMap::new(),
             other_ids: HashSet::new(),
+            troubles: Troubles::default(),
         }
     }
 

@@ -29,8 +29,10 @@ pub enum Outcome {
     Rejected,
     /// The node failed, or refuses for now: the lane tries again at this moment.
     Retry { until_ms: u64 },
-    /// The node refuses an accepted entry for good.
+    /// The node lacks a collection that it should have.
     Quarantine { reason: String },
+    /// The node refused an accepted entry often enough: a dead letter. Already durable.
+    DeadLetter { reason: String, until_ms: u64 },
 }
 
 /// What a catalog entry changed. Empty for record entries.
@@ -119,7 +121,14 @@ impl Sequencer {
                 self.nodes[node.0].change(stream, |lane| lane.phase = Phase::Idle);
             }
             Outcome::Quarantine { reason } => {
+                if let Stream::Collection(id) = stream {
+                    self.nodes[node.0].troubles.lost(id);
+                }
                 self.nodes[node.0].change(stream, |lane| lane.phase = Phase::Quarantined { reason });
+            }
+            Outcome::DeadLetter { reason, until_ms } => {
+                let seq = entries.first().map(|entry| entry.seq).unwrap_or_default();
+                self.take_letter(node, (stream, seq), reason, until_ms);
             }
         }
     }
@@ -165,6 +174,7 @@ impl Sequencer {
     pub(super) fn pass(&mut self, node: NodeId, entry: &Arc<Entry>) {
         let stream = entry.stream();
         let log = &mut self.nodes[node.0];
+        log.troubles.passed(stream, entry.seq);
         if log.first(stream) == Some(entry.seq) {
             log.change(stream, |lane| lane.advance());
         }

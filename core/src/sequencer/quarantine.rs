@@ -15,6 +15,18 @@ pub enum Hindrance {
     NoSource,
     #[error("the collection is being copied to this node at this moment")]
     BeingCopied,
+    #[error("no open dead letter has this id")]
+    NoSuchLetter,
+    #[error("the node has no copy of the collection any more; it waits to be copied there anew")]
+    NoCopy,
+    #[error("the entry was removed from the log, so only a rebuild of the collection can help")]
+    EntryGone,
+    #[error(
+        "an entry of the catalog cannot be rebuilt: mend its cause, then retry, or accept the difference"
+    )]
+    CatalogEntry,
+    #[error("the entry is being tried on this node at this moment")]
+    BeingTried,
     #[error("an outcome of this collection on this node is being made durable; try again")]
     UnderWay,
 }

@@ -154,8 +154,11 @@ impl Sequencer {
     }
 
     fn following(&self, node: NodeId, entry: &Entry) -> Readiness {
-        let Some(id) = entry.collection() else { return Readiness::Go(Role::Following) };
         let log = &self.nodes[node.0];
+        if log.troubles.skips.contains(&entry.seq) {
+            return Readiness::Skip;
+        }
+        let Some(id) = entry.collection() else { return Readiness::Go(Role::Following) };
         if self.catalog.collection(id).is_none() {
             return Readiness::Skip;
         }

@@ -90,7 +90,7 @@ impl Delivery {
         let seq = task.entries.first().map(|e| e.seq).unwrap_or_default();
         world.say(|| format!("{} {seq} {:?} counts={} {:?}", self.node, task.role, end.counts, end.outcome));
         if end.counts
-            && let Outcome::Quarantine { reason } = &end.outcome
+            && let Outcome::Quarantine { reason } | Outcome::DeadLetter { reason, .. } = &end.outcome
         {
             world.fail(format!("{} {seq} {:?}: {reason}", self.node, task.role));
         }
@@ -112,6 +112,6 @@ fn decision(outcome: &Outcome) -> Option<Decision> {
     match outcome {
         Outcome::Applied(_) => Some(Decision::Accepted),
         Outcome::Rejected => Some(Decision::Rejected),
-        Outcome::Retry { .. } | Outcome::Quarantine { .. } => None,
+        Outcome::Retry { .. } | Outcome::Quarantine { .. } | Outcome::DeadLetter { .. } => None,
     }
 }

@@ -110,6 +110,7 @@ impl Store {
             // Nobody asks for anything here.
             Change::Converted { .. } | Change::OtherIds { .. } => {}
             Change::Outcome { .. } | Change::Quarantined { .. } | Change::Audited { .. } => {}
+            Change::DeadLetter { .. } | Change::LettersClosed { .. } => {}
         }
     }
 
