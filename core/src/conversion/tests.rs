@@ -1,3 +1,5 @@
+//! Twins stay twins: deletions on two servers that hold the same documents under other ids. It knows no log.
+
 use proptest::prelude::*;
 
 use super::*;
