@@ -27,7 +27,7 @@ pub struct Deletion {
 }
 
 /// One record, as it can be recognised under another id.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Hint {
     pub id: String,
     pub document: String,
@@ -158,8 +158,9 @@ impl Deletion {
     /// those of the deletion's documents.
     pub fn on(&self, same_ids: &[Seen], of_documents: &[Seen]) -> Conversion {
         let mut there: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
-        let kept: HashSet<&String> = self.kept.iter().map(|hint| &hint.id).collect();
-        for hint in of_documents.iter().filter_map(Seen::hint).filter(|hint| !kept.contains(&hint.id)) {
+        // The same id with another content is another record there, which nobody keeps.
+        let kept: HashSet<&Hint> = self.kept.iter().collect();
+        for hint in of_documents.iter().filter_map(Seen::hint).filter(|hint| !kept.contains(hint)) {
             there.entry((hint.document, hint.content)).or_default().insert(hint.id);
         }
         let mut conversion = Conversion::default();
