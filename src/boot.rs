@@ -1,6 +1,7 @@
 //! The composition root: configuration → ports → actors → front, and back down again. The only file
 //! that sees both sides.
 
+use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ use tracing::{info, warn};
 use crate::chroma::{ChromaNode, ClientError};
 use crate::config::{AdoptConflict, Config};
 use crate::front;
-use crate::host::Host;
+use crate::host::{self, Host};
 use crate::postgres::{self, PgLog};
 use crate::slack::Slack;
 
@@ -50,6 +51,10 @@ const DATABASE_PATIENCE: Duration = Duration::from_secs(60);
 /// After a stop signal requests are still accepted for so long, while `/readyz` says no.
 const LAST_CALL: Duration = Duration::from_millis(500);
 
+/// Longest wait for writes under way before the lease is given to another balancer, and again for that one
+/// to take it.
+const HAND_OVER: Duration = Duration::from_secs(5);
+
 /// Requests in flight on one node from its lanes.
 const LANES_IN_FLIGHT: usize = 16;
 
@@ -58,13 +63,15 @@ pub async fn serve(config: Config) -> Result<(), BootError> {
     let database = postgres::Settings::parse(config.database.url.expose())?;
     migrate(&database).await?;
     let stats = Arc::new(Stats::try_new().map_err(|error| BootError::Metrics(error.to_string()))?);
+    let address = format!("{}:{}", config.listen.address, config.listen.port);
+    // Before the lease is sought: who has the address of the last holder has its place.
+    let bound = TcpListener::bind((config.listen.address, config.listen.port));
+    let bound = bound.map_err(|cause| BootError::Listen { address: address.clone(), cause })?;
     let system = ActorSystem::start(ports(&config, &database)?, settings(&config)?, stats);
-    let shared =
-        Arc::new(front::Shared { system: Arc::clone(&system), config, stopping: AtomicBool::new(false) });
-    let listen = &shared.config.listen;
-    let address = format!("{}:{}", listen.address, listen.port);
-    let server = front::serve(Arc::clone(&shared))
-        .map_err(|cause| BootError::Listen { address: address.clone(), cause })?;
+    let (advertised, stopping) = (advertised(&config), AtomicBool::new(false));
+    let shared = Arc::new(front::Shared { system: Arc::clone(&system), config, advertised, stopping });
+    let listened = bound.set_nonblocking(true).and_then(|()| front::serve(Arc::clone(&shared), bound));
+    let server = listened.map_err(|cause| BootError::Listen { address: address.clone(), cause })?;
     info!(address, nodes = shared.config.nodes.len(), "serving");
     let handle = server.handle();
     let mut running = Box::pin(server);
@@ -73,6 +80,7 @@ pub async fn serve(config: Config) -> Result<(), BootError> {
         () = asked_to_stop() => {
             info!("stopping: requests in flight end first");
             shared.stopping.store(true, Ordering::Relaxed);
+            system.hand_over(HAND_OVER.min(shared.config.listen.shutdown_timeout / 4)).await;
             // Still served: a connection that was made before the signal may not have been read yet.
             tokio::time::sleep(LAST_CALL).await;
             tokio::join!(handle.stop(true), &mut running).1
@@ -123,8 +131,10 @@ fn ports(config: &Config, database: &postgres::Settings) -> Result<Ports, BootEr
         nodes.iter().map(|node| Ok(Arc::new(ChromaNode::new(node, &upstream)?) as Arc<dyn Node>)).collect()
     };
     make()?;
+    let (advertised, lease) = (advertised(config), config.wal.lease_time);
+    let store = move || PgLog::new(store_settings.clone()).advertising(advertised.clone()).leasing(lease);
     Ok(Ports {
-        store: Arc::new(move || Arc::new(PgLog::new(store_settings.clone())) as Arc<dyn LogStore>),
+        store: Arc::new(move || Arc::new(store()) as Arc<dyn LogStore>),
         #[expect(clippy::expect_used, reason = "the same clients were made a line above")]
         nodes: Arc::new(move || make().expect("the node clients were set up once already")),
         sampler: {
@@ -137,6 +147,20 @@ fn ports(config: &Config, database: &postgres::Settings) -> Result<Ports, BootEr
             std::process::exit(70);
         }),
     })
+}
+
+/// Where other balancers reach this one.
+fn advertised(config: &Config) -> String {
+    let listen = &config.listen;
+    if let Some(url) = &listen.advertise_url {
+        return url.expose().to_owned();
+    }
+    let host = match listen.address {
+        address if address.is_unspecified() => host::name().unwrap_or_else(|| "localhost".to_owned()),
+        IpAddr::V6(address) => format!("[{address}]"),
+        IpAddr::V4(address) => address.to_string(),
+    };
+    format!("http://{host}:{}", listen.port)
 }
 
 fn alerts(config: &Config) -> Option<Sender> {
@@ -174,7 +198,7 @@ fn settings(config: &Config) -> Result<Settings, BootError> {
         thresholds: config.pressure,
         wal: WalTimes {
             flush: Duration::from_millis(250),
-            lease: Duration::from_secs(1),
+            lease: wal.lease_time,
             retention: Duration::from_secs(600),
             retention_days: wal.retention_days,
         },

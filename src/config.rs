@@ -161,6 +161,8 @@ pub enum AdoptConflict {
 /// How the log is kept and replayed.
 #[derive(Clone, Debug)]
 pub struct Wal {
+    /// For how long the lease on the log is good without a check.
+    pub lease_time: Duration,
     pub write_ack: WriteAck,
     /// Entries merged into one request to a node.
     pub batch_size: usize,

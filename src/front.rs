@@ -1,6 +1,7 @@
 //! What clients talk to: one actix-web server, every request classified once and answered by the part
 //! that knows how. It holds no state of the log; it asks the actors.
 
+use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,11 +20,13 @@ mod catalog;
 mod dispatch;
 mod exchange;
 mod fate;
+mod forward;
 mod key;
 mod own;
 mod read;
 mod rescue;
 mod status;
+mod turn;
 mod v1;
 mod write;
 
@@ -31,6 +34,8 @@ mod write;
 pub struct Shared {
     pub system: Arc<ActorSystem>,
     pub config: Config,
+    /// Where other balancers reach this one.
+    pub advertised: String,
     /// Set when the balancer begins to stop: it is no longer ready, but answers what comes.
     pub stopping: AtomicBool,
 }
@@ -63,8 +68,8 @@ impl Worker {
     }
 }
 
-/// Binds the address and serves until the returned server is stopped.
-pub fn serve(shared: Arc<Shared>) -> std::io::Result<actix_web::dev::Server> {
+/// Serves on an address that is bound already, until the returned server is stopped.
+pub fn serve(shared: Arc<Shared>, bound: TcpListener) -> std::io::Result<actix_web::dev::Server> {
     let listen = shared.config.listen.clone();
     let server = HttpServer::new(move || {
         #[expect(clippy::expect_used, reason = "boot made the same client before the address was bound")]
@@ -81,6 +86,6 @@ pub fn serve(shared: Arc<Shared>) -> std::io::Result<actix_web::dev::Server> {
         .keep_alive(std::time::Duration::from_secs(75))
         .shutdown_timeout(listen.shutdown_timeout.as_secs())
         .disable_signals()
-        .bind((listen.address, listen.port))?;
+        .listen(bound)?;
     Ok(server.run())
 }

@@ -1,5 +1,5 @@
 //! How much CPU and memory does the container use of what it may? One sample when asked: cgroup v2 where
-//! there is one, else the whole host. It judges nothing; `core::pressure` does.
+//! there is one, else the whole host. It judges nothing; `core::pressure` does. And what is it called?
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -8,6 +8,11 @@ use chroma_ha_core::pressure::Sample;
 use sysinfo::System;
 
 mod cgroup;
+
+/// By which name others on its network may know the machine.
+pub fn name() -> Option<String> {
+    System::host_name().ok()
+}
 
 /// Measures the machine; keeps what the last sample saw, since CPU use is a difference.
 pub struct Host {

@@ -4,7 +4,9 @@
 mod audit;
 mod catalog;
 mod conversions;
+mod copies;
 mod entries;
+mod holding;
 mod lease;
 mod letters;
 mod migrate;
@@ -16,11 +18,14 @@ mod record;
 mod settings;
 mod tls;
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use chroma_ha_core::entry::Entry;
 use chroma_ha_core::idempotency::{Claimed, Fate};
 use chroma_ha_core::ids::Seq;
+use chroma_ha_core::lease::Company;
 use chroma_ha_core::operator::{AuditPage, AuditRow, LetterPage, LetterRow};
 use chroma_ha_core::port::{BoxFuture, Change, LogStore, Page, Pages, Recovered, StoreError, WriteRow};
 
@@ -28,14 +33,16 @@ pub use lease::LEASE;
 pub use migrate::{MigrationReport, ServerFacts, check, migrate};
 pub use settings::{Settings, SettingsError};
 
-use lease::{Attempt, Held};
+use lease::{Held, Identity};
 use pool::{Connections, Pooled, Session, within};
 
 /// The log in PostgreSQL. One value per arbiter: its connections belong to the runtime that first
 /// uses them. At most three are open: the lease's and two of a pool.
 pub struct PgLog {
     settings: Settings,
-    address: Option<String>,
+    own: Identity,
+    /// The lease was released for good: this balancer is not one of the living any more.
+    parted: AtomicBool,
     pool: OnceLock<Connections>,
     held: Mutex<Option<Arc<Held>>>,
     /// The session that waits for the lease; its lock lets one attempt run at a time.
@@ -46,75 +53,28 @@ impl PgLog {
     pub fn new(settings: Settings) -> PgLog {
         PgLog {
             settings,
-            address: None,
+            own: Identity::fresh(),
+            parted: AtomicBool::new(false),
             pool: OnceLock::new(),
             held: Mutex::new(None),
             waiting: tokio::sync::Mutex::new(None),
         }
     }
 
-    /// Tells the others, while this balancer holds the lease, where it can be reached.
+    /// Tells the others where this balancer can be reached.
     pub fn advertising(mut self, address: String) -> PgLog {
-        self.address = Some(address);
+        self.own.address = Some(address);
+        self
+    }
+
+    /// For how long its lease is good without a check.
+    pub fn leasing(mut self, lease: Duration) -> PgLog {
+        self.own.lease = lease;
         self
     }
 
     async fn connection(&self) -> Result<Pooled<'_>, StoreError> {
         self.pool.get_or_init(|| Connections::new(&self.settings)).get().await
-    }
-
-    fn set_held(&self, held: Option<Arc<Held>>) -> Option<Arc<Held>> {
-        std::mem::replace(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner), held)
-    }
-
-    /// The lease, if its session lives.
-    fn held(&self) -> Result<Arc<Held>, StoreError> {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match held {
-            Some(held) if !held.session.is_closed() => Ok(held),
-            Some(_) => Err(StoreError::LeaseLost("its session ended".to_owned())),
-            None => Err(StoreError::LeaseLost("it is not held".to_owned())),
-        }
-    }
-
-    /// After an unknown outcome or a lost lease the session must not run anything more.
-    fn judge<T>(&self, held: &Arc<Held>, result: Result<T, StoreError>) -> Result<T, StoreError> {
-        if matches!(result, Err(StoreError::Unavailable(_) | StoreError::LeaseLost(_))) {
-            held.session.cut();
-            let mut current = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-            if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, held)) {
-                *current = None;
-            }
-        }
-        result
-    }
-
-    async fn try_acquire(&self) -> Result<Option<Recovered>, StoreError> {
-        let mut waiting = self.waiting.lock().await;
-        // A lease that is still held starts anew, under a new epoch.
-        self.let_go().await;
-        let session = match waiting.take() {
-            Some(session) if !session.is_closed() => session,
-            _ => Session::open(&self.settings).await?,
-        };
-        match lease::take(session, self.address.as_deref()).await? {
-            Attempt::Taken(held, recovered) => {
-                self.set_held(Some(Arc::from(held)));
-                Ok(Some(recovered))
-            }
-            Attempt::Busy(session) => {
-                *waiting = Some(session);
-                Ok(None)
-            }
-        }
-    }
-
-    async fn let_go(&self) {
-        if let Some(held) = self.set_held(None) {
-            // Unlocked or cut off: either way the lock goes.
-            let _ = lease::release(&held).await;
-            held.session.cut();
-        }
     }
 
     async fn do_record(&self, epoch: i64, changes: &[Change]) -> Result<(), StoreError> {
@@ -156,7 +116,7 @@ impl LogStore for PgLog {
     fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async {
             let held = self.held()?;
-            self.judge(&held, within("checking the lease", lease::check(&held)).await)
+            self.judge(&held, within("checking the lease", lease::check(&held, &self.own)).await)
         })
     }
 
@@ -225,8 +185,19 @@ impl LogStore for PgLog {
         Box::pin(self.do_expire(days, through, limit))
     }
 
-    fn release(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(within("releasing the lease", async {
+    fn company(&self) -> BoxFuture<'_, Result<Company, StoreError>> {
+        Box::pin(within("looking for other balancers", async {
+            let present = !self.parted.load(Ordering::Relaxed);
+            lease::company(&*self.connection().await?, &self.own, present).await
+        }))
+    }
+
+    fn release(&self, quiet: bool) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.parted.store(true, Ordering::Relaxed);
+        Box::pin(within("releasing the lease", async move {
+            if let Ok(held) = self.held() {
+                lease::release(&held, &self.own, quiet).await?;
+            }
             self.let_go().await;
             Ok(())
         }))

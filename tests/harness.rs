@@ -6,6 +6,7 @@
 mod balancer;
 pub(crate) mod campaign;
 pub(crate) mod chaos;
+mod churn;
 pub(crate) mod client;
 pub(crate) mod history;
 pub(crate) mod load;
@@ -21,6 +22,7 @@ pub(crate) mod surface;
 pub(crate) mod twin;
 
 pub(crate) use balancer::Balancer;
+pub(crate) use churn::Churn;
 pub(crate) use client::{delete, get, post, put, request};
 pub(crate) use load::Load;
 pub(crate) use nodes::{Record, assert_nodes_equal, difference, node_records, until};

@@ -3,6 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test, in helpers too")]
 
+#[path = "log_store/holes.rs"]
+mod holes;
+#[path = "log_store/operator.rs"]
+mod operator;
 #[path = "log_store/outcomes.rs"]
 mod outcomes;
 #[path = "log_store/server.rs"]
@@ -21,6 +25,7 @@ use chroma_ha_core::catalog::Move;
 use chroma_ha_core::effect::Effect;
 use chroma_ha_core::entry::{Decision, Draft, Entry, Op};
 use chroma_ha_core::ids::{CollectionId, Seq, Stream};
+use chroma_ha_core::lease::Peer;
 use chroma_ha_core::port::{Change, LogStore, Page, Recovered, StoreError};
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
@@ -56,7 +61,12 @@ impl Base {
     }
 
     fn log(&self) -> PgLog {
-        PgLog::new(self.settings())
+        // One place: what was there before is gone, so nobody waits for its lease to be over.
+        self.log_at("http://here")
+    }
+
+    fn log_at(&self, address: &str) -> PgLog {
+        PgLog::new(self.settings()).advertising(address.to_owned())
     }
 
     /// A log that holds the lease.
@@ -156,10 +166,13 @@ async fn two_migrations_at_once_are_one() {
     let (a, b) = tokio::join!(postgres::migrate(&settings), postgres::migrate(&settings));
     let (a, b) = (a.unwrap(), b.unwrap());
     let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap();
-    let latest =
-        files.filter(|file| file.as_ref().unwrap().path().extension() == Some("sql".as_ref())).count();
-    assert_eq!(a.applied.len() + b.applied.len(), latest, "{a:?} {b:?}");
-    let latest = i32::try_from(latest).unwrap();
+    let version = |file: std::io::Result<std::fs::DirEntry>| {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        name.strip_prefix('V')?.split_once("__")?.0.parse::<i32>().ok()
+    };
+    let versions: Vec<i32> = files.filter_map(version).collect();
+    assert_eq!(a.applied.len() + b.applied.len(), versions.len(), "{a:?} {b:?}");
+    let latest = versions.into_iter().max().unwrap();
     assert_eq!((a.version, b.version), (latest, latest));
     assert_eq!(postgres::check(&settings).await.unwrap().schema_version, Some(latest));
 
@@ -265,12 +278,12 @@ async fn one_holder_at_a_time_and_the_last_one_is_fenced() {
     let base = Base::new().await;
     let (first, recovered) = base.holder().await;
     first.append(adds(1..=3)).await.unwrap();
-    let second = base.log().advertising("http://second".to_owned());
+    let second = base.log_at("http://second");
     assert!(second.acquire().await.unwrap().is_none());
     assert!(matches!(second.append(adds(4..=4)).await, Err(StoreError::LeaseLost(_))));
     assert!(matches!(second.record(vec![]).await, Err(StoreError::LeaseLost(_))));
 
-    first.release().await.unwrap();
+    first.release(true).await.unwrap();
     let taken = second.acquire().await.unwrap().unwrap();
     assert!(taken.epoch > recovered.epoch);
     assert_eq!(taken.head, Seq(3));
@@ -347,6 +360,64 @@ async fn a_holder_that_checks_is_left_alone() {
         holder.check().await.unwrap();
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
+}
+
+/// Its session is gone at once; but it may not have noticed, and may think for the rest of its lease that
+/// it is the holder.
+#[tokio::test]
+async fn a_lease_that_was_not_given_back_is_waited_out_by_another_balancer() {
+    let base = Base::new().await;
+    let lease = Duration::from_secs(2);
+    let gone = base.log().leasing(lease);
+    gone.acquire().await.unwrap().unwrap();
+    gone.check().await.unwrap();
+    let begun = Instant::now();
+    drop(gone);
+    let other = base.log_at("http://other").leasing(Duration::from_secs(60));
+    let recovered = loop {
+        if let Some(recovered) = other.acquire().await.unwrap() {
+            break recovered;
+        }
+        assert!(begun.elapsed() < lease * 3);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(begun.elapsed() >= lease - Duration::from_millis(600), "{:?}", begun.elapsed());
+    assert!(!recovered.quiet);
+}
+
+#[tokio::test]
+async fn a_lease_that_was_given_back_or_was_held_in_this_place_is_free_at_once() {
+    let base = Base::new().await;
+    let (first, _) = base.holder().await;
+    first.release(true).await.unwrap();
+    let second = base.log_at("http://second");
+    assert!(second.acquire().await.unwrap().unwrap().quiet);
+    assert!(!second.acquire().await.unwrap().unwrap().quiet, "its own, but not given back");
+    second.release(false).await.unwrap();
+    assert!(!base.log().acquire().await.unwrap().unwrap().quiet);
+    base.cut_sessions().await;
+    assert!(base.log().acquire().await.unwrap().is_some(), "killed, and started in the same place");
+}
+
+#[tokio::test]
+async fn balancers_know_of_each_other_and_of_the_holder() {
+    let base = Base::new().await;
+    let (a, b) = (base.log_at("http://a"), base.log_at("http://b"));
+    let alone = a.company().await.unwrap();
+    assert_eq!((alone.holder, alone.others.len()), (None, 0));
+    let epoch = a.acquire().await.unwrap().unwrap().epoch;
+    let seen = b.company().await.unwrap();
+    assert_eq!(seen.holder, Some(Peer { address: "http://a".to_owned(), epoch }));
+    assert_eq!(seen.others, ["http://a"]);
+    let met = a.company().await.unwrap();
+    assert_eq!(met.holder, None);
+    assert_eq!(met.others, ["http://b"]);
+    assert_eq!(met.key, seen.key);
+    assert!(met.key.0.len() >= 64 && !format!("{met:?}").contains(&met.key.0));
+    a.release(true).await.unwrap();
+    assert_eq!(a.company().await.unwrap().others, ["http://b"]);
+    let left = b.company().await.unwrap();
+    assert_eq!((left.holder, left.others.len()), (None, 0), "who has left is nobody to wait for");
 }
 
 #[tokio::test]
@@ -485,24 +556,31 @@ async fn the_catalog_reloads_as_it_was_in_memory() {
     forgets(&log).await;
 }
 
-/// A deleted collection is remembered while a node is behind its deletion or still maps it.
+/// A deleted collection is remembered while a node is behind its deletion; what a node held of it, until it
+/// has passed the deletion.
 async fn forgets(log: &PgLog) {
-    let mapped = |own| Change::Mapped { node: node(), collection: collection(1), node_collection: own };
+    let mapped = |n: u128| Change::Mapped {
+        node: node(),
+        collection: collection(n),
+        node_collection: Some(Uuid::from_u128(100 + n)),
+    };
     log.record(vec![
         Change::Cursor { node: node(), seq: Seq(20) },
         Change::CatalogCursor { node: node(), seq: Seq(9) },
-        mapped(Some(Uuid::from_u128(99))),
+        mapped(1),
+        mapped(3),
     ])
     .await
     .unwrap();
-    log.expire(7, Seq(20), 100).await.unwrap();
-    let deleted = async || {
+    let remembered = async || {
         let read = log.acquire().await.unwrap().unwrap();
-        read.deleted.iter().map(|(id, seq)| (id.0.as_u128(), seq.0)).collect::<Vec<_>>()
+        let deleted: Vec<_> = read.deleted.iter().map(|(id, seq)| (id.0.as_u128(), seq.0)).collect();
+        let mapped = read.nodes.iter().flat_map(|node| &node.mapped).map(|(id, _)| id.0.as_u128());
+        (deleted, mapped.collect::<Vec<_>>())
     };
-    assert_eq!(deleted().await, [(1, 9), (3, 11), (7, 11)]);
-    log.record(vec![mapped(None)]).await.unwrap();
-    assert_eq!(deleted().await, [(3, 11), (7, 11)]);
+    assert_eq!(remembered().await, (vec![(1, 9), (3, 11), (7, 11)], vec![1, 3]));
+    log.expire(7, Seq(20), 100).await.unwrap();
+    assert_eq!(remembered().await, (vec![(3, 11), (7, 11)], vec![3]));
 }
 
 #[tokio::test]

@@ -19,8 +19,10 @@ mod promises {
     mod endpoints;
     mod faults;
     mod idempotency;
+    mod lease;
     mod log_table;
     mod lost_disk;
+    mod lost_everywhere;
     mod names_and_ids;
     mod node_hung;
     mod nothing_comes_back;
@@ -29,9 +31,11 @@ mod promises {
     mod primary_killed;
     mod python_client;
     mod read_your_writes;
+    mod rebuild;
     mod refusals;
     mod replica_killed;
     mod replication;
     mod rolling;
     mod suffix;
+    mod troubles;
 }

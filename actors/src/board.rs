@@ -18,11 +18,15 @@ use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 mod attempts;
+mod deletes;
+mod holder;
 mod post;
 mod turns;
 mod waiters;
 
 pub use chroma_ha_core::answer::Answer;
+pub use deletes::DeleteWatch;
+pub use holder::{Holder, LeaseView};
 pub use post::{CopyProgress, Post, Wake};
 pub use turns::Turn;
 pub use waiters::Verdict;
@@ -48,22 +52,25 @@ pub struct Board {
     /// Requests with a key, on their way into the log.
     pub turns: Turns,
     pub posts: Vec<Post>,
+    pub lease: LeaseView,
     /// Rises whenever a read that found no node may find one now.
     changed: watch::Sender<u64>,
     started: Instant,
 }
 
 impl Board {
-    pub fn new(limits: Limits, nodes: usize, initial: NodeState) -> Arc<Board> {
+    pub fn new(limits: Limits, nodes: usize, initial: NodeState, lease: Duration) -> Arc<Board> {
         let post = |_| Post::new(initial);
+        let started = Instant::now();
         Arc::new(Board {
             sequencer: Shared::new(Sequencer::new(limits, nodes)),
             waiters: Waiters::default(),
             attempts: Attempts::default(),
             turns: Turns::default(),
             posts: (0..nodes).map(post).collect(),
+            lease: LeaseView::new(started, lease),
             changed: watch::channel(0).0,
-            started: Instant::now(),
+            started,
         })
     }
 
@@ -164,7 +171,7 @@ impl Board {
     /// Resolves when every node that can apply has applied this entry.
     pub async fn on_all(&self, stream: Stream, seq: Seq) {
         let mut changed = self.changed.subscribe();
-        while !self.sequencer().applied_everywhere(stream, seq) {
+        while self.may_read() && !self.sequencer().applied_everywhere(stream, seq) {
             if changed.changed().await.is_err() {
                 return;
             }
@@ -175,7 +182,11 @@ impl Board {
     pub fn readable(&self, gate: Gate, avoid: &[NodeId]) -> Vec<Readable> {
         // Read first: a loss after this line is noticed by whoever uses the node.
         let losses: Vec<u64> = (0..self.posts.len()).map(|n| self.losses(NodeId(n))).collect();
-        let nodes = self.sequencer().readable(gate);
+        let mut nodes = self.sequencer().readable(gate);
+        // Asked after the positions were read: they were ours to tell.
+        if gate != Gate::Server && !self.may_read() {
+            nodes.clear();
+        }
         let wanted = nodes.into_iter().filter(|(node, _)| !avoid.contains(node));
         wanted
             .map(|(node, node_collection)| Readable { node, node_collection, losses: losses[node.0] })
@@ -188,6 +199,9 @@ impl Board {
         let mut changed = self.changed.subscribe();
         loop {
             let nodes = self.readable(gate, avoid);
+            if gate != Gate::Server && !self.may_read() {
+                return Vec::new();
+            }
             if !nodes.is_empty() || self.sequencer().all_gone() {
                 return nodes;
             }
@@ -203,19 +217,6 @@ impl Board {
 
     pub fn copy(&self, node: NodeId) -> Option<CopyProgress> {
         self.posts[node.0].copy.load_full().map(|progress| *progress)
-    }
-
-    /// Whether the log has ever been read: before that, what exists is not known. Waits for it, at most
-    /// until the deadline.
-    pub async fn has_recovered(&self, wait: Duration) -> bool {
-        let deadline = tokio::time::Instant::now() + wait;
-        let mut changed = self.changed.subscribe();
-        while self.sequencer().epoch() == 0 {
-            if tokio::time::timeout_at(deadline, changed.changed()).await.is_err() {
-                return false;
-            }
-        }
-        true
     }
 
     pub fn outstanding(&self, node: NodeId) -> u32 {

@@ -2,7 +2,8 @@
 //! are `core::health`; here is the clock and the wire.
 //!
 //! What wakes it: 1. a probe's end; 2. the next probe's time, per node; 3. an outcome reported by a
-//! request; 4. a change of the lease: what was sent before may still execute, so every node settles.
+//! request; 4. a change of the lease: every node settles,
+//! unless nothing that was sent before can still be executing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -152,6 +153,13 @@ impl HealthActor {
             self.board.set_state(NodeId(n), self.machines[n].state());
         }
     }
+
+    /// The lease changed hands with nothing in doubt: each node is what it was seen to be.
+    fn confirm_all(&self) {
+        for n in 0..self.machines.len() {
+            self.board.set_state(NodeId(n), self.machines[n].state());
+        }
+    }
 }
 
 impl Actor for HealthActor {
@@ -210,8 +218,10 @@ impl Handler<LeaseChange> for HealthActor {
     type Result = ();
 
     fn handle(&mut self, change: LeaseChange, _: &mut Self::Context) {
-        if let LeaseChange::Taken { .. } = change {
-            self.settle_all();
+        match change {
+            LeaseChange::Taken { quiet: false, .. } => self.settle_all(),
+            LeaseChange::Taken { quiet: true, .. } => self.confirm_all(),
+            LeaseChange::Lost { .. } => {}
         }
     }
 }

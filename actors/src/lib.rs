@@ -11,6 +11,7 @@
 //! | `supervisor` | restart counts, escalation | `Fell` | slack | - |
 
 pub mod board;
+pub mod fence;
 pub mod gate;
 pub mod guard;
 pub mod health;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use chroma_ha_core::entry::Draft;
 use chroma_ha_core::idempotency::Claim;
-use chroma_ha_core::ids::{CollectionId, NodeId, Seq};
+use chroma_ha_core::ids::{CollectionId, NodeId, Seq, Stream};
 use chroma_ha_core::port::StoreError;
 use chroma_ha_core::routing::{self, Candidate, Strategy};
 use chroma_ha_core::sequencer::Gate;
@@ -37,7 +37,7 @@ pub struct Choose {
 #[rtype(result = "Result<Written, Refusal>")]
 pub struct Submit {
     pub draft: Draft,
-    pub permit: OwnedSemaphorePermit,
+    pub permit: Arc<OwnedSemaphorePermit>,
     pub ack: Ack,
     /// Under which the client may ask for the outcome again.
     pub claim: Option<Claim>,
@@ -76,6 +76,8 @@ pub enum WriteOutcome {
 pub enum Refusal {
     #[error("collection [{0}] does not exist")]
     NoSuchCollection(CollectionId),
+    #[error("every node lost collection {0}")]
+    Lost(CollectionId),
     #[error("no node can answer this read yet")]
     NoReadableNode,
     /// At the start, and while another balancer holds the lease.
@@ -83,6 +85,8 @@ pub enum Refusal {
     LogUnread,
     #[error("no node is up to judge this write")]
     NoNodeForCatalog,
+    #[error("another balancer may have acknowledged what is not known here")]
+    NotHere,
     #[error("the key was given to another request")]
     OtherRequest,
     #[error("{0}")]
@@ -154,13 +158,22 @@ impl Handler<Choose> for ProxyActor {
     fn handle(&mut self, choose: Choose, _: &mut Self::Context) -> Self::Result {
         self.watched.beat();
         let nodes = self.board.readable(choose.gate, &choose.avoid);
+        if choose.gate != Gate::Server && !self.board.may_read() {
+            return Box::pin(async { Err(Refusal::NotHere) });
+        }
         if let Some(chosen) = self.pick(&nodes) {
             return Box::pin(async move { Ok(chosen) });
         }
         let (board, config, ticket) = (Arc::clone(&self.board), self.config, self.ticket);
+        if let Gate::Stream(Stream::Collection(id)) = choose.gate
+            && board.sequencer().is_lost(id)
+        {
+            return Box::pin(async move { Err(Refusal::Lost(id)) });
+        }
         Box::pin(async move {
             let nodes = board.wait_readable(choose.gate, &choose.avoid, config.read_wait).await;
-            pick(&board, &config, ticket, &nodes).ok_or(Refusal::NoReadableNode)
+            let nobody = if board.may_read() { Refusal::NoReadableNode } else { Refusal::NotHere };
+            pick(&board, &config, ticket, &nodes).ok_or(nobody)
         })
     }
 }

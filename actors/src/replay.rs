@@ -20,13 +20,11 @@ use crate::guard::Watched;
 use crate::health::Observed;
 
 pub mod apply;
-mod compare;
 mod conversion;
 pub mod copy;
 pub mod inspect;
 pub mod peer;
 mod told;
-mod twins;
 
 use apply::Delivery;
 pub use told::Told;
@@ -63,18 +61,27 @@ impl ReplayActor {
         let all_losses: Vec<u64> =
             (0..self.board().posts.len()).map(|n| self.board().losses(NodeId(n))).collect();
         let losses = all_losses[self.node().0];
-        let steps = self.board().sequencer().steps(self.node(), now_ms);
+        if !self.board().lease.certain() {
+            return; // woken when it is again
+        }
+        let (steps, epoch) = {
+            let mut sequencer = self.board().sequencer();
+            (sequencer.steps(self.node(), now_ms), sequencer.epoch())
+        };
+        let delivery = Delivery { epoch, ..self.delivery.clone() };
         for step in steps {
             match step {
-                Step::Apply(task) => drop(actix_rt::spawn(self.delivery.clone().run(task, losses))),
+                Step::Apply(task) => drop(actix_rt::spawn(delivery.clone().run(task, losses))),
                 Step::Inspect { adopt, generation } => {
-                    drop(actix_rt::spawn(inspect::inspect(self.delivery.clone(), adopt, generation, losses)));
+                    drop(actix_rt::spawn(inspect::inspect(delivery.clone(), adopt, generation, losses)));
                 }
                 Step::Copy(task) => {
-                    drop(actix_rt::spawn(copy::copy(self.delivery.clone(), task, all_losses.clone())))
+                    drop(actix_rt::spawn(copy::copy(delivery.clone(), task, all_losses.clone())))
                 }
                 Step::Load { stream, page, life } => drop(actix_rt::spawn(self.load(stream, page, life))),
-                Step::Moot { entry, decision } => drop(actix_rt::spawn(self.moot(entry, decision))),
+                Step::Moot { entry, decision } => {
+                    drop(actix_rt::spawn(moot(delivery.clone(), entry, decision)))
+                }
             }
         }
         self.tell_if_caught_up();
@@ -117,46 +124,41 @@ impl ReplayActor {
         }
     }
 
-    /// The entry's collection was deleted before any node judged it.
-    fn moot(&self, entry: Arc<Entry>, decision: Decision) -> impl Future<Output = ()> + use<> {
-        let delivery = self.delivery.clone();
-        async move {
-            let id = entry.collection().map(|id| id.to_string()).unwrap_or_default();
-            let mut changes = Vec::new();
-            let answer = match decision {
-                Decision::Accepted => Answer::json(200, "{}"),
-                Decision::Rejected => {
-                    let message = format!("Collection [{id}] does not exist.");
-                    let body = serde_json::json!({ "error": "NotFoundError", "message": message });
-                    changes.push(Change::Rejected { seq: entry.seq, reason: format!("404 {body}") });
-                    Answer::json(404, body.to_string())
-                }
-            };
-            if entry.is_keyed() {
-                changes.push(Change::Outcome { seq: entry.seq, answer: answer.clone() });
-            }
-            let durable = changes.is_empty() || delivery.record(changes).await.is_ok();
-            // Who may ask again must hear the same then.
-            let told = durable || !entry.is_keyed();
-            let verdict = if told { Verdict::Answer(answer) } else { Verdict::Unknown };
-            delivery.board.answer(entry.seq, verdict);
-            delivery.board.wake_all();
-        }
-    }
-
     fn tell_if_caught_up(&self) {
         let state = **self.board().posts[self.node().0].state.load();
         let observation = match state {
             NodeState::CatchingUp if self.board().sequencer().caught_up(self.node()) => Observation::CaughtUp,
-            NodeState::Up if self.board().sequencer().node(self.node()).has_quarantined() => {
-                Observation::FellBehind
-            }
+            NodeState::Up if self.board().sequencer().is_barred(self.node()) => Observation::FellBehind,
             _ => return,
         };
         {
             let _ = self.delivery.health.try_send(Observed { node: self.node(), observation });
         }
     }
+}
+
+/// The entry's collection was deleted before any node judged it.
+async fn moot(delivery: Delivery, entry: Arc<Entry>, decision: Decision) {
+    let id = entry.collection().map(|id| id.to_string()).unwrap_or_default();
+    let mut changes = Vec::new();
+    let answer = match decision {
+        Decision::Accepted => Answer::json(200, "{}"),
+        Decision::Rejected => {
+            let message = format!("Collection [{id}] does not exist.");
+            let body = serde_json::json!({ "error": "NotFoundError", "message": message });
+            changes.push(Change::Rejected { seq: entry.seq, reason: format!("404 {body}") });
+            Answer::json(404, body.to_string())
+        }
+    };
+    if entry.is_keyed() {
+        changes.push(Change::Outcome { seq: entry.seq, answer: answer.clone() });
+    }
+    let durable = changes.is_empty() || delivery.record(changes).await.is_ok();
+    // Who may ask again must hear the same then.
+    let told = durable || !entry.is_keyed();
+    let verdict = if told { Verdict::Answer(answer) } else { Verdict::Unknown };
+    delivery.board.answer(entry.seq, verdict);
+    delivery.board.wake_all();
 }
 
 impl Actor for ReplayActor {

@@ -128,7 +128,7 @@ fn node_alert(changed: &NodeChanged) -> Option<Alert> {
 
 fn lease_alert(change: &LeaseChange) -> Alert {
     let (phase, severity, title, what, effect, action) = match change {
-        LeaseChange::Taken { epoch } => (
+        LeaseChange::Taken { epoch, .. } => (
             Phase::Resolved,
             Severity::Info,
             "The log is writable".to_owned(),

@@ -14,7 +14,8 @@ use chroma_ha_core::port::{LogStore, Node};
 use chroma_ha_core::pressure::Thresholds;
 use chroma_ha_core::sequencer::Limits;
 
-use crate::board::Board;
+use crate::board::{Board, Holder};
+use crate::fence::Fenced;
 use crate::gate::RequestGate;
 use crate::guard::{self, ActorRow, Fell, Watched};
 use crate::health::{HealthActor, Listen};
@@ -26,7 +27,7 @@ use crate::resources::{Load, ResourcesActor, Sampler};
 use crate::slack::{Sender, SlackActor};
 use crate::stats::Stats;
 use crate::supervisor::{Escalate, SupervisorActor};
-use crate::wal::{Release, WalActor, WalTimes};
+use crate::wal::{HandOver, WalActor, WalTimes};
 
 /// Makes a value on the arbiter that will use it.
 pub type Make<T> = Arc<dyn Fn() -> T + Send + Sync>;
@@ -83,7 +84,7 @@ impl ActorSystem {
     /// Starts every actor but the proxies, which the web workers start with `proxy`.
     pub fn start(ports: Ports, settings: Settings, stats: Arc<Stats>) -> Arc<ActorSystem> {
         let initial = NodeState::Settling { until: settings.health.settle };
-        let board = Board::new(settings.limits, settings.nodes, initial);
+        let board = Board::new(settings.limits, settings.nodes, initial, settings.wal.lease);
         let (shared, wal_arbiter, replay_arbiter) = (Arbiter::new(), Arbiter::new(), Arbiter::new());
         let mut watched = Vec::new();
         let mut watch = |name: String| {
@@ -154,10 +155,13 @@ impl ActorSystem {
             let (store, nodes, settings) =
                 (Arc::clone(&ports.store), Arc::clone(&ports.nodes), settings.clone());
             guard::start(&replay_arbiter.handle(), row, tell(&supervisor), move |_| {
+                let log = store();
                 let delivery = Delivery {
                     node,
-                    ports: nodes().into(),
+                    ports: Fenced::all(&board.counted(nodes()), &board),
+                    log: Arc::clone(&log),
                     board,
+                    epoch: 0,
                     wal,
                     health,
                     stats,
@@ -168,7 +172,7 @@ impl ActorSystem {
                     deletion_key: settings.deletion_key.clone(),
                     alerts: alerts.clone(),
                 };
-                ReplayActor::new(delivery, store(), settings.scan_interval, Told::new(alerts), own)
+                ReplayActor::new(delivery, log, settings.scan_interval, Told::new(alerts), own)
             });
         }
         let gate = RequestGate::new(settings.max_requests, settings.max_queued, settings.queue_timeout);
@@ -209,9 +213,26 @@ impl ActorSystem {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|w| w.row()).collect()
     }
 
+    /// Gives the lease to another balancer, if there is one, and waits until it has it: what comes meanwhile
+    /// is held, what comes after is answered there.
+    pub async fn hand_over(&self, within: Duration) {
+        let lease = &self.board.lease;
+        if lease.holder() != Holder::Here || lease.company().others.is_empty() {
+            return;
+        }
+        let mut holder = lease.watch();
+        let given = async {
+            let _ = self.wal.send(HandOver { within }).await;
+            let _ = holder.wait_for(|holder| matches!(holder, Holder::Elsewhere(_))).await;
+        };
+        if tokio::time::timeout(within * 2, given).await.is_err() {
+            tracing::warn!("no other balancer took the log in time");
+        }
+    }
+
     /// After the front stopped accepting and its requests ended: flush, release, end.
     pub async fn stop(&self, within: Duration) {
-        if tokio::time::timeout(within, self.wal.send(Release)).await.is_err() {
+        if tokio::time::timeout(within, self.wal.send(HandOver { within: within / 2 })).await.is_err() {
             tracing::warn!("the log did not let go in time; entries will be applied again");
         }
         let arbiters = std::mem::take(&mut *self.arbiters.lock().unwrap_or_else(PoisonError::into_inner));

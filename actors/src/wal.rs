@@ -6,20 +6,18 @@
 //! 6. the retention timer.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use chroma_ha_core::commit::{GroupCommit, GroupLimits};
 use chroma_ha_core::entry::Draft;
 use chroma_ha_core::idempotency::Claim;
 use chroma_ha_core::ids::Seq;
-use chroma_ha_core::port::{Change, LogStore, StoreError};
+use chroma_ha_core::port::{LogStore, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use tracing::warn;
 
 use crate::board::{Board, Verdict};
 use crate::guard::Watched;
-use crate::health::NodeChanged;
 use crate::stats::Stats;
 
 /// Commit this write to the log.
@@ -39,18 +37,6 @@ pub struct Appended {
     pub verdict: oneshot::Receiver<Verdict>,
 }
 
-/// Commit these changes together.
-#[derive(Message)]
-#[rtype(result = "Result<(), StoreError>")]
-pub struct Record {
-    pub changes: Vec<Change>,
-}
-
-/// Flush what is lazy and let go of the lease.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Release;
-
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Committed(Result<(), StoreError>);
@@ -58,19 +44,34 @@ struct Committed(Result<(), StoreError>);
 #[derive(Clone, Copy, Debug)]
 pub struct WalTimes {
     pub flush: Duration,
+    /// For how long the lease is good without a check.
     pub lease: Duration,
     pub retention: Duration,
     pub retention_days: u32,
 }
 
+impl WalTimes {
+    /// Between two checks of the lease.
+    fn check(&self) -> Duration {
+        self.lease / 10
+    }
+}
+
+/// How often the lease is looked after: a standby takes it so soon after it was given back.
+const TICK: Duration = Duration::from_millis(100);
+
 mod flush;
 mod group;
+mod handover;
 mod lease;
 mod queries;
+mod record;
 
 pub use group::now_unix_ms;
+pub use handover::HandOver;
 pub use lease::LeaseChange;
 pub use queries::{Audit, DeadLetters, Find, Holder, Recall};
+pub use record::Record;
 
 use flush::Flush;
 use group::{Waiting, commit_group};
@@ -81,6 +82,12 @@ pub struct WalActor {
     store: Arc<dyn LogStore>,
     queue: GroupCommit<Waiting>,
     lease: Lease,
+    /// Of the lease held last.
+    epoch: u64,
+    /// When the lease is to be looked after again.
+    tend_at: Instant,
+    /// That is under way.
+    tending: bool,
     /// Said once that another balancer holds the lease.
     standing_by: bool,
     flushed: Flush,
@@ -106,6 +113,9 @@ impl WalActor {
             store,
             queue: GroupCommit::new(limits),
             lease: Lease::Seeking,
+            epoch: 0,
+            tend_at: Instant::now(),
+            tending: false,
             standing_by: false,
             flushed: Flush::default(),
             flushing: false,
@@ -135,7 +145,7 @@ impl Actor for WalActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(self.times.flush, |actor, ctx| actor.flush(ctx));
-        ctx.run_interval(self.times.lease, |actor, ctx| actor.tend_lease(ctx));
+        ctx.run_interval(TICK, |actor, ctx| actor.tend_lease(ctx));
         ctx.run_interval(self.times.retention, |actor, _| actor.expire());
         self.tend_lease(ctx);
     }
@@ -149,6 +159,7 @@ impl Supervised for WalActor {
             let _ = waiting.reply.send(Err(error.clone()));
         }
         self.flushing = false;
+        self.tending = false;
         if self.lease == Lease::Taking {
             self.lease = Lease::Seeking;
         }
@@ -161,8 +172,7 @@ impl Handler<Append> for WalActor {
     fn handle(&mut self, append: Append, ctx: &mut Self::Context) -> Self::Result {
         self.watched.beat();
         if self.lease != Lease::Held {
-            let error =
-                StoreError::Unavailable("this balancer does not hold the lease on the log".to_owned());
+            let error = StoreError::LeaseLost("this balancer does not hold it".to_owned());
             return Box::pin(async move { Err(error) });
         }
         let (reply, answer) = oneshot::channel();
@@ -190,41 +200,5 @@ impl Handler<Committed> for WalActor {
                 self.lose(&error);
             }
         }
-    }
-}
-
-impl Handler<Record> for WalActor {
-    type Result = ResponseFuture<Result<(), StoreError>>;
-
-    fn handle(&mut self, record: Record, _: &mut Self::Context) -> Self::Result {
-        self.watched.beat();
-        let (store, watched) = (Arc::clone(&self.store), Arc::clone(&self.watched));
-        Box::pin(async move {
-            let result = store.record(record.changes).await;
-            if let Err(error) = &result {
-                warn!(%error, "recording in the log failed");
-                watched.error(error);
-            }
-            result
-        })
-    }
-}
-
-/// A node's change of state becomes failover history.
-impl Handler<NodeChanged> for WalActor {
-    type Result = ();
-
-    fn handle(&mut self, NodeChanged { node, change }: NodeChanged, _: &mut Self::Context) {
-        if self.lease != Lease::Held {
-            return;
-        }
-        let (from, to) = (change.from.name().to_owned(), change.to.name().to_owned());
-        let change = Change::NodeState { node: node.name(), from, to, reason: change.reason.to_string() };
-        let (store, watched) = (Arc::clone(&self.store), Arc::clone(&self.watched));
-        actix_rt::spawn(async move {
-            if let Err(error) = store.record(vec![change]).await {
-                watched.error(error);
-            }
-        });
     }
 }

@@ -201,9 +201,11 @@ impl Catalog {
         self.collections.is_empty()
     }
 
-    /// Forgets deletions that every node has passed.
-    pub fn forget_deleted(&mut self, through: Seq) {
+    /// Forgets deletions that every node has passed; whether there were any.
+    pub fn forget_deleted(&mut self, through: Seq) -> bool {
+        let before = self.deleted.len();
         self.deleted.retain(|_, seq| *seq > through);
+        self.deleted.len() < before
     }
 }
 

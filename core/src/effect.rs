@@ -3,6 +3,7 @@
 //! once; after that every node gets the same ids. It asks and sends nothing itself.
 
 mod judgement;
+mod touched;
 
 use std::collections::HashSet;
 
@@ -15,6 +16,7 @@ use crate::entry::{Entry, Op};
 use crate::ids::CollectionId;
 
 pub use judgement::{Judge, judge};
+pub use touched::touched;
 
 /// Resolved once, at the entry's place in the acting node's lane, and durable before any node
 /// gets the entry. Applying any suffix of the log again, from any earlier position, must end in

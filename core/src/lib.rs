@@ -13,10 +13,13 @@
 //! | `answer` | what does a node's answer to a write mean |
 //! | `catalog` | which collections and databases exist, under which ids, on which node |
 //! | `idempotency` | what does a client hear that sends a write again |
+//! | `listing` | which page of a node's records comes next while records are deleted there |
+//! | `portion` | how many records one request of a copy carries |
 //! | `lane` | what does one node apply next in one stream |
 //! | `sequencer` | who acts, who follows, who may be read, how far is each node |
 //! | `delivery` | which requests and records carry one task out on one node, and what becomes of it |
 //! | `commit` | which waiting writes go into the next log transaction |
+//! | `lease` | until when is the lease certain, and may reads be answered after that |
 //! | `health` | what do a node's probes and outcomes say about it |
 //! | `routing` | which of the readable nodes gets this read |
 //! | `backoff` | how long to wait before the next attempt |
@@ -38,9 +41,12 @@ pub mod health;
 pub mod idempotency;
 pub mod ids;
 pub mod lane;
+pub mod lease;
+pub mod listing;
 pub mod operator;
 pub mod poison;
 pub mod port;
+pub mod portion;
 pub mod pressure;
 pub mod route;
 pub mod routing;

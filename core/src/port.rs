@@ -14,9 +14,13 @@ use crate::effect::Effect;
 use crate::entry::Entry;
 use crate::idempotency::{Claimed, Fate};
 use crate::ids::{CollectionId, Seq, Stream};
+use crate::lease::Company;
 use crate::operator::{AuditPage, AuditRow, Closing, DeadLetter, Deed, LetterPage, LetterRow, Letters};
 
+mod recovered;
+
 pub use crate::operator::WriteRow;
+pub use recovered::{Leftover, LeftoverState, Recovered, RecoveredNode};
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -26,7 +30,8 @@ pub enum StoreError {
     /// The store cannot be reached, or the connection broke; whether a commit happened is unknown.
     #[error("PostgreSQL cannot be reached: {0}")]
     Unavailable(String),
-    /// The lease's session is gone: another balancer may be sequencing.
+    /// The lease is not held, or its session is gone: another balancer may be sequencing. What was to be
+    /// appended is not in the log, and what was to be recorded is not recorded.
     #[error("the lease on the log was lost: {0}")]
     LeaseLost(String),
     /// The store answered and refused: a defect or a changed schema, not an outage.
@@ -63,6 +68,8 @@ pub enum Change {
     OtherIds { node: String, collection: CollectionId },
     /// A copy of this collection was begun on the node under this id of its own; `None`: it ended.
     Copying { node: String, collection: CollectionId, node_collection: Option<Uuid> },
+    /// A copy fills this collection of the node with what was read at this position or later.
+    CopyBegun { node: String, collection: CollectionId, node_collection: Uuid, position: Seq },
     /// The collection must not be served from the node until it is copied there, whatever restarts;
     /// `None`: it was.
     Quarantined { node: String, collection: CollectionId, reason: Option<String> },
@@ -101,46 +108,6 @@ pub struct Pages {
     pub complete_through: Seq,
 }
 
-/// What the store remembers, read once when the lease is taken.
-#[derive(Debug, Default)]
-pub struct Recovered {
-    /// The last position of the log.
-    pub head: Seq,
-    pub epoch: u64,
-    pub tenants: Vec<String>,
-    /// `(id, tenant, name)`
-    pub databases: Vec<(Uuid, String, String)>,
-    /// Collections that exist: `(id, tenant, database, name)`.
-    pub collections: Vec<(CollectionId, String, String, String)>,
-    /// Collections that were deleted, with the deleting entry, as far as a node may still be behind it.
-    pub deleted: Vec<(CollectionId, Seq)>,
-    pub nodes: Vec<RecoveredNode>,
-}
-
-/// What the store remembers about one node. A node without a row was never seen.
-#[derive(Debug, Default)]
-pub struct RecoveredNode {
-    pub name: String,
-    /// Every record entry up to here is applied.
-    pub cursor: Seq,
-    /// Every catalog entry up to here is applied.
-    pub catalog_cursor: Seq,
-    /// The node's own ids of collections.
-    pub mapped: Vec<(CollectionId, Uuid)>,
-    /// The node belongs to the cluster.
-    pub joined: bool,
-    /// Collections whose documents have other record ids there.
-    pub other_ids: Vec<CollectionId>,
-    /// Copies that were begun and did not end.
-    pub copying: Vec<(CollectionId, Uuid)>,
-    /// Collections that must not be served from it, and why.
-    pub quarantined: Vec<(CollectionId, String)>,
-    /// Its open dead letters; no collection: of the catalog.
-    pub letters: Vec<(Option<CollectionId>, Seq)>,
-    /// Entries that it passes over because an operator says so.
-    pub skipped: Vec<Seq>,
-}
-
 /// The write-ahead log. `acquire` and `append` use one session that holds the lease; the rest a
 /// small pool. Connections belong to the runtime that first uses them: one store value per arbiter.
 pub trait LogStore: Send + Sync {
@@ -148,11 +115,14 @@ pub trait LogStore: Send + Sync {
     /// `None`: another balancer holds it.
     fn acquire(&self) -> BoxFuture<'_, Result<Option<Recovered>, StoreError>>;
 
-    /// Whether the lease's session still answers.
+    /// Whether the lease's session still answers; says to the others that this balancer lives.
     fn check(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Commits the entries, all or none, in one transaction on the lease's session.
     fn append(&self, entries: Vec<Arc<Entry>>) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Who else works on this log; says to them that this balancer lives.
+    fn company(&self) -> BoxFuture<'_, Result<Company, StoreError>>;
 
     /// Commits the changes, all or none, in one transaction.
     fn record(&self, changes: Vec<Change>) -> BoxFuture<'_, Result<(), StoreError>>;
@@ -181,8 +151,8 @@ pub trait LogStore: Send + Sync {
     /// returns how many went. Outcomes of that age go with them.
     fn expire(&self, days: u32, through: Seq, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>>;
 
-    /// Lets go of the lease.
-    fn release(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Lets go of the lease for good. `quiet`: nothing is under way or in doubt on any node.
+    fn release(&self, quiet: bool) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 
 /// A request to one node, already spelt for it.
@@ -216,12 +186,15 @@ pub enum NodeFault {
     /// The connection broke after the request was sent: it may have been executed.
     #[error("connection lost: {0}")]
     Lost(String),
+    /// Not sent: the lease was not certain any more.
+    #[error("not sent, because the lease is not certain")]
+    Withheld,
 }
 
 impl NodeFault {
     /// Whether the node may have executed, or may yet execute, the request.
     pub fn in_doubt(&self) -> bool {
-        !matches!(self, NodeFault::Refused)
+        !matches!(self, NodeFault::Refused | NodeFault::Withheld)
     }
 }
 

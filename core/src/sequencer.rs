@@ -1,7 +1,7 @@
 //! Who acts, who follows, how far is each node. One value holds what every lane needs to decide
 //! together: it is changed synchronously, under one lock, by the actors, which then do what it says.
 //! It performs nothing itself. The parts: `node` (one node's position), `acting` (who judges), `copy`
-//! (what a node must be given anew), `ready` (what may go next),
+//! (what a node must be given anew), `leading` (whether it may go on at all), `ready` (what may go next),
 //! `outcome` (what a finished request changes), `view` (what readers and operators see).
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,8 +15,10 @@ use crate::port::Recovered;
 
 mod acting;
 pub mod copy;
+mod leading;
 pub mod letters;
 pub mod limits;
+pub mod lost;
 pub mod node;
 mod other_ids;
 pub mod outcome;
@@ -71,6 +73,8 @@ pub struct Sequencer {
     life: u64,
     /// Whether this balancer holds the lease. Without it no step is given out.
     leading: bool,
+    /// The lease is about to be given away: what is under way ends, nothing is begun.
+    resting: bool,
 }
 
 impl Sequencer {
@@ -89,13 +93,14 @@ impl Sequencer {
             limits,
             life: 0,
             leading: false,
+            resting: false,
         }
     }
 
     /// Takes over what the log remembers. No lane moves until the node's health says so again: what was
     /// sent under an earlier lease may still be executing.
     pub fn recover(&mut self, recovered: Recovered) {
-        let Recovered { head, epoch, tenants, databases, collections, deleted, mut nodes } = recovered;
+        let Recovered { head, epoch, tenants, databases, collections, deleted, mut nodes, .. } = recovered;
         let names: Vec<String> = (0..self.nodes.len()).map(|n| NodeId(n).name()).collect();
         for (name, node) in names.iter().zip(&mut self.nodes) {
             let stored = nodes.iter().position(|n| n.name == *name).map(|at| nodes.swap_remove(at));
@@ -110,21 +115,7 @@ impl Sequencer {
         self.destructive.clear();
         self.catalog = Catalog::recovered(tenants, databases, collections, deleted);
         self.leading = true;
-    }
-
-    pub fn leading(&self) -> bool {
-        self.leading
-    }
-
-    /// The lease is lost or regained with nothing changed in between.
-    pub fn set_leading(&mut self, leading: bool) {
-        self.leading = leading;
-    }
-
-    /// Another balancer sequences: what is known here grows stale and must not be told to anybody.
-    pub fn step_down(&mut self) {
-        self.leading = false;
-        self.epoch = 0;
+        self.resting = false;
     }
 
     /// Rises with every lease; 0 while the log has not been read, or was read too long ago.
@@ -208,7 +199,7 @@ impl Sequencer {
             self.release_asked(node);
         }
         if standing.applies && !was.applies {
-            self.nodes[node.0].end_back_off();
+            self.end_waits(node);
         }
     }
 
@@ -226,11 +217,6 @@ impl Sequencer {
     /// No node is expected to answer for now.
     pub fn all_gone(&self) -> bool {
         self.nodes.iter().all(|n| n.standing.gone)
-    }
-
-    /// No node can judge a catalog entry for now: those that are not gone lack a collection.
-    pub fn nobody_judges_catalog(&self) -> bool {
-        self.nodes.iter().all(|n| n.standing.gone || n.has_quarantined())
     }
 
     pub fn node(&self, node: NodeId) -> &NodeLog {

@@ -108,6 +108,7 @@ fn wal(env: &mut Reader) -> Wal {
         _ => None,
     });
     Wal {
+        lease_time: env.seconds("LEASE_TIME"),
         write_ack: env.word("WRITE_ACK", WriteAck::parse).unwrap_or_default(),
         batch_size,
         high_volume_batch_size,

@@ -104,7 +104,8 @@ async fn commit(worker: &Worker, deed: Deed, mut changes: Vec<Change>) -> Result
         "an operator acts"
     );
     changes.push(Change::Audited { deed });
-    match worker.shared.system.wal.send(Record { changes }).await {
+    let epoch = worker.shared.system.board.sequencer().epoch();
+    match worker.shared.system.wal.send(Record { epoch, changes }).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(error.into()),
         Err(_) => Err(Refusal::LogAway),

@@ -2,7 +2,8 @@
 //! ids that clients know. Lists are ordered and paged here, because each node orders by its own ids.
 
 use bytes::Bytes;
-use chroma_ha_core::ids::{NodeId, Stream};
+use chroma_ha_actors::proxy::Refusal;
+use chroma_ha_core::ids::{CollectionId, NodeId, Stream};
 use chroma_ha_core::route::{Read, collection_by_name_path};
 use chroma_ha_core::sequencer::Gate;
 use serde_json::Value;
@@ -33,6 +34,9 @@ pub(super) async fn read(worker: &Worker, read: &Read, incoming: &Incoming) -> O
         Ok(parts) => parts,
         Err(error) => return rescue::node(&chroma_ha_core::port::NodeFault::Lost(error.to_string())),
     };
+    if let Some(id) = lost(worker, read).filter(|_| status == 404) {
+        return rescue::refusal(&Refusal::Lost(id));
+    }
     if status != 200 || body.is_empty() {
         return Outgoing::whole(status, headers, body);
     }
@@ -48,6 +52,19 @@ pub(super) async fn read(worker: &Worker, read: &Read, incoming: &Incoming) -> O
         Some(body) => Outgoing::whole(status, headers, body),
         None => Outgoing::error(404, "NotFoundError", "Collection does not exist"),
     }
+}
+
+/// What a node denies because every node lost it.
+fn lost(worker: &Worker, read: &Read) -> Option<CollectionId> {
+    let sequencer = worker.shared.system.board.sequencer();
+    let id = match read {
+        Read::CollectionByName { tenant, database, name }
+        | Read::CollectionByCrn { tenant, database, name } => {
+            sequencer.catalog.named(tenant, database, name)?
+        }
+        _ => return None,
+    };
+    sequencer.is_lost(id).then_some(id)
 }
 
 /// The collection with its logical id; `None` if it is none of the catalog's.

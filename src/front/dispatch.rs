@@ -1,14 +1,16 @@
 //! Every request that is not the balancer's own: a permit, the body, the route, and the part that
 //! answers it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use actix_web::http::ConnectionType;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chroma_ha_core::route::{self, Route};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::exchange::{Incoming, Outgoing, incoming};
-use super::{Worker, read, rescue, v1, write};
+use super::{Worker, forward, read, rescue, turn, v1, write};
 
 pub(super) async fn dispatch(
     request: HttpRequest,
@@ -24,7 +26,12 @@ pub(super) async fn dispatch(
         method = %request.method(), path = request.uri().path(), route = label, status = answer.status,
         duration_ms = started.elapsed().as_secs_f64() * 1e3, "request"
     );
-    answer.into_response()
+    let mut response = answer.into_response();
+    if worker.shared.stopping() {
+        // What the client asks next goes to another balancer.
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    response
 }
 
 async fn admitted(request: &HttpRequest, payload: web::Payload, worker: &Worker, route: Route) -> Outgoing {
@@ -36,8 +43,11 @@ async fn admitted(request: &HttpRequest, payload: web::Payload, worker: &Worker,
         }
     };
     let limit = worker.shared.config.limits.max_body_bytes;
-    match incoming(request, payload, limit).await {
-        Ok(incoming) => answer(worker, route, incoming, permit).await,
+    match incoming(worker, request, payload, limit).await {
+        Ok(incoming) => {
+            let forwarded = incoming.attempt.forwarded;
+            forward::disclaim(turn::answer(worker, route, incoming, permit).await, forwarded)
+        }
         Err(fault) => rescue::body(&fault, limit),
     }
 }
@@ -47,7 +57,7 @@ pub(super) async fn answer(
     worker: &Worker,
     route: Route,
     incoming: Incoming,
-    permit: OwnedSemaphorePermit,
+    permit: Arc<OwnedSemaphorePermit>,
 ) -> Outgoing {
     match route {
         Route::Read(read) => read::read(worker, &read, incoming).await,

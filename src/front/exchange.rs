@@ -10,7 +10,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 
-use super::key;
+use super::forward::{self, Attempt};
+use super::{Worker, key};
 
 /// A request, whole.
 #[derive(Clone, Debug)]
@@ -20,6 +21,7 @@ pub(super) struct Incoming {
     pub(super) path_and_query: String,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Bytes,
+    pub(super) attempt: Attempt,
 }
 
 impl Incoming {
@@ -49,11 +51,13 @@ pub(super) struct Outgoing {
     pub(super) status: u16,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Body,
+    /// Nothing was logged, and no node was asked: this balancer may not answer now, another one may.
+    pub(super) untaken: bool,
 }
 
 impl Outgoing {
     pub(super) fn whole(status: u16, headers: Vec<(String, String)>, body: impl Into<Bytes>) -> Outgoing {
-        Outgoing { status, headers, body: Body::Whole(body.into()) }
+        Outgoing { status, headers, body: Body::Whole(body.into()), untaken: false }
     }
 
     pub(super) fn json(status: u16, body: impl Into<Bytes>) -> Outgoing {
@@ -106,19 +110,22 @@ pub(super) enum BodyFault {
 }
 
 pub(super) async fn incoming(
+    worker: &Worker,
     request: &HttpRequest,
     payload: web::Payload,
     limit: usize,
 ) -> Result<Incoming, BodyFault> {
     let headers = request.headers().iter();
-    let headers =
+    let mut headers =
         headers.filter_map(|(name, value)| Some((name.as_str().to_owned(), text(name, value)?))).collect();
     let path_and_query = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
+    let attempt = forward::attempt(worker, &mut headers);
     Ok(Incoming {
         method: request.method().as_str().to_owned(),
         path_and_query,
         headers,
         body: read_body(request, payload, limit).await?,
+        attempt,
     })
 }
 

@@ -16,7 +16,7 @@ const LONGEST: usize = 255;
 /// The request's claim, if it bears a key; or why the key is refused.
 pub(super) fn claim(incoming: &Incoming) -> Result<Option<Claim>, String> {
     let mut keys = incoming.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(HEADER));
-    let Some((_, key)) = keys.next() else { return Ok(None) };
+    let Some((_, key)) = keys.next() else { return Ok(attempted(incoming)) };
     let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
     if keys.next().is_some() || key.is_empty() || key.len() > LONGEST || !visible {
         return Err(format!(
@@ -27,8 +27,19 @@ pub(super) fn claim(incoming: &Incoming) -> Result<Option<Claim>, String> {
     let [authorization, token] = credentials;
     Ok(Some(Claim {
         key: hash([key.as_bytes(), authorization.as_bytes(), token.as_bytes()]),
-        digest: hash([incoming.method.as_bytes(), incoming.path_and_query.as_bytes(), &incoming.body]),
+        digest: digest(incoming),
     }))
+}
+
+/// Without a key of the client: the id of a write that was, or may be, tried more than once on its way
+/// through several balancers. A client's key is never empty, so none is like it.
+fn attempted(incoming: &Incoming) -> Option<Claim> {
+    let write_id = Some(&incoming.attempt).filter(|attempt| attempt.repeatable)?.write_id.as_bytes();
+    Some(Claim { key: hash([b"", b"", write_id]), digest: digest(incoming) })
+}
+
+fn digest(incoming: &Incoming) -> [u8; 32] {
+    hash([incoming.method.as_bytes(), incoming.path_and_query.as_bytes(), &incoming.body])
 }
 
 /// Of all parts, each with its length: no two lists of parts look alike.
@@ -46,6 +57,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::front::forward::Attempt;
 
     fn incoming(headers: &[(&str, &str)], body: &str) -> Incoming {
         Incoming {
@@ -53,7 +65,23 @@ mod tests {
             path_and_query: "/x".into(),
             headers: headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
             body: Bytes::from(body.to_owned()),
+            attempt: Attempt { write_id: "w".to_owned(), repeatable: false, forwarded: false },
         }
+    }
+
+    #[test]
+    fn a_write_that_may_be_tried_again_is_known_by_its_id() {
+        let first = incoming(&[], "a");
+        assert!(claim(&first).unwrap().is_none(), "nobody else has it yet");
+        let attempt =
+            |write_id: &str| Attempt { write_id: write_id.to_owned(), repeatable: true, forwarded: true };
+        let of = |write_id: &str| {
+            claim(&Incoming { attempt: attempt(write_id), ..first.clone() }).unwrap().unwrap()
+        };
+        assert_eq!(of("w"), of("w"));
+        assert_ne!(of("w").key, of("v").key);
+        let own = claim(&Incoming { attempt: attempt("w"), ..incoming(&[(HEADER, "w")], "a") });
+        assert_ne!(own.unwrap().unwrap().key, of("w").key, "the client's own key goes before");
     }
 
     fn of(headers: &[(&str, &str)], body: &str) -> Claim {

@@ -25,7 +25,7 @@ use super::{Worker, catalog, rescue};
 const TRIES: usize = 3;
 
 /// Headers that concern one connection, or that the client library sets itself.
-const NOT_PASSED: [&str; 11] = [
+pub(super) const NOT_PASSED: [&str; 11] = [
     "host",
     "connection",
     "keep-alive",
@@ -213,5 +213,5 @@ async fn take(
     let stream = response.bytes_stream().map_err(std::io::Error::other).inspect_ok(move |_: &Bytes| {
         let _held_while_streaming = &outstanding;
     });
-    Ok(Outgoing { status, headers, body: Body::Stream(Box::pin(stream), length) })
+    Ok(Outgoing { status, headers, body: Body::Stream(Box::pin(stream), length), untaken: false })
 }

@@ -12,8 +12,23 @@ use super::exchange::{BodyFault, Outgoing};
 /// Seconds after which trying again is worth it.
 const RETRY_AFTER_S: &str = "1";
 
+const LOG_AWAY: &str =
+    "the write-ahead log cannot be reached, so the write was not acknowledged; try again (reads go on)";
+
 fn unavailable(message: &str) -> Outgoing {
     Outgoing::error(503, "ServiceUnavailable", message).with("retry-after", RETRY_AFTER_S)
+}
+
+/// Nothing was done here: the holder of the lease may be asked instead.
+fn untaken(message: &str) -> Outgoing {
+    Outgoing { untaken: true, ..unavailable(message) }
+}
+
+/// The holder could not answer in time, and no other balancer has taken its place yet.
+pub(super) fn no_holder() -> Outgoing {
+    untaken(
+        "the balancer that holds the write-ahead log cannot be reached from this one; try again (it reads ADVERTISE_URL)",
+    )
 }
 
 pub(super) fn refusal(refusal: &Refusal) -> Outgoing {
@@ -21,12 +36,16 @@ pub(super) fn refusal(refusal: &Refusal) -> Outgoing {
         Refusal::NoSuchCollection(id) => {
             Outgoing::error(404, "NotFoundError", &format!("Collection [{id}] does not exist."))
         }
+        Refusal::Lost(id) => unavailable(&format!(
+            "every Chroma server lost collection [{id}]; an operator can delete it, to create it anew"
+        )),
         Refusal::NoReadableNode => {
             unavailable("no Chroma server that holds everything acknowledged can answer now; try again")
         }
-        Refusal::LogUnread => {
-            unavailable("this balancer has not read the log yet; try again, or another one")
+        Refusal::NotHere => {
+            untaken("another balancer may have taken the write-ahead log over; try again, or another one")
         }
+        Refusal::LogUnread => untaken("this balancer has not read the log yet; try again, or another one"),
         Refusal::NoNodeForCatalog => {
             unavailable("no Chroma server is up to create, change or delete this; try again when one is back")
         }
@@ -39,9 +58,8 @@ pub(super) fn refusal(refusal: &Refusal) -> Outgoing {
             tracing::error!(cause, "PostgreSQL refused a write to the log");
             unavailable("the write-ahead log refused the write; see the balancer's log")
         }
-        Refusal::Log(StoreError::Unavailable(_) | StoreError::LeaseLost(_)) => unavailable(
-            "the write-ahead log cannot be reached, so the write was not acknowledged; try again (reads go on)",
-        ),
+        Refusal::Log(StoreError::Unavailable(_)) => unavailable(LOG_AWAY),
+        Refusal::Log(StoreError::LeaseLost(_)) => untaken(LOG_AWAY),
         Refusal::Restarting => unavailable("a part of the balancer is restarting; try again"),
     }
 }

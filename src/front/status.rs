@@ -2,6 +2,7 @@
 //! head minus the node's cursor. Nothing here asks PostgreSQL or a node, so it is as fast with ten
 //! million entries waiting as with none.
 
+use chroma_ha_actors::board::Holder;
 use chroma_ha_actors::system::ActorSystem;
 use chroma_ha_core::health::NodeState;
 use chroma_ha_core::ids::{NodeId, Stream};
@@ -10,6 +11,7 @@ use prometheus::proto::{Histogram, Metric};
 use serde_json::{Value, json};
 
 use super::Shared;
+use crate::config::redact;
 
 /// Whether clients are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,10 @@ impl Service {
     }
 
     pub(super) fn of(system: &ActorSystem) -> Service {
+        if matches!(system.board.lease.holder(), Holder::Elsewhere(_) | Holder::HandingOver) {
+            // What comes is answered by the holder, or waits for the next one.
+            return Service::Healthy;
+        }
         let leading = system.board.sequencer().leading();
         let mut states = system.board.posts.iter().map(|post| **post.state.load());
         let serving = states.clone().any(NodeState::serves);
@@ -45,7 +51,8 @@ impl Service {
     }
 }
 
-/// The log is writable, or nodes can be read, and the first look at the nodes is over.
+/// The log is writable, or nodes can be read, and the first look at the nodes is over; or the holder of
+/// the lease is known, and gets what comes.
 pub(super) fn ready(shared: &Shared) -> bool {
     let system = &shared.system;
     let states: Vec<NodeState> = system.board.posts.iter().map(|post| **post.state.load()).collect();
@@ -53,7 +60,9 @@ pub(super) fn ready(shared: &Shared) -> bool {
     // Without PostgreSQL the reads go on: taking them out as well would help nobody.
     let known = system.board.sequencer().epoch() != 0;
     let useful = system.board.sequencer().leading() || states.iter().any(|state| state.serves());
-    !shared.stopping() && looked && known && useful
+    let standby =
+        matches!(system.board.lease.holder(), Holder::Elsewhere(_)) && system.board.lease.log_answers();
+    !shared.stopping() && (standby || looked && known && useful)
 }
 
 fn views(system: &ActorSystem) -> Vec<NodeView> {
@@ -66,7 +75,7 @@ pub(super) fn status(shared: &Shared) -> Value {
     let (leading, epoch, head, completed, collections) = {
         let sequencer = system.board.sequencer();
         (
-            sequencer.leading(),
+            sequencer.leading() && system.board.lease.certain(),
             sequencer.epoch(),
             sequencer.head().0,
             sequencer.completed().0,
@@ -80,6 +89,7 @@ pub(super) fn status(shared: &Shared) -> Value {
         "status": Service::of(system).name(),
         "uptime_seconds": system.board.uptime().as_secs(),
         "role": if leading { "holder" } else { "standby" },
+        "holder": holder(shared),
         "epoch": epoch,
         "collections": collections,
         "write_ahead_log": {
@@ -102,6 +112,15 @@ pub(super) fn status(shared: &Shared) -> Value {
     })
 }
 
+/// The address of the holder of the lease, as far as it is known here.
+fn holder(shared: &Shared) -> Option<String> {
+    match shared.system.board.lease.holder() {
+        Holder::Here => Some(redact(&shared.advertised)),
+        Holder::Elsewhere(peer) => Some(redact(&peer.address)),
+        Holder::Unknown | Holder::HandingOver | Holder::Lost => None,
+    }
+}
+
 fn actors(system: &ActorSystem) -> Vec<Value> {
     let rows = system.rows().into_iter().filter_map(|row| serde_json::to_value(row).ok());
     rows.collect()
@@ -121,11 +140,20 @@ fn nodes(shared: &Shared) -> Vec<Value> {
             "applying": view.in_flight,
             "waiting_streams": view.waiting_lanes,
             "queued_bytes": view.queued_bytes,
-            "copying": shared.system.board.copy(view.node),
+            "copying": copying(shared, view),
+            "collections_copied": view.copied,
             "quarantined_collections": view.quarantined.len(),
         })
     };
     views(&shared.system).iter().map(describe).collect()
+}
+
+/// The copy under way on a node, with how many collections are done of all that it needs.
+fn copying(shared: &Shared, view: &NodeView) -> Option<Value> {
+    let mut shown = shared.system.board.copy(view.node)?.shown();
+    shown["collections_done"] = json!(view.copied);
+    shown["collections_total"] = json!(view.copied + view.quarantined.len());
+    Some(shown)
 }
 
 pub(super) fn wal_status(shared: &Shared) -> Value {
@@ -140,6 +168,7 @@ pub(super) fn wal_status(shared: &Shared) -> Value {
             "pending": view.lag,
             "pending_streams": view.waiting_lanes,
             "oldest_pending": shared.system.board.sequencer().node(view.node).oldest_pending_ms(),
+            "copying": copying(shared, view),
         })
     };
     let views = views(&shared.system);

@@ -1,6 +1,8 @@
 //! A mutation: made into a draft for the log, submitted, its verdict answered. What the client hears is
 //! the acting node's answer, with the id under which the log keeps the write.
 
+use std::sync::Arc;
+
 use chroma_ha_actors::proxy::{Ack, Refusal, Submit, WriteOutcome, Written};
 use chroma_ha_core::entry::Draft;
 use chroma_ha_core::poison::{poison, unkeepable_name};
@@ -28,7 +30,7 @@ pub(super) async fn write(
     worker: &Worker,
     write: &Write,
     incoming: Incoming,
-    permit: OwnedSemaphorePermit,
+    permit: Arc<OwnedSemaphorePermit>,
 ) -> Outgoing {
     let ack = match ack(worker.shared.config.wal.write_ack, &incoming) {
         Ok(ack) => ack,
@@ -77,11 +79,12 @@ fn draft(write: &Write, incoming: Incoming) -> Draft {
         _ => None,
     };
     let logged = |name: &&str| incoming.header(name).map(|value| ((*name).to_owned(), value.to_owned()));
+    let headers = LOGGED.iter().filter_map(logged).collect();
     Draft {
-        write_id: Uuid::now_v7().to_string(),
+        write_id: incoming.attempt.write_id,
         op: write.op(),
         target,
-        headers: LOGGED.iter().filter_map(logged).collect(),
+        headers,
         method: incoming.method,
         path: incoming.path_and_query,
         body: incoming.body,

@@ -11,11 +11,11 @@ use tokio_postgres::{Client, Transaction};
 use uuid::Uuid;
 
 use super::pool::fault;
-use super::{letters, number, quarantine, seq_of};
+use super::{copies, letters, number, quarantine, seq_of};
 
 type Params<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
 
-async fn run(tx: &Transaction<'_>, sql: &str, params: Params<'_>) -> Result<(), StoreError> {
+pub(super) async fn run(tx: &Transaction<'_>, sql: &str, params: Params<'_>) -> Result<(), StoreError> {
     tx.execute_typed(sql, params).await.map(drop).map_err(fault)
 }
 
@@ -126,22 +126,6 @@ pub(super) async fn join(tx: &Transaction<'_>, node: &str, seq: Seq) -> Result<(
     run(tx, sql, &[(&node, Type::TEXT), (&number(seq), Type::INT8)]).await
 }
 
-/// A copy of a collection was begun on the node, or has ended.
-pub(super) async fn copying(
-    tx: &Transaction<'_>,
-    node: &str,
-    collection: Uuid,
-    node_collection: Option<Uuid>,
-) -> Result<(), StoreError> {
-    let Some(own) = node_collection else {
-        let sql = "DELETE FROM catalog_copies WHERE node = $1 AND collection = $2";
-        return run(tx, sql, &[(&node, Type::TEXT), (&collection, Type::UUID)]).await;
-    };
-    let sql = "INSERT INTO catalog_copies (node, collection, node_collection) VALUES ($1, $2, $3) \
-        ON CONFLICT (node, collection) DO UPDATE SET node_collection = excluded.node_collection";
-    run(tx, sql, &[(&node, Type::TEXT), (&collection, Type::UUID), (&own, Type::UUID)]).await
-}
-
 pub(super) async fn node_state(
     tx: &Transaction<'_>,
     epoch: i64,
@@ -176,6 +160,7 @@ pub(super) async fn recover(tx: &Transaction<'_>, head: Seq, epoch: u64) -> Resu
     Ok(Recovered {
         head,
         epoch,
+        quiet: false,
         tenants: tenants.iter().map(|row| row.get(0)).collect(),
         databases: databases.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect(),
         collections: collections
@@ -206,11 +191,9 @@ async fn recover_nodes(tx: &Transaction<'_>) -> Result<Vec<RecoveredNode>, Store
         known.mapped.push((CollectionId(row.get(1)), row.get(2)));
         known.other_ids.extend(row.get::<_, bool>(3).then_some(CollectionId(row.get(1))));
     }
-    let sql = "SELECT node, collection, node_collection FROM catalog_copies ORDER BY node, collection";
-    for row in tx.query_typed(sql, &[]).await.map_err(fault)? {
-        let name: String = row.get(0);
+    for (name, collection, left) in copies::all(tx).await? {
         let known = nodes.entry(name.clone()).or_insert_with(|| node(name));
-        known.copying.push((CollectionId(row.get(1)), row.get(2)));
+        known.copying.push((collection, left));
     }
     for (name, collection, reason) in quarantine::recover(tx).await? {
         let known = nodes.entry(name.clone()).or_insert_with(|| node(name));
@@ -232,8 +215,17 @@ const FORGETTABLE: &str = "c.deleted_seq <= coalesce( \
         (SELECT min(least(applied_seq, catalog_seq)) FROM wal_cursors), 0) \
     AND NOT EXISTS (SELECT FROM catalog_mappings m WHERE m.collection = c.id)";
 
-/// Removes deleted collections that nobody needs to know of any more.
+/// Removes what is remembered of deleted collections and nobody needs any more: what a node that has
+/// passed the deletion held of them, then the collections.
 pub(super) async fn forget(client: &Client) -> Result<(), StoreError> {
+    // What a node kept that was away is ours to replace, however long ago its collection was deleted.
+    for (table, which) in [("catalog_mappings", "true"), ("catalog_copies", "m.unchecked IS NULL")] {
+        let sql = format!(
+            "DELETE FROM {table} m USING catalog_collections c, wal_cursors n \
+             WHERE c.id = m.collection AND n.node = m.node AND c.deleted_seq <= n.catalog_seq AND {which}"
+        );
+        client.execute_typed(&sql, &[]).await.map_err(fault)?;
+    }
     let sql = format!("DELETE FROM catalog_collections c WHERE c.deleted_seq IS NOT NULL AND {FORGETTABLE}");
     client.execute_typed(&sql, &[]).await.map(drop).map_err(fault)
 }

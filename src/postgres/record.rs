@@ -8,7 +8,7 @@ use chroma_ha_core::port::{Change, StoreError};
 use tokio_postgres::Client;
 
 use super::pool::fault;
-use super::{audit, catalog, conversions, entries, lease, letters, outcomes, quarantine};
+use super::{audit, catalog, conversions, copies, entries, lease, letters, outcomes, quarantine};
 
 /// Changes whose order does not matter, gathered so that each kind takes one statement.
 #[derive(Default)]
@@ -48,6 +48,7 @@ impl<'a> Bulk<'a> {
                 | Change::Adopted { .. }
                 | Change::Joined { .. }
                 | Change::Copying { .. }
+                | Change::CopyBegun { .. }
                 | Change::Quarantined { .. }
                 | Change::DeadLetter { .. }
                 | Change::LettersClosed { .. }
@@ -104,7 +105,10 @@ pub(super) async fn commit(client: &mut Client, epoch: i64, changes: &[Change]) 
             Change::Outcome { seq, answer } => outcomes::keep(&tx, *seq, answer).await?,
             Change::Joined { node, seq } => catalog::join(&tx, node, *seq).await?,
             Change::Copying { node, collection, node_collection } => {
-                catalog::copying(&tx, node, collection.0, *node_collection).await?;
+                copies::copying(&tx, node, collection.0, *node_collection).await?;
+            }
+            Change::CopyBegun { node, collection, node_collection, position } => {
+                copies::begun(&tx, node, collection.0, *node_collection, *position).await?;
             }
             Change::NodeState { node, from, to, reason } => {
                 catalog::node_state(&tx, epoch, [node, from, to, reason]).await?;

@@ -14,13 +14,15 @@ const STOP_IN: Duration = Duration::from_secs(30);
 const PORT_TRIES: u32 = 3;
 
 /// Settings of the person who runs the tests must not change what is tested.
-const ITS_OWN: [&str; 18] = [
+const ITS_OWN: [&str; 21] = [
     "ADMIN_",
+    "ADVERTISE_",
     "CHECK_",
     "CHROMA_",
     "CONNECTION_",
     "DATABASE_",
     "FAILURE_",
+    "LEASE_",
     "LOAD_",
     "MAX_",
     "PG",
@@ -29,6 +31,7 @@ const ITS_OWN: [&str; 18] = [
     "READ_",
     "REPLICA_",
     "REQUEST_",
+    "SHUTDOWN_",
     "SLACK_",
     "UPSTREAM_",
     "WAL_",
@@ -94,7 +97,7 @@ impl Balancer {
         self.process = None;
         let mut launch = Launch::new(env!("CARGO_BIN_EXE_chroma-ha"), &self.log).args(["serve"]);
         launch.without_env = ITS_OWN.to_vec();
-        launch = launch.env("PORT", self.port.to_string());
+        launch = launch.env("PORT", self.port.to_string()).env("ADVERTISE_URL", self.url());
         launch.env.extend(self.env.iter().cloned());
         self.process = Some(launch.start().expect("the balancer program"));
     }

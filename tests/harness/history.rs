@@ -82,6 +82,12 @@ impl<S: Clone> Order<S> {
         &self.path.last().expect("a path has a beginning").1
     }
 
+    /// Nobody reads: only the present counts.
+    fn forget(&mut self) {
+        self.path.drain(..self.path.len() - 1);
+        self.floor = 0;
+    }
+
     /// Forgets what no read can be about any more.
     fn trim(&mut self) {
         let oldest = self.reads.values().copied().chain([self.floor]).min().unwrap_or(0);
@@ -183,7 +189,7 @@ impl<O: Object> Search<'_, O> {
             }
         }
         for order in others {
-            self.search(order, |search, order| search.explains(at, order.present()), &mut explained);
+            self.search(order, false, |search, order| search.explains(at, order.present()), &mut explained);
         }
         if self.judgement.undecided {
             return;
@@ -204,7 +210,7 @@ impl<O: Object> Search<'_, O> {
         let mut placed = BTreeSet::new();
         for order in std::mem::take(&mut self.orders) {
             if order.pending.contains(&at) {
-                self.search(order, |_, order| !order.pending.contains(&at), &mut placed);
+                self.search(order, true, |_, order| !order.pending.contains(&at), &mut placed);
             } else {
                 placed.insert(order);
             }
@@ -223,10 +229,12 @@ impl<O: Object> Search<'_, O> {
     }
 
     /// Adds every order that comes from this one by placing pending writes until it is good; beyond the
-    /// first good one nothing is placed before it must be.
+    /// first good one nothing is placed before it must be. `passed`: what comes before the good one is
+    /// behind us then, but for reads that are under way.
     fn search(
         &mut self,
         order: Order<O::State>,
+        passed: bool,
         good: impl Fn(&Self, &Order<O::State>) -> bool,
         found: &mut BTreeSet<Order<O::State>>,
     ) {
@@ -234,7 +242,10 @@ impl<O: Object> Search<'_, O> {
         let mut open = vec![order];
         while let Some(order) = open.pop() {
             for at in order.pending.clone() {
-                let Some(next) = self.placing(&order, at) else { continue };
+                let Some(mut next) = self.placing(&order, at) else { continue };
+                if passed && next.reads.is_empty() {
+                    next.forget();
+                }
                 if good(self, &next) {
                     found.insert(next);
                 } else if seen.insert(next.clone()) {
@@ -249,8 +260,12 @@ impl<O: Object> Search<'_, O> {
     }
 
     fn placing(&self, order: &Order<O::State>, at: usize) -> Option<Order<O::State>> {
-        let What::Write(op, _) = &self.calls[at].what else { return None };
+        let What::Write(op, outcome) = &self.calls[at].what else { return None };
         let state = O::after(op, order.present())?;
+        // Without effect here, and free to wait for a place where it has one.
+        if state == *order.present() && matches!(outcome, Outcome::Undecided | Outcome::Unanswered) {
+            return None;
+        }
         let mut next = order.clone();
         next.pending.remove(&at);
         let begin = self.calls[at].begin;
@@ -268,9 +283,7 @@ impl<O: Object> Search<'_, O> {
         let mut seen = BTreeSet::new();
         let mut open: Vec<_> = std::mem::take(&mut self.orders).into_iter().collect();
         while let Some(mut order) = open.pop() {
-            // Nobody reads any more: only the present counts.
-            order.path.drain(..order.path.len() - 1);
-            order.floor = 0;
+            order.forget();
             if !seen.insert(order.clone()) {
                 continue;
             }

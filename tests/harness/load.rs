@@ -17,9 +17,11 @@ use super::status::PATIENCE;
 use super::{Stack, assert_nodes_equal, get, until};
 
 mod model;
+mod router;
 mod worker;
 
 use model::{Trail, row};
+pub(crate) use router::Router;
 use worker::Worker;
 
 /// Streams of the log that are written side by side.
@@ -49,8 +51,9 @@ struct Book {
 }
 
 struct Shared {
-    /// Per collection, the address below which its records are.
+    /// Per collection, the path below which its records are.
     collections: Vec<String>,
+    router: Router,
     book: Mutex<Book>,
     stop: AtomicBool,
 }
@@ -88,6 +91,17 @@ impl Load {
 
     /// The same in collections of another name.
     pub(crate) async fn start_in(url: &str, prefix: &str, writers: usize, readers: usize) -> Self {
+        Self::start_over(url, url, prefix, writers, readers).await
+    }
+
+    /// The same, asking another balancer than the one that made the collections.
+    pub(crate) async fn start_over(
+        url: &str,
+        asked: &str,
+        prefix: &str,
+        writers: usize,
+        readers: usize,
+    ) -> Self {
         let base = collections_url(url);
         let mut collections = Vec::new();
         for at in 0..COLLECTIONS {
@@ -96,16 +110,26 @@ impl Load {
             assert_eq!(made.status, 200, "{}", made.body);
             let records = format!("{base}/{}", made.body["id"].as_str().expect("an id"));
             seed(&records).await;
-            collections.push(records);
+            collections.push(records.strip_prefix(url).expect("a path there").to_owned());
         }
         until(PATIENCE, "every node has the seeds", async || {
             get(&format!("{url}/status")).await.1["write_ahead_log"]["pending_writes"] == 0
         })
         .await;
-        let shared = Arc::new(Shared { collections, book: Mutex::default(), stop: AtomicBool::new(false) });
+        let shared = Arc::new(Shared {
+            collections,
+            router: Router::to(asked),
+            book: Mutex::default(),
+            stop: AtomicBool::new(false),
+        });
         let mut tasks: Vec<_> = (0..writers).map(|n| tokio::spawn(Worker::new(n, &shared).write())).collect();
         tasks.extend((0..readers).map(|n| tokio::spawn(Worker::new(n, &shared).read(writers))));
         Self { shared, prefix: prefix.to_owned(), writers, tasks }
+    }
+
+    /// From now on requests also go to the balancer there.
+    pub(crate) fn also_to(&self, url: &str) {
+        self.shared.router.add(url);
     }
 
     pub(crate) fn acknowledged(&self) -> usize {

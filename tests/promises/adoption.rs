@@ -4,19 +4,31 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::nodes::{collections_url, difference, node_records};
 use crate::harness::stack::start_nodes;
-use crate::harness::{Options, Place, Stack, assert_nodes_equal, get, post, until};
+use crate::harness::{Load, Options, Place, Record, Stack, assert_nodes_equal, get, post, until};
 
 const SOON: Duration = Duration::from_secs(60);
 
 /// Creates a collection directly on a node and fills it; returns the node's id.
 async fn fill(node_url: &str, name: &str, records: std::ops::Range<usize>, text: &str) -> String {
-    let base = collections_url(node_url);
-    let body = json!({ "name": name, "metadata": { "owner": "before" },
+    let choice = json!({ "metadata": { "owner": "before" },
         "configuration": { "hnsw": { "space": "ip", "ef_construction": 123 } } });
+    fill_with(node_url, name, records, text, &choice).await
+}
+
+async fn fill_with(
+    node_url: &str,
+    name: &str,
+    records: std::ops::Range<usize>,
+    text: &str,
+    choice: &Value,
+) -> String {
+    let base = collections_url(node_url);
+    let mut body = choice.clone();
+    body["name"] = json!(name);
     let (status, made) = post(&base, &body).await;
     assert_eq!(status, 200, "{made}");
     let id = made["id"].as_str().unwrap().to_owned();
@@ -144,4 +156,93 @@ async fn records_that_came_past_the_balancer_are_nobodys_to_take_over() {
     })
     .await;
     assert_eq!(node_records(&stack.nodes[1].url(), "beside").await.len(), 5);
+}
+
+/// The spaces and indexes that people choose, and a schema; metadata and documents come by themselves.
+fn choices() -> [(&'static str, Value); 4] {
+    [
+        (
+            "flat",
+            json!({ "configuration": { "hnsw": { "space": "l2", "ef_search": 64, "max_neighbors": 24 } } }),
+        ),
+        (
+            "inner",
+            json!({ "configuration": { "hnsw": { "space": "ip", "ef_construction": 150 } }, "metadata": { "owner": "before", "rank": 3 } }),
+        ),
+        ("angles", json!({ "configuration": { "hnsw": { "space": "cosine" } } })),
+        ("shaped", json!({ "schema": schema() })),
+    ]
+}
+
+/// Numbers of the key `n` are not indexed.
+fn schema() -> Value {
+    let text = json!({ "fts_index": { "enabled": true, "config": {} },
+        "string_inverted_index": { "enabled": false, "config": {} } });
+    let vector = json!({ "enabled": true, "config": { "space": "ip", "source_key": "#document",
+        "hnsw": { "ef_construction": 120 } } });
+    json!({ "defaults": {}, "keys": {
+        "n": { "int": { "int_inverted_index": { "enabled": false, "config": {} } } },
+        "#document": { "string": text },
+        "#embedding": { "float_list": { "vector_index": vector } },
+    } })
+}
+
+#[tokio::test]
+async fn ten_thousand_records_of_every_kind_are_adopted_and_copied_under_load() {
+    const EACH: usize = 2_500;
+    let place = Place::new("adoption");
+    let nodes = start_nodes(&place, 2, false).await;
+    let mut ids = Vec::new();
+    for (name, choice) in choices() {
+        ids.push(fill_with(&nodes[0].url(), name, 0..EACH, "text", &choice).await);
+    }
+    let stack = Stack::over(place, nodes, Options::default()).await;
+    let load = Load::start(&stack.url(), 4, 2).await;
+    let url = collections_url(&stack.url());
+    for (at, id) in ids.iter().enumerate() {
+        for n in 0..10 {
+            let body =
+                json!({ "ids": [format!("r{}", n * 7 + at)], "metadatas": [{ "even": null, "fresh": n }] });
+            assert_eq!(post(&format!("{url}/{id}/update"), &body).await.0, 200);
+            let body = json!({ "ids": [format!("r{}", 1_000 + n), format!("r{}", 2_000 + n * 3)] });
+            assert_eq!(post(&format!("{url}/{id}/delete"), &body).await.0, 200);
+        }
+    }
+    load.a_round(SOON).await;
+    until(2 * SOON, "every node is up", async || {
+        get(&format!("{}/health", stack.url())).await.1["status"] == "healthy"
+    })
+    .await;
+    load.assert_nothing_failed();
+    load.end(&stack, SOON).await;
+    for (name, _) in choices() {
+        let (ours, theirs) = (
+            node_records(&stack.nodes[0].url(), name).await,
+            node_records(&stack.nodes[1].url(), name).await,
+        );
+        assert_eq!(ours.len(), EACH - 20, "{name}");
+        if name == "angles" {
+            assert!(
+                ours.iter().zip(&theirs).all(|(a, b)| near(a, b)),
+                "{name} differs by more than rounding"
+            );
+        } else {
+            assert_eq!(difference(&ours, &theirs), None, "{name}");
+        }
+        let told = async |url: String| {
+            let (_, found) = get(&format!("{}/{name}", collections_url(&url))).await;
+            (
+                found["configuration_json"].clone(),
+                found["metadata"].clone(),
+                found["schema"]["keys"]["n"].clone(),
+            )
+        };
+        assert_eq!(told(stack.nodes[0].url()).await, told(stack.nodes[1].url()).await, "{name}");
+    }
+}
+
+fn near(ours: (&String, &Record), theirs: (&String, &Record)) -> bool {
+    let close = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-5 * a.abs().max(b.abs());
+    let ((id, (a, fields, text, uri)), (other, (b, their_fields, their_text, their_uri))) = (ours, theirs);
+    id == other && a.iter().zip(b).all(close) && (fields, text, uri) == (their_fields, their_text, their_uri)
 }

@@ -111,12 +111,6 @@ impl Board {
         self.waiters.len()
     }
 
-    /// Another balancer sequences now: it judges what waits here, and its verdicts are not heard here.
-    pub fn hand_over(&self) {
-        self.sequencer().step_down();
-        self.waiters.release(|_, _| Verdict::Unknown);
-    }
-
     /// No node is up: record writes are queued, catalog writes cannot be answered.
     pub(super) fn release_waiters(&self) {
         self.waiters.release(|seq, stream| {

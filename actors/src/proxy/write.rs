@@ -22,6 +22,8 @@ pub(super) async fn write(
     wait: Duration,
 ) -> Result<Written, Refusal> {
     let Submit { draft, permit, ack, claim } = submit;
+    // What the log says under a key counts only while nobody else can append to it.
+    leading(board)?;
     let turn = match &claim {
         None => None,
         Some(claim) => match repeat::repeat(board, wal, claim).await? {
@@ -35,7 +37,6 @@ pub(super) async fn write(
     };
     let (stream, write_id) = (draft.stream(), draft.write_id.clone());
     admissible(board, &draft)?;
-    let permit = Arc::new(permit);
     let append = Append { draft, claim, permit: Arc::clone(&permit) };
     let appended = wal.send(append).await.map_err(|_| Refusal::Restarting)??;
     drop(turn);
@@ -79,19 +80,26 @@ async fn acknowledged(
     }
 }
 
+fn leading(board: &Board) -> Result<(), Refusal> {
+    if board.sequencer().leading() && board.lease.certain() {
+        return Ok(());
+    }
+    Err(Refusal::Log(StoreError::LeaseLost("this balancer does not hold it".to_owned())))
+}
+
 /// What can be said before anything is logged.
 fn admissible(board: &Board, draft: &Draft) -> Result<(), Refusal> {
+    leading(board)?;
     let sequencer = board.sequencer();
-    if !sequencer.leading() {
-        let reason = "this balancer does not hold the lease on the log".to_owned();
-        return Err(Refusal::Log(StoreError::Unavailable(reason)));
-    }
     if !draft.op.is_record() {
         // Logged all the same, a delete would hold up every later write, of all collections.
         let nobody = sequencer.nobody_judges_catalog();
         return if nobody { Err(Refusal::NoNodeForCatalog) } else { Ok(()) };
     }
     let id = CollectionId(draft.target.unwrap_or_default());
+    if sequencer.is_lost(id) {
+        return Err(Refusal::Lost(id));
+    }
     let known = sequencer.catalog.collection(id).is_some();
     if known { Ok(()) } else { Err(Refusal::NoSuchCollection(id)) }
 }

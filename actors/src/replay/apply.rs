@@ -12,7 +12,7 @@ use chroma_ha_core::backoff::Backoff;
 use chroma_ha_core::delivery::{Attempt, End, Input, Next, Terms};
 use chroma_ha_core::health::Observation;
 use chroma_ha_core::ids::NodeId;
-use chroma_ha_core::port::{Change, Node, StoreError};
+use chroma_ha_core::port::{Change, LogStore, Node, StoreError};
 use chroma_ha_core::sequencer::{Outcome, Role, Task};
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -31,7 +31,11 @@ pub struct Delivery {
     pub node: NodeId,
     /// Every node, by place: copies read from the others.
     pub ports: Arc<[Arc<dyn Node>]>,
+    /// Read only: what is recorded goes through `wal`.
+    pub log: Arc<dyn LogStore>,
     pub board: Arc<Board>,
+    /// Of the lease under which the task was handed out.
+    pub epoch: u64,
     pub wal: Addr<WalActor>,
     pub health: Recipient<Observed>,
     pub stats: Arc<Stats>,
@@ -90,7 +94,7 @@ impl Delivery {
 
     pub async fn record(&self, changes: Vec<Change>) -> Result<(), StoreError> {
         let stopped = |error: MailboxError| Err(StoreError::Unavailable(error.to_string()));
-        self.wal.send(Record { changes }).await.unwrap_or_else(stopped)
+        self.wal.send(Record { epoch: self.epoch, changes }).await.unwrap_or_else(stopped)
     }
 
     fn observe(&self, observation: Observation) {

@@ -24,6 +24,7 @@ struct Expected {
 /// Looks, and tells the sequencer. `losses`: how often the node had lost its standing before.
 pub async fn inspect(delivery: Delivery, adopt: bool, generation: u64, losses: u64) {
     let node = delivery.node;
+    let mut open = Open { delivery: &delivery, generation, closed: false };
     let found = tokio::select! {
         biased;
         () = delivery.board.lost(node, losses) => return,
@@ -42,8 +43,30 @@ pub async fn inspect(delivery: Delivery, adopt: bool, generation: u64, losses: u
     {
         warn!(%node, collections = findings.lost.len(), "the node lost collections: they are copied anew");
     }
-    delivery.board.sequencer().inspected(node, generation, findings);
-    delivery.board.wake_all();
+    open.close(findings);
+}
+
+/// A look that ends by a panic or a dropped future is taken again.
+struct Open<'a> {
+    delivery: &'a Delivery,
+    generation: u64,
+    closed: bool,
+}
+
+impl Open<'_> {
+    fn close(&mut self, findings: Option<Findings>) {
+        self.closed = true;
+        self.delivery.board.sequencer().inspected(self.delivery.node, self.generation, findings);
+        self.delivery.board.wake_all();
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if !self.closed {
+            self.close(None);
+        }
+    }
 }
 
 async fn look(delivery: &Delivery, adopt: bool) -> Result<Findings, PeerError> {

@@ -1,5 +1,6 @@
 //! Plain questions to one node, outside of any log entry: what a look at a node and a copy need.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +11,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use uuid::Uuid;
+
+/// How often a read is tried that meets a write, and how long between.
+const READS: usize = 20;
+const MOMENT: Duration = Duration::from_millis(50);
 
 /// Why a look or a copy did not get on.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +54,22 @@ pub struct Records {
     pub uris: Option<Box<RawValue>>,
 }
 
+impl Records {
+    /// Chroma shows a record that is being written or deleted without its embedding, and then says nothing
+    /// about whose it is.
+    fn is_whole(&self) -> bool {
+        let shown = self.embeddings.as_ref().map_or(0, |raw| rows(raw.get()));
+        shown == self.ids.len()
+    }
+}
+
+/// How many lists a list of lists of numbers has.
+fn rows(text: &str) -> usize {
+    text.bytes().filter(|byte| *byte == b'[').count().saturating_sub(1)
+}
+
 /// One node, asked with one time limit.
+#[derive(Clone, Copy)]
 pub struct Peer<'a> {
     pub port: &'a dyn Node,
     pub timeout: Duration,
@@ -120,19 +140,63 @@ impl Peer<'_> {
         }
     }
 
-    /// Every record id, in one answer: a list in pages could skip what moves while it is read.
-    pub async fn ids(&self, records: &str) -> Result<Vec<String>, PeerError> {
+    /// As `ask`, for reads: Chroma answers 500 to one that meets a delete of what it finds.
+    async fn look(&self, what: &'static str, path: String, body: Option<Value>) -> Result<Bytes, PeerError> {
+        let method = if body.is_some() { "POST" } else { "GET" };
+        let body = body.map(|body| body.to_string());
+        for _ in 1..READS {
+            match self.ask(what, method, path.clone(), body.clone()).await {
+                Err(PeerError::Refused { status: 500.., .. }) => tokio::time::sleep(MOMENT).await,
+                other => return other,
+            }
+        }
+        self.ask(what, method, path, body).await
+    }
+
+    /// One page of the record ids, in the order of the node.
+    pub async fn ids(&self, records: &str, limit: usize, offset: u64) -> Result<Vec<String>, PeerError> {
         let what = "listing the record ids";
-        let body =
-            self.ask(what, "POST", format!("{records}/get"), Some(r#"{"include":[]}"#.to_owned())).await?;
+        let page = json!({ "include": [], "limit": limit, "offset": offset });
+        let body = self.look(what, format!("{records}/get"), Some(page)).await?;
         read::<Records>(what, &body).map(|records| records.ids)
+    }
+
+    /// Those of the ids that there are.
+    pub async fn held(&self, records: &str, ids: &[String]) -> Result<HashSet<String>, PeerError> {
+        let what = "looking up record ids";
+        let ask = json!({ "ids": ids, "include": [] });
+        let body = self.look(what, format!("{records}/get"), Some(ask)).await?;
+        read::<Records>(what, &body).map(|records| records.ids.into_iter().collect())
+    }
+
+    pub async fn count(&self, records: &str) -> Result<usize, PeerError> {
+        let what = "counting the records";
+        read(what, &self.look(what, format!("{records}/count"), None).await?)
     }
 
     pub async fn records(&self, records: &str, ids: &[String]) -> Result<Records, PeerError> {
         let what = "reading records";
         let ask = json!({ "ids": ids, "include": ["embeddings", "metadatas", "documents", "uris"] });
-        let body = self.ask(what, "POST", format!("{records}/get"), Some(ask.to_string())).await?;
-        read(what, &body)
+        for _ in 0..READS {
+            let body = self.look(what, format!("{records}/get"), Some(ask.clone())).await?;
+            let found: Records = read(what, &body)?;
+            if found.is_whole() {
+                return Ok(found);
+            }
+            tokio::time::sleep(MOMENT).await;
+        }
+        Err(PeerError::Unreadable { what, cause: "records are shown without their embeddings".to_owned() })
+    }
+
+    /// The most records that the node takes in one request.
+    pub async fn batch_limit(&self) -> Result<usize, PeerError> {
+        #[derive(Deserialize)]
+        struct Checks {
+            max_batch_size: usize,
+        }
+        let what = "asking how much it takes in one request";
+        let body = self.look(what, "/api/v2/pre-flight-checks".to_owned(), None).await?;
+        read::<Checks>(what, &body).map(|checks| checks.max_batch_size)
     }
 }
 

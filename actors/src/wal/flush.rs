@@ -1,5 +1,4 @@
-//! What is written lazily and in bulk: cursors, statuses, retention; and once more when the balancer
-//! lets go of the log.
+//! What is written lazily and in bulk: cursors, statuses, retention.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,10 +6,8 @@ use std::time::Duration;
 use actix::prelude::*;
 use chroma_ha_core::ids::{NodeId, Seq};
 use chroma_ha_core::port::{Change, StoreError};
-use tracing::warn;
 
-use super::lease::Lease;
-use super::{Release, WalActor};
+use super::WalActor;
 
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -25,7 +22,7 @@ pub(super) struct Flush {
 
 impl WalActor {
     /// Cursors and statuses, if they moved since the last flush.
-    fn due(&self) -> Option<(Flush, Vec<Change>)> {
+    pub(super) fn due(&self) -> Option<(Flush, Vec<Change>)> {
         let sequencer = self.board.sequencer();
         if !sequencer.leading() {
             return None;
@@ -84,27 +81,11 @@ impl Handler<Flushed> for WalActor {
     fn handle(&mut self, Flushed(result): Flushed, _: &mut Self::Context) {
         self.flushing = false;
         match result {
-            Ok(now) => self.flushed = now,
+            Ok(now) => {
+                self.flushed = now;
+                self.board.sequencer().forget_deleted();
+            }
             Err(error) => self.watched.error(error),
         }
-    }
-}
-
-impl Handler<Release> for WalActor {
-    type Result = ResponseFuture<()>;
-
-    fn handle(&mut self, _: Release, _: &mut Self::Context) -> Self::Result {
-        let due = self.due();
-        self.lease = Lease::Released;
-        self.board.sequencer().set_leading(false);
-        let store = Arc::clone(&self.store);
-        Box::pin(async move {
-            if let Some((_, changes)) = due
-                && let Err(error) = store.record(changes).await
-            {
-                warn!(%error, "the last flush failed; the entries will be applied again");
-            }
-            let _ = store.release().await;
-        })
     }
 }

@@ -2,45 +2,67 @@
 //! whoever listens.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix::prelude::*;
 use chroma_ha_core::idempotency::Fate;
+use chroma_ha_core::lease::Company;
 use chroma_ha_core::port::{Recovered, StoreError};
 use tracing::{error, info, warn};
 
 use super::WalActor;
 use super::flush::Flush;
-use crate::board::Verdict;
+use crate::board::{Holder, Verdict};
 
 /// The lease was taken or lost.
 #[derive(Message, Clone, Debug)]
 #[rtype(result = "()")]
 pub enum LeaseChange {
-    /// This balancer sequences and applies from now on. Requests sent to the nodes before, by it or by
-    /// another balancer, may still be executing.
-    Taken { epoch: u64 },
+    /// This balancer sequences and applies from now on. `quiet`: nothing that was sent to a node before, by
+    /// it or by another balancer, may still be executing.
+    Taken { epoch: u64, quiet: bool },
     /// The session is gone: nothing is applied until the lease is taken again.
     Lost { reason: String },
 }
 
 #[derive(Message)]
 #[rtype(result = "()")]
-struct LeaseTried(Result<Option<Recovered>, StoreError>);
+struct LeaseTried {
+    begun: Instant,
+    result: Result<Option<Recovered>, StoreError>,
+}
 
 #[derive(Message)]
 #[rtype(result = "()")]
-struct LeaseChecked(Result<(), StoreError>);
+struct LeaseChecked {
+    begun: Instant,
+    result: Result<(), StoreError>,
+}
+
+/// Who else is there, unless that could not be found out.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Looked(Option<Company>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lease {
-    /// Not held; an attempt is made at every tick.
+    /// Not held; an attempt is made at every tick, or less often while the log cannot be reached.
     Seeking,
     /// An attempt is under way.
     Taking,
     /// Held since its epoch began.
     Held,
+    /// Held, but about to be given away: nothing more is appended.
+    Leaving,
     /// Given up on purpose: the balancer is stopping.
     Released,
+}
+
+impl Lease {
+    /// Whether the log may be written to under it.
+    pub(super) fn holds(self) -> bool {
+        matches!(self, Lease::Held | Lease::Leaving)
+    }
 }
 
 impl WalActor {
@@ -52,15 +74,20 @@ impl WalActor {
     }
 
     pub(super) fn lose(&mut self, error: &StoreError) {
-        if self.lease != Lease::Held {
+        if !self.lease.holds() {
             return;
         }
         self.lease = Lease::Seeking;
+        self.tend_at = Instant::now();
         self.board.sequencer().set_leading(false);
+        self.board.lease.set_log_answers(false);
+        self.board.set_holder(Holder::Lost);
         error!(%error, "the lease on the log is lost: no write is accepted until it is back");
         self.tell(&LeaseChange::Lost { reason: error.to_string() });
+        // None of them was sent.
+        let unsent = StoreError::LeaseLost(error.to_string());
         for waiting in self.queue.abandon() {
-            let _ = waiting.reply.send(Err(error.clone()));
+            let _ = waiting.reply.send(Err(unsent.clone()));
         }
     }
 
@@ -89,36 +116,79 @@ impl WalActor {
     }
 
     pub(super) fn tend_lease(&mut self, ctx: &mut Context<Self>) {
+        let begun = Instant::now();
+        if self.tending || begun < self.tend_at {
+            return;
+        }
         let (store, me) = (Arc::clone(&self.store), ctx.address());
+        self.tending = true;
         match self.lease {
             Lease::Seeking => {
                 self.lease = Lease::Taking;
-                actix_rt::spawn(async move { me.do_send(LeaseTried(store.acquire().await)) });
+                actix_rt::spawn(async move {
+                    let result = store.acquire().await;
+                    let looks = matches!(result, Ok(None));
+                    me.do_send(LeaseTried { begun, result });
+                    if looks {
+                        me.do_send(Looked(store.company().await.ok()));
+                    }
+                });
             }
-            Lease::Held => {
-                actix_rt::spawn(async move { me.do_send(LeaseChecked(store.check().await)) });
+            Lease::Held | Lease::Leaving => {
+                self.tend_at = begun + self.times.check();
+                actix_rt::spawn(async move {
+                    me.do_send(LeaseChecked { begun, result: store.check().await });
+                    me.do_send(Looked(store.company().await.ok()));
+                });
             }
-            Lease::Taking | Lease::Released => {}
+            Lease::Released => {
+                actix_rt::spawn(async move { me.do_send(Looked(store.company().await.ok())) });
+            }
+            Lease::Taking => self.tending = false,
         }
+    }
+
+    fn taken(&mut self, begun: Instant, recovered: Recovered) {
+        let (epoch, head, quiet) = (recovered.epoch, recovered.head, recovered.quiet);
+        self.lease = Lease::Held;
+        self.epoch = epoch;
+        self.standing_by = false;
+        self.flushed = Flush::default();
+        let change = LeaseChange::Taken { epoch, quiet };
+        self.board.lease.check(begun);
+        if quiet {
+            // First what the log remembers, then the word that the nodes may go on at once.
+            self.board.recover(recovered);
+            self.tell(&change);
+        } else {
+            // First the word that the nodes settle: no lane may move on what the log remembers.
+            self.tell(&change);
+            self.board.recover(recovered);
+        }
+        self.board.set_holder(Holder::Here);
+        self.tell_what_was_decided();
+        info!(epoch, %head, quiet, "the lease on the log is held");
     }
 }
 
 impl Handler<LeaseTried> for WalActor {
     type Result = ();
 
-    fn handle(&mut self, LeaseTried(result): LeaseTried, _: &mut Self::Context) {
-        self.lease = Lease::Seeking;
-        match result {
-            Ok(Some(recovered)) => {
-                let (epoch, head) = (recovered.epoch, recovered.head);
-                self.lease = Lease::Held;
-                self.standing_by = false;
-                self.flushed = Flush::default();
-                self.tell(&LeaseChange::Taken { epoch });
-                self.board.recover(recovered);
-                self.tell_what_was_decided();
-                info!(epoch, %head, "the lease on the log is held");
+    fn handle(&mut self, LeaseTried { begun, result }: LeaseTried, _: &mut Self::Context) {
+        if self.lease != Lease::Taking {
+            // Stopped meanwhile: nothing was done under it.
+            if let (Lease::Released, Ok(Some(recovered))) = (self.lease, result) {
+                let store = Arc::clone(&self.store);
+                actix_rt::spawn(async move { drop(store.release(recovered.quiet).await) });
             }
+            return;
+        }
+        self.lease = Lease::Seeking;
+        self.tending = false;
+        self.tend_at = begun;
+        self.board.lease.set_log_answers(result.is_ok());
+        match result {
+            Ok(Some(recovered)) => self.taken(begun, recovered),
             Ok(None) => {
                 if !std::mem::replace(&mut self.standing_by, true) {
                     info!("another balancer holds the lease on the log; standing by");
@@ -126,6 +196,7 @@ impl Handler<LeaseTried> for WalActor {
                 self.board.hand_over();
             }
             Err(error) => {
+                self.tend_at = begun + self.times.check();
                 warn!(%error, "the lease on the log cannot be taken; trying again");
                 self.watched.error(error);
             }
@@ -136,9 +207,34 @@ impl Handler<LeaseTried> for WalActor {
 impl Handler<LeaseChecked> for WalActor {
     type Result = ();
 
-    fn handle(&mut self, LeaseChecked(result): LeaseChecked, _: &mut Self::Context) {
-        if let Err(error) = result {
-            self.lose(&error);
+    fn handle(&mut self, LeaseChecked { begun, result }: LeaseChecked, _: &mut Self::Context) {
+        self.tending = false;
+        match result {
+            Ok(()) if self.lease.holds() => {
+                let lapsed = !self.board.lease.certain();
+                self.board.lease.check(begun);
+                if lapsed {
+                    self.board.wake_all();
+                }
+            }
+            Ok(()) => {}
+            Err(error) => self.lose(&error),
+        }
+    }
+}
+
+impl Handler<Looked> for WalActor {
+    type Result = ();
+
+    fn handle(&mut self, Looked(company): Looked, _: &mut Self::Context) {
+        if self.lease == Lease::Released {
+            self.tending = false;
+        }
+        let Some(company) = company else { return };
+        let holder = company.holder.clone();
+        self.board.lease.meet(company);
+        if let (false, Some(peer)) = (self.lease.holds(), holder) {
+            self.board.set_holder(Holder::Elsewhere(peer));
         }
     }
 }

@@ -31,6 +31,13 @@ pub fn opened(key: &str, node: &str, matter: &Matter, at_ms: u64) -> Alert {
             "They are read from other nodes until they are copied to this one.",
             "Find out why its disk is empty. The copies are made by themselves.",
         ),
+        Matter::Lost { place } => (
+            Severity::Critical,
+            "Every Chroma server lost a collection".to_owned(),
+            place.clone(),
+            "Its reads and writes are answered 503; everything else is served.",
+            "Delete it through the balancer and fill it anew. Nothing can be copied.",
+        ),
         Matter::Divergence { place, what } => (
             Severity::Critical,
             format!("{node} holds something else than the others"),
@@ -57,6 +64,7 @@ pub fn resolved(key: &str, node: &str, matter: &Matter, at_ms: u64) -> Alert {
         Matter::DeadLetter { seq, .. } => format!("The dead letter {} is closed", DeadLetter::id(node, *seq)),
         Matter::Quarantine { .. } => format!("Every collection is served from {node} again"),
         Matter::Amnesia { .. } => format!("{node} has its collections again"),
+        Matter::Lost { place } => format!("{place} is no longer lost"),
         Matter::Divergence { .. } => format!("{node} holds the same as the others again"),
     };
     Alert {

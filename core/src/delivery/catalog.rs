@@ -126,12 +126,20 @@ impl Case<'_> {
         Some((id, self.leftover(id).or(self.task.node_collection)?))
     }
 
+    /// On the acting node: what no node holds any more.
+    fn lost(&self) -> Option<CollectionId> {
+        self.task.subject.filter(|id| self.acting() && self.sequencer().is_lost(*id))
+    }
+
     fn modify(&self) -> Turn {
         let Some((id, own)) = self.held() else {
             return Turn::Found(match self.task.subject.filter(|_| !self.acting()) {
                 // The node waits for a copy, which brings the collection as it is by then; and no copy is
                 // made before this entry is passed.
                 Some(id) => self.done(Answer::json(200, "{}"), Effect::Collection { id }, Vec::new(), None),
+                None if self.lost().is_some() => {
+                    refuse(503, "ServiceUnavailable", "every Chroma server lost this collection")
+                }
                 None => self.missing(&self.task.subject.map(|id| id.to_string()).unwrap_or_default()),
             });
         };
@@ -170,7 +178,11 @@ impl Case<'_> {
             (None, Some(Effect::Collection { id })) => {
                 Turn::Found(self.deleted(*id, Answer::json(200, "{}")))
             }
-            (None, _) => Turn::Found(self.missing(name)),
+            (None, _) => Turn::Found(match self.lost() {
+                // There is nothing to delete but its name.
+                Some(id) => self.deleted(id, Answer::json(200, "{}")),
+                None => self.missing(name),
+            }),
         }
     }
 

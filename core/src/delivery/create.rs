@@ -45,7 +45,15 @@ impl Case<'_> {
             let answer = Answer::json(200, "{}");
             return Turn::Found(self.done(answer, Effect::Collection { id }, Vec::new(), None));
         }
-        let known = self.acting() && self.is_known(&tenant, &database);
+        let known = self.known(&tenant, &database).filter(|_| self.acting());
+        if known.is_some_and(|id| self.sequencer().is_lost(id)) {
+            return Turn::Found(refuse(
+                409,
+                "ConflictError",
+                "every Chroma server lost the collection of this name; delete it, then create it anew",
+            ));
+        }
+        let known = known.is_some();
         let body = if known { self.entry.draft.body.clone() } else { strictly_new(&self.entry.draft.body) };
         let request = self.request("POST", self.entry.draft.path.clone(), body);
         ask(Place { tenant, database }, Question::Create { known }, request)
@@ -79,9 +87,8 @@ impl Case<'_> {
         !self.acting() && self.sequencer().catalog.collection(*id).is_none()
     }
 
-    fn is_known(&self, tenant: &str, database: &str) -> bool {
-        self.field("name")
-            .is_some_and(|name| self.sequencer().catalog.named(tenant, database, &name).is_some())
+    fn known(&self, tenant: &str, database: &str) -> Option<CollectionId> {
+        self.sequencer().catalog.named(tenant, database, &self.field("name")?)
     }
 
     fn create_done(&self, place: Place, known: bool, response: Response) -> Turn {

@@ -62,6 +62,10 @@ impl Health {
 
     /// Takes one fact in and moves if it suffices.
     pub fn observe(&mut self, observation: Observation, now: Duration) -> Option<Change> {
+        // Never sent: it says nothing about the node.
+        if observation == Observation::ApplyFailed(Failure::Fault(NodeFault::Withheld)) {
+            return None;
+        }
         self.count(&observation);
         let (to, reason) = match observation {
             Observation::ProbeOk { .. } | Observation::Tick => self.after_good_sign(now)?,
@@ -194,6 +198,6 @@ fn proves_trouble(failure: &Failure, write: bool) -> bool {
     match failure {
         Failure::Fault(NodeFault::Refused | NodeFault::Timeout(_)) => true,
         Failure::Fault(NodeFault::Lost(_)) => write,
-        Failure::Status(_) => false,
+        Failure::Fault(NodeFault::Withheld) | Failure::Status(_) => false,
     }
 }

@@ -25,7 +25,7 @@ impl Sequencer {
         let known = match entry.collection() {
             Some(id) => log.node_collection(id).is_some() && !log.other_ids.contains(&id),
             // A node without some collection would answer as if it did not exist.
-            None => log.inspection == Inspection::Complete && log.copying.is_none() && !log.has_quarantined(),
+            None => log.inspection == Inspection::Complete && log.copying.is_none() && !self.is_barred(node),
         };
         let looked_at = matches!(log.inspection, Inspection::Seen | Inspection::Complete);
         let able = log.standing.applies && looked_at && known && log.fed >= entry.seq;

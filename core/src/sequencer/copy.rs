@@ -8,6 +8,7 @@ use super::{CopyTask, Findings, Inspection, NodeLog, Sequencer, Step};
 use crate::catalog::Move;
 use crate::ids::{CollectionId, NodeId, Seq, Stream};
 use crate::lane::{Lane, Phase};
+use crate::port::{Leftover, LeftoverState};
 
 /// After a copy failed, its next attempt waits so long.
 const RETRY_MS: u64 = 10_000;
@@ -111,12 +112,15 @@ impl Sequencer {
 
     /// The next copy onto the node, one at a time.
     pub(super) fn push_copy(&mut self, node: NodeId, now_ms: u64, steps: &mut Vec<Step>) {
-        let log = &self.nodes[node.0];
+        let log = &mut self.nodes[node.0];
         let idle = log.copying.is_none() && log.inspection == Inspection::Complete;
-        if !idle || !log.has_quarantined() || !self.catalog_is_current(node) {
+        if !log.has_quarantined() {
+            log.copied = 0;
             return;
         }
-        self.forget_deleted_lanes(node);
+        if !idle || !self.catalog_is_current(node) {
+            return;
+        }
         let wanted = self.nodes[node.0].quarantined_collections();
         let due = |id: &CollectionId| self.nodes[node.0].copy_after_ms.get(id).is_none_or(|at| *at <= now_ms);
         let task = wanted.into_iter().filter(due).find_map(|id| self.copy_task(node, id));
@@ -126,7 +130,8 @@ impl Sequencer {
         }
     }
 
-    fn forget_deleted_lanes(&mut self, node: NodeId) {
+    /// Of a collection that is gone nothing is left to be quarantined.
+    pub(super) fn forget_deleted_lanes(&mut self, node: NodeId) {
         for id in self.nodes[node.0].quarantined_collections() {
             if self.catalog.collection(id).is_none() {
                 self.nodes[node.0].change(Stream::Collection(id), |lane| lane.phase = Phase::Idle);
@@ -151,12 +156,18 @@ impl Sequencer {
             .map(|other| (other, self.nodes[other.0].position(stream)))
             // A source that is behind the node itself would lose what the node has passed.
             .find(|(_, position)| *position >= target.position(stream))?;
-        let replaces = target.node_collection(id).into_iter().chain(target.leftovers.get(&id).copied());
+        let leftover = target.leftovers.get(&id).copied();
+        let left = leftover.map(|left| left.node_collection);
         Some(CopyTask {
             collection: id,
             source,
-            position,
-            replaces: replaces.collect(),
+            position: match leftover.map(|left| left.state) {
+                // What an earlier copy brought is as old as that, and another source may be behind it.
+                Some(LeftoverState::Begun(begun)) => position.min(begun),
+                _ => position,
+            },
+            replaces: target.node_collection(id).into_iter().chain(left).collect(),
+            leftover,
             generation: target.generation,
         })
     }
@@ -185,6 +196,7 @@ impl Sequencer {
         log.leftovers.remove(&task.collection);
         log.troubles.mended(task.collection);
         log.map(task.collection, Some(own));
+        log.copied += 1;
         let stream = Stream::Collection(task.collection);
         log.change(stream, |lane| {
             lane.phase = Phase::Idle;
@@ -194,13 +206,9 @@ impl Sequencer {
         true
     }
 
-    /// The node's half-made copy that a later attempt may replace.
-    pub fn leftover(&mut self, node: NodeId, id: CollectionId, own: Option<Uuid>) {
-        let log = &mut self.nodes[node.0];
-        match own {
-            Some(own) => log.leftovers.insert(id, own),
-            None => log.leftovers.remove(&id),
-        };
+    /// What a later attempt may replace on the node, or go on with.
+    pub fn leftover(&mut self, node: NodeId, id: CollectionId, left: Leftover) {
+        self.nodes[node.0].leftovers.insert(id, left);
     }
 }
 
@@ -227,16 +235,16 @@ impl NodeLog {
         self.lanes.values().any(|lane| matches!(lane.phase, Phase::Quarantined { .. }))
     }
 
+    /// Collections that are not served from the node.
+    pub(super) fn lacking(&self) -> impl Iterator<Item = CollectionId> {
+        self.lanes.iter().filter_map(|(stream, lane)| match (stream, &lane.phase) {
+            (Stream::Collection(id), Phase::Quarantined { .. }) => Some(*id),
+            _ => None,
+        })
+    }
+
     fn quarantined_collections(&self) -> Vec<CollectionId> {
-        let mut ids: Vec<_> = self
-            .lanes
-            .iter()
-            .filter(|(_, lane)| matches!(lane.phase, Phase::Quarantined { .. }))
-            .filter_map(|(stream, _)| match stream {
-                Stream::Collection(id) => Some(*id),
-                Stream::Catalog => None,
-            })
-            .collect();
+        let mut ids: Vec<_> = self.lacking().collect();
         ids.sort_unstable();
         ids
     }

@@ -10,6 +10,7 @@ use super::{Inspection, Limits, Troubles};
 use crate::entry::Entry;
 use crate::ids::{CollectionId, Seq, Stream};
 use crate::lane::{Lane, Phase, Span};
+use crate::port::Leftover;
 
 /// What the node's health allows. Derived from its `health` state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,7 +54,9 @@ pub struct NodeLog {
     /// Collections whose documents have other record ids here: followed, never read.
     pub(super) other_ids: HashSet<CollectionId>,
     /// Collections on the node that a copy made and did not end.
-    pub(super) leftovers: HashMap<CollectionId, Uuid>,
+    pub(super) leftovers: HashMap<CollectionId, Leftover>,
+    /// Copies that were made since the node last had every collection.
+    pub(super) copied: usize,
     pub(super) troubles: Troubles,
 }
 
@@ -78,6 +81,7 @@ impl NodeLog {
             copy_after_ms: HashMap::new(),
             leftovers: HashMap::new(),
             other_ids: HashSet::new(),
+            copied: 0,
             troubles: Troubles::default(),
         }
     }
@@ -110,9 +114,10 @@ impl NodeLog {
         self.lanes.get(&stream).and_then(Lane::first)
     }
 
-    /// Streams with something to do, in log order.
+    /// Streams with something to do, in log order; not what waits to be copied.
     pub fn candidates(&self, limit: usize) -> Vec<(Seq, Stream)> {
-        self.waiting.iter().take(limit).copied().collect()
+        let moves = |(_, stream): &&(Seq, Stream)| !self.is_quarantined(*stream);
+        self.waiting.iter().filter(moves).take(limit).copied().collect()
     }
 
     pub fn quarantined(&self) -> Vec<(Stream, String)> {
@@ -219,6 +224,12 @@ impl NodeLog {
 
     pub fn logical(&self, node_collection: Uuid) -> Option<CollectionId> {
         self.logical.get(&node_collection).copied()
+    }
+
+    /// Forgets its own ids of collections that nobody knows any more.
+    pub(super) fn forget(&mut self, is_known: impl Fn(CollectionId) -> bool) {
+        self.mapped.retain(|id, _| is_known(*id));
+        self.logical.retain(|_, id| is_known(*id));
     }
 
     pub fn map(&mut self, id: CollectionId, node_collection: Option<Uuid>) {

@@ -225,6 +225,12 @@ impl Sequencer {
         }
     }
 
+    /// The node came back: what broke off because of it, copies from it as well, need not wait any longer.
+    pub(super) fn end_waits(&mut self, node: NodeId) {
+        self.nodes[node.0].end_back_off();
+        self.nodes.iter_mut().for_each(|node| node.copy_after_ms.clear());
+    }
+
     /// A client was told that this entry is safe although no node has decided it.
     pub fn acknowledge_queued(&mut self, stream: Stream, seq: Seq) {
         if let Some(state) = self.streams.get_mut(&stream) {

@@ -32,7 +32,7 @@ impl Sequencer {
     /// Everything that the node can start now.
     pub fn steps(&mut self, node: NodeId, now_ms: u64) -> Vec<Step> {
         let mut steps = Vec::new();
-        if !self.leading || !self.nodes[node.0].standing.applies {
+        if !self.leading || self.resting || !self.nodes[node.0].standing.applies {
             return steps;
         }
         if !self.push_inspection(node, &mut steps) {
@@ -40,6 +40,7 @@ impl Sequencer {
         }
         self.complete_inspection(node);
         self.push_feed(node, &mut steps);
+        self.forget_deleted_lanes(node);
         for (_, stream) in self.nodes[node.0].candidates(SCAN) {
             if self.nodes[node.0].in_flight >= self.limits.in_flight {
                 break;
@@ -72,11 +73,6 @@ impl Sequencer {
             match lane.phase {
                 Phase::Idle => {}
                 Phase::BackOff { until_ms } if until_ms <= now_ms => {}
-                // The collection is gone: nothing is left to be quarantined.
-                Phase::Quarantined { .. } if self.is_deleted(stream) => {
-                    self.nodes[node.0].change(stream, |l| l.phase = Phase::Idle);
-                    continue;
-                }
                 _ => return,
             }
             if let Some(span) = lane.wanted() {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::entry::{Decision, Entry};
 use crate::ids::{CollectionId, NodeId, Seq, Stream};
-use crate::port::Page;
+use crate::port::{Leftover, Page};
 
 /// In which role a node applies an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,5 +80,7 @@ pub struct CopyTask {
     pub position: Seq,
     /// The node's own collection that may be replaced: mapped, or left by a copy that did not end.
     pub replaces: Vec<Uuid>,
+    /// What no mapping names any more, and what may be done with it.
+    pub leftover: Option<Leftover>,
     pub generation: u64,
 }

@@ -49,6 +49,8 @@ pub enum Matter {
     Quarantine { collections: usize, first: String, reason: String },
     /// The node lost collections that it had.
     Amnesia { collections: usize },
+    /// No node holds this collection any more.
+    Lost { place: String },
     /// The node holds something else than the others under this collection.
     Divergence { place: String, what: String },
 }
@@ -85,6 +87,12 @@ impl Sequencer {
             let matter =
                 Matter::Divergence { place: self.described(Stream::Collection(*id)), what: what.clone() };
             matters.insert(format!("divergence:{name}:{id}"), matter);
+        }
+        if node == NodeId::PRIMARY {
+            let lost = log.lacking().filter(|id| self.is_lost(*id));
+            matters.extend(lost.map(|id| {
+                (format!("lost:{id}"), Matter::Lost { place: self.described(Stream::Collection(id)) })
+            }));
         }
         matters
     }

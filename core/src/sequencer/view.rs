@@ -24,6 +24,8 @@ pub struct NodeView {
     pub waiting_lanes: usize,
     pub queued_bytes: usize,
     pub quarantined: Vec<(Stream, String)>,
+    /// Copies made since the node last had every collection.
+    pub copied: usize,
     pub standing: Standing,
 }
 
@@ -90,7 +92,7 @@ impl Sequencer {
             return None;
         }
         match stream {
-            Stream::Catalog if log.has_quarantined() || log.inspection != Inspection::Complete => None,
+            Stream::Catalog if self.is_barred(node) || log.inspection != Inspection::Complete => None,
             Stream::Catalog => Some(None),
             Stream::Collection(id) if log.other_ids.contains(&id) => None,
             Stream::Collection(id) => log.node_collection(id).map(Some),
@@ -108,7 +110,13 @@ impl Sequencer {
 
     /// What a copy that did not end left on the node: it has taken the mapped collection's place.
     pub fn leftover_of(&self, node: NodeId, id: CollectionId) -> Option<Uuid> {
-        self.nodes[node.0].leftovers.get(&id).copied()
+        self.nodes[node.0].leftovers.get(&id).map(|left| left.node_collection)
+    }
+
+    /// Whether this is what the node kept of a collection that has been deleted since.
+    pub fn is_outlived(&self, node: NodeId, own: Uuid) -> bool {
+        let mut leftovers = self.nodes[node.0].leftovers.iter();
+        leftovers.any(|(id, left)| left.node_collection == own && self.catalog.collection(*id).is_none())
     }
 
     pub fn view(&self, node: NodeId) -> NodeView {
@@ -122,6 +130,7 @@ impl Sequencer {
             waiting_lanes: log.waiting_lanes(),
             queued_bytes: log.queued_bytes(),
             quarantined: log.quarantined(),
+            copied: log.copied,
             standing: log.standing,
         }
     }
@@ -144,7 +153,7 @@ impl Sequencer {
         const MOMENT: u64 = 64;
         let log = &self.nodes[node.0];
         log.inspection == Inspection::Complete
-            && !log.has_quarantined()
+            && !self.is_barred(node)
             && log.fed == self.head
             && self.head.0 - log.cursor().0 <= MOMENT
             && !log.lanes.values().any(|l| l.is_spilled())

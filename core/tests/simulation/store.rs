@@ -106,6 +106,7 @@ impl Store {
             }
             // Every node has joined, and nothing is ever adopted or copied.
             Change::Adopted { .. } | Change::Joined { .. } | Change::Copying { .. } => {}
+            Change::CopyBegun { .. } => {}
             Change::Attempts { .. } | Change::NodeState { .. } => {}
             // Nobody asks for anything here.
             Change::Converted { .. } | Change::OtherIds { .. } => {}
@@ -193,6 +194,7 @@ impl Store {
         }
         nodes.iter_mut().for_each(|(name, node)| name.clone_into(&mut node.name));
         Recovered {
+            quiet: false,
             head: self.head(),
             epoch: self.epoch,
             collections: collections.collect(),

@@ -29,10 +29,11 @@ pub const OPTIONS: &[Variable] = &[
     row(
         "ADVERTISE_URL",
         "",
-        Computed("http://, the host's name and PORT"),
+        Computed("http://, BIND_ADDRESS or the host's name, and PORT"),
         HttpUrl,
-        "Where other balancers on the same database reach this one",
+        "Where other balancers on the same database reach this one, and no other",
     ),
+    row("LEASE_TIME", "s", Value("10"), Decimal(1.0, 300.0), "A balancer silent for so long loses the log"),
     row(
         "SHUTDOWN_TIMEOUT",
         "s",

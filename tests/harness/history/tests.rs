@@ -172,3 +172,15 @@ fn many_unanswered_writes_stay_within_bounds() {
     let judgement = judged(&calls);
     assert!(!judgement.undecided && judgement.finals.len() == 6, "{:?}", judgement.finals);
 }
+
+#[test]
+fn many_unanswered_writes_at_once_too() {
+    let mut calls: Vec<_> = (0..5).map(|n| write(n, 100 + n, (Verb::Upsert, n, Unanswered))).collect();
+    for n in 20..40 {
+        calls.push(write(10 * n, 10 * n + 5, (Verb::Upsert, n, Acknowledged)));
+        calls.push(read(10 * n + 6, 10 * n + 8, Seen::Embedding(n)));
+    }
+    let judgement = judged(&calls);
+    assert!(!judgement.undecided && judgement.wrong.is_empty());
+    assert_eq!(judgement.finals.len(), 6, "{:?}", judgement.finals);
+}

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::model::{Op, State, Trail, embedding, row};
 use super::{Book, COLLECTIONS, Shared};
-use crate::harness::client::{Answer, exchange};
+use crate::harness::client::Answer;
 use crate::harness::nodes::record;
 
 /// Few, so that writes meet.
@@ -40,7 +40,7 @@ impl Worker {
         (self.chance >> 33) % below
     }
 
-    fn url(&self, verb: &str) -> String {
+    fn path(&self, verb: &str) -> String {
         format!("{}/{verb}", self.shared.collections[self.collection])
     }
 
@@ -118,7 +118,7 @@ impl Worker {
     /// The body of a 2xx; anything else is noted.
     async fn ask(&self, verb: &str, body: &Value) -> Option<Value> {
         let begun = Instant::now();
-        let answer = exchange(Method::POST, &self.url(verb), Some(body)).await;
+        let answer = self.shared.router.exchange(Method::POST, &self.path(verb), Some(body)).await;
         let mut book = self.shared.book();
         book.slowest = book.slowest.max(begun.elapsed());
         match answer {

@@ -1,0 +1,41 @@
+//! What no node holds any more, and what that bars. A node that lacks a collection which another one holds
+//! must not judge the catalog's entries nor be read for them: it would deny what exists. What every node
+//! lost bars nobody: it is denied by all alike, and answered for here.
+
+use super::Sequencer;
+use crate::ids::{CollectionId, NodeId, Stream};
+
+impl Sequencer {
+    /// The collection exists, but no node holds it: nothing can be read, written or copied.
+    pub fn is_lost(&self, id: CollectionId) -> bool {
+        self.catalog.collection(id).is_some() && !self.node_ids().any(|node| self.holds(node, id))
+    }
+
+    /// Whether the node lacks a collection that another one holds, up or not.
+    pub fn is_barred(&self, node: NodeId) -> bool {
+        let elsewhere =
+            |id: CollectionId| self.node_ids().any(|other| other != node && self.holds(other, id));
+        self.nodes[node.0].lacking().any(elsewhere)
+    }
+
+    /// No node can judge a catalog entry for now: those that are not gone lack a collection.
+    pub fn nobody_judges_catalog(&self) -> bool {
+        self.node_ids().all(|node| self.nodes[node.0].standing.gone || self.is_barred(node))
+    }
+
+    fn holds(&self, node: NodeId, id: CollectionId) -> bool {
+        let log = &self.nodes[node.0];
+        log.node_collection(id).is_some() && !log.is_quarantined(Stream::Collection(id))
+    }
+
+    /// What is remembered of deleted collections that every node is past.
+    pub fn forget_deleted(&mut self) {
+        let through = self.completed();
+        if !self.catalog.forget_deleted(through) {
+            return;
+        }
+        for log in &mut self.nodes {
+            log.forget(|id| self.catalog.collection(id).is_some() || self.catalog.deleted_at(id).is_some());
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! A request passed on to the balancer that holds the lease, and its answer passed back. It goes over one
+//! hop, never two; the peer knows us by the key that both read from PostgreSQL, and believes nobody else
+//! that a write was tried before.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use chroma_ha_actors::board::Holder;
+use chroma_ha_core::lease::Peer;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use uuid::Uuid;
+
+use super::exchange::{Body, Incoming, Outgoing};
+use super::read::NOT_PASSED;
+use super::turn::Tried;
+use super::{Worker, key, rescue};
+
+/// Bears the key of the log's balancers. A request with it is not passed on again, whatever the key.
+const PEER: &str = "x-chroma-ha-peer";
+
+/// The write's id in the log, if it gets there.
+const WRITE: &str = "x-chroma-ha-forwarded-write";
+
+/// On the answer to a peer: this balancer does not hold the lease, and did nothing.
+const NOT_HOLDER: &str = "x-chroma-ha-not-holder";
+
+/// An answer that was under way when the holder gave the lease back may still come.
+const PARTING: Duration = Duration::from_secs(1);
+
+/// Beyond the longest that a holder takes for a request.
+const LENIENCE: Duration = Duration::from_secs(30);
+
+/// Answers up to this size are passed on once they are whole, so that one that breaks off can be asked
+/// for again.
+const WHOLE_BYTES: usize = 1 << 20;
+
+/// Which attempt at being taken this request is.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    /// The write's id in the log, whoever logs it.
+    pub(super) write_id: String,
+    /// The write may be in the log already, or be tried again by the balancer that passed it on.
+    pub(super) repeatable: bool,
+    /// Another balancer passed it on.
+    pub(super) forwarded: bool,
+}
+
+/// What the headers say, which are not a client's and go no further.
+pub(super) fn attempt(worker: &Worker, headers: &mut Vec<(String, String)>) -> Attempt {
+    let mut take = |name: &str| {
+        let at = headers.iter().position(|(n, _)| n.eq_ignore_ascii_case(name))?;
+        let value = headers.swap_remove(at).1;
+        headers.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
+        Some(value)
+    };
+    let (key, write_id) = (take(PEER), take(WRITE));
+    let forwarded = key.is_some();
+    let known = key.is_some_and(|key| same(&key, &worker.shared.system.board.lease.company().key.0));
+    match write_id.filter(|_| known) {
+        Some(write_id) => Attempt { write_id, repeatable: true, forwarded },
+        None => Attempt { write_id: Uuid::now_v7().to_string(), repeatable: false, forwarded },
+    }
+}
+
+/// Compares in a time that tells nothing about where they differ. An unknown key is nobody's.
+fn same(given: &str, key: &str) -> bool {
+    let differ = given.bytes().zip(key.bytes()).fold(0, |differ, (a, b)| differ | (a ^ b));
+    !key.is_empty() && given.len() == key.len() && differ == 0
+}
+
+/// Tells a peer, and only a peer, that nothing was done here.
+pub(super) fn disclaim(answer: Outgoing, forwarded: bool) -> Outgoing {
+    if forwarded && answer.untaken { answer.with(NOT_HOLDER, "1") } else { answer }
+}
+
+/// The holder's answer. Given up when another balancer becomes the holder.
+pub(super) async fn forward(worker: &Worker, peer: &Peer, incoming: &mut Incoming) -> Tried {
+    let mut holder = worker.shared.system.board.lease.watch();
+    let moved = async {
+        let there = Holder::Elsewhere(peer.clone());
+        let _ = holder.wait_for(|holder| *holder != there).await;
+        tokio::time::sleep(PARTING).await;
+    };
+    let outcome = tokio::select! {
+        biased;
+        outcome = ask(worker, peer, incoming) => outcome,
+        () = moved => Err(Unanswered::InDoubt),
+    };
+    match outcome {
+        Ok(answer) => Tried::Answered(answer),
+        Err(Unanswered::NotTaken) => Tried::Untaken(rescue::no_holder()),
+        Err(Unanswered::InDoubt) => {
+            incoming.attempt.repeatable = true;
+            Tried::Untaken(rescue::no_holder())
+        }
+    }
+}
+
+enum Unanswered {
+    /// The holder did nothing: it could not be reached, or is not the holder.
+    NotTaken,
+    /// It may have done, or may still do, what was asked.
+    InDoubt,
+}
+
+async fn ask(worker: &Worker, peer: &Peer, incoming: &Incoming) -> Result<Outgoing, Unanswered> {
+    let response = request(worker, peer, incoming)
+        .send()
+        .await
+        .map_err(|error| if error.is_connect() { Unanswered::NotTaken } else { Unanswered::InDoubt })?;
+    if response.headers().contains_key(NOT_HOLDER) {
+        return Err(Unanswered::NotTaken);
+    }
+    let status = response.status().as_u16();
+    let headers = response.headers().iter();
+    let headers: Vec<(String, String)> = headers
+        .filter(|(name, _)| !NOT_PASSED.contains(&name.as_str()))
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+        .collect();
+    let length = response.content_length();
+    let mut rest = Box::pin(response.bytes_stream().map_err(std::io::Error::other));
+    let mut begun: Vec<Bytes> = Vec::new();
+    let mut size = 0;
+    while let Some(chunk) = rest.next().await {
+        let chunk = chunk.map_err(|_| Unanswered::InDoubt)?;
+        size += chunk.len();
+        begun.push(chunk);
+        if size > WHOLE_BYTES {
+            let all = stream::iter(begun.into_iter().map(Ok)).chain(rest);
+            return Ok(Outgoing {
+                status,
+                headers,
+                body: Body::Stream(Box::pin(all), length),
+                untaken: false,
+            });
+        }
+    }
+    Ok(Outgoing::whole(status, headers, begun.concat()))
+}
+
+fn request(worker: &Worker, peer: &Peer, incoming: &Incoming) -> reqwest::RequestBuilder {
+    let method = reqwest::Method::from_bytes(incoming.method.as_bytes()).unwrap_or(reqwest::Method::GET);
+    let shared = &worker.shared;
+    let wait = shared.config.upstream.request_timeout + shared.config.limits.queue_timeout + LENIENCE;
+    let url = format!("{}{}", peer.address.trim_end_matches('/'), incoming.path_and_query);
+    let mut request = worker.client.request(method, url).timeout(wait);
+    for (name, value) in &incoming.headers {
+        let passed = !NOT_PASSED.iter().any(|hop| name.eq_ignore_ascii_case(hop));
+        if passed || name.eq_ignore_ascii_case(key::HEADER) {
+            request = request.header(name, value);
+        }
+    }
+    let key = &shared.system.board.lease.company().key.0;
+    request = request.header(PEER, key).header(WRITE, &incoming.attempt.write_id);
+    if incoming.body.is_empty() { request } else { request.body(incoming.body.clone()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_key_is_the_key() {
+        assert!(same("abc", "abc"));
+        assert!(!same("abd", "abc") && !same("ab", "abc") && !same("abcd", "abc"));
+        assert!(!same("", ""), "before the log was read nobody is a peer");
+    }
+}
