@@ -16,6 +16,7 @@ mod links;
 mod logging;
 mod operator;
 mod status;
+mod verify;
 
 /// `EX_USAGE` of sysexits.
 const USAGE: u8 = 64;
@@ -41,6 +42,8 @@ enum Verb {
     Check,
     /// Show the state of a running balancer.
     Status(StatusArgs),
+    /// Compare what the nodes hold and copy anew what differs. Exit code 1 if something differed.
+    Verify(verify::Options),
     /// Show, retry or discard accepted writes that a node refuses.
     DeadLetters(operator::DeadLetters),
     /// Copy a collection to a node anew.
@@ -80,6 +83,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Migrate => with_config(|config| report(links::migrate(&config))),
         Verb::Check => with_config(|config| report(on_runtime(check::run(&config)))),
         Verb::Status(args) => report(on_runtime(status::run(args.url, args.json))),
+        Verb::Verify(options) => report(on_runtime(verify::run(options))),
         Verb::DeadLetters(args) => report(on_runtime(operator::dead_letters(args))),
         Verb::Rebuild(args) => report(on_runtime(operator::rebuild(args))),
         Verb::Health(args) => report(health::run(args.live)),

@@ -169,6 +169,8 @@ pub struct Wal {
     /// The same while a node is far behind; never below `batch_size`.
     pub high_volume_batch_size: usize,
     pub sync_interval: Duration,
+    /// Between two verifications; zero: none by time.
+    pub verify_interval: Duration,
     pub retry_attempts: u32,
     pub retry_delay: Duration,
     pub deletion_conversion: bool,

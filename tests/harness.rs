@@ -9,6 +9,7 @@ pub(crate) mod chaos;
 mod churn;
 pub(crate) mod client;
 pub(crate) mod history;
+pub(crate) mod late;
 pub(crate) mod load;
 pub(crate) mod nodes;
 mod place;

@@ -19,6 +19,7 @@ mod promises {
     mod endpoints;
     mod faults;
     mod idempotency;
+    mod in_doubt;
     mod lease;
     mod log_table;
     mod lost_disk;
@@ -38,4 +39,5 @@ mod promises {
     mod rolling;
     mod suffix;
     mod troubles;
+    mod verify;
 }

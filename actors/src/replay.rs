@@ -2,7 +2,8 @@
 //! node can do now and starts that; the same code answers clients, replicates and replays.
 //!
 //! What wakes it: 1. entries were admitted; 2. any node's task ended; 3. a node's health changed;
-//! 4. a back-off ended; 5. the safety scan, every `WAL_SYNC_INTERVAL`.
+//! 4. a back-off ended; 5. the safety scan, every `WAL_SYNC_INTERVAL`; 6. every second, for what is to be
+//! read back; 7. the time of a verification.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,14 +26,20 @@ pub mod copy;
 pub mod inspect;
 pub mod peer;
 mod told;
+mod verify;
 
 use apply::Delivery;
 pub use told::Told;
+use verify::by_time;
+
+/// How often it is asked whether something is to be read back.
+const READ_BACK: Duration = Duration::from_secs(1);
 
 pub struct ReplayActor {
     delivery: Delivery,
     store: Arc<dyn LogStore>,
     scan_interval: Duration,
+    verify_interval: Duration,
     told: Told,
     watched: Arc<Watched>,
 }
@@ -42,10 +49,11 @@ impl ReplayActor {
         delivery: Delivery,
         store: Arc<dyn LogStore>,
         scan_interval: Duration,
+        verify_interval: Duration,
         told: Told,
         watched: Arc<Watched>,
     ) -> ReplayActor {
-        ReplayActor { delivery, store, scan_interval, told, watched }
+        ReplayActor { delivery, store, scan_interval, verify_interval, told, watched }
     }
 
     fn board(&self) -> &Arc<Board> {
@@ -77,6 +85,13 @@ impl ReplayActor {
                 }
                 Step::Copy(task) => {
                     drop(actix_rt::spawn(copy::copy(delivery.clone(), task, all_losses.clone())))
+                }
+                Step::Compare(task) => {
+                    drop(actix_rt::spawn(verify::compare(delivery.clone(), task, all_losses.clone())))
+                }
+                Step::Replay(task) => {
+                    let delivery = delivery.clone();
+                    drop(actix_rt::spawn(async move { verify::replay(&delivery, &task).await }))
                 }
                 Step::Load { stream, page, life } => drop(actix_rt::spawn(self.load(stream, page, life))),
                 Step::Moot { entry, decision } => {
@@ -124,6 +139,12 @@ impl ReplayActor {
         }
     }
 
+    /// The holder of the lease begins; whoever does not hold it waits for the next time.
+    fn verify_by_time(&mut self, ctx: &mut Context<Self>) {
+        by_time::begin(self.board());
+        ctx.run_later(by_time::spread(self.verify_interval), ReplayActor::verify_by_time);
+    }
+
     fn tell_if_caught_up(&self) {
         let state = **self.board().posts[self.node().0].state.load();
         let observation = match state {
@@ -167,6 +188,14 @@ impl Actor for ReplayActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.board().set_waker(self.node(), ctx.address().recipient());
         ctx.run_interval(self.scan_interval, |actor, _| actor.advance());
+        ctx.run_interval(READ_BACK, |actor, _| {
+            by_time::conclude(actor.board());
+            actor.advance();
+        });
+        if self.node() == NodeId::PRIMARY && !self.verify_interval.is_zero() {
+            let first = by_time::spread(self.verify_interval / 10);
+            ctx.run_later(first, ReplayActor::verify_by_time);
+        }
         self.advance();
     }
 }

@@ -25,6 +25,8 @@ pub struct Stats {
     pub reads: IntCounterVec,
     pub shed: IntCounterVec,
     pub conversions: IntCounterVec,
+    pub differences: IntCounterVec,
+    pub doubt_replays: IntCounterVec,
 }
 
 impl Stats {
@@ -103,6 +105,16 @@ impl Stats {
                 "chroma_ha_deletion_conversions_total",
                 "Records of deletions on nodes with other record ids, by node and what came of them.",
                 &["node", "outcome"],
+            )?,
+            differences: counters(
+                "chroma_ha_differences_total",
+                "Collections that were found to differ from another node's, by node.",
+                &["node"],
+            )?,
+            doubt_replays: counters(
+                "chroma_ha_doubt_replays_total",
+                "Times the log was applied again because of a request that was executed late, by node.",
+                &["node"],
             )?,
             registry,
         })

@@ -53,6 +53,8 @@ pub struct Settings {
     pub thresholds: Thresholds,
     pub wal: WalTimes,
     pub scan_interval: Duration,
+    /// Between two verifications; zero: none by time.
+    pub verify_interval: Duration,
     pub retry: Backoff,
     pub conflict: Conflict,
     /// The metadata that names a record's document; `None`: deletions are not converted.
@@ -172,7 +174,8 @@ impl ActorSystem {
                     deletion_key: settings.deletion_key.clone(),
                     alerts: alerts.clone(),
                 };
-                ReplayActor::new(delivery, log, settings.scan_interval, Told::new(alerts), own)
+                let (scan, verify) = (settings.scan_interval, settings.verify_interval);
+                ReplayActor::new(delivery, log, scan, verify, Told::new(alerts), own)
             });
         }
         let gate = RequestGate::new(settings.max_requests, settings.max_queued, settings.queue_timeout);

@@ -29,6 +29,9 @@ pub enum Phase {
     Committing { generation: u64 },
     /// The node failed; the next attempt waits until this moment (ms of the balancer's clock).
     BackOff { until_ms: u64 },
+    /// What was sent may still be executed. Nothing is sent again before the node has lost its standing
+    /// and settled, whatever the order in which that is heard.
+    InDoubt,
     /// The node refuses an entry that was accepted elsewhere; nothing moves until it is rebuilt.
     Quarantined { reason: String },
 }
@@ -147,6 +150,19 @@ impl Lane {
         self.queue.clear();
         self.bytes = 0;
         self.spilled = Some(Span { first, last });
+    }
+
+    /// A request is at the node, or its outcome is being made durable.
+    pub fn is_busy(&self) -> bool {
+        matches!(self.phase, Phase::Asking | Phase::Committing { .. })
+    }
+
+    /// What the node has applied from `first` on is to be applied again, through here.
+    pub fn rewind(&mut self, first: Seq, through: Seq) {
+        self.spill();
+        let last = self.spilled.map_or(through, |span| span.last.max(through));
+        self.spilled = Some(Span { first, last });
+        self.attempts = 0;
     }
 
     /// Everything up to here is on the node already.

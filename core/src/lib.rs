@@ -16,6 +16,7 @@
 //! | `listing` | which page of a node's records comes next while records are deleted there |
 //! | `portion` | how many records one request of a copy carries |
 //! | `lane` | what does one node apply next in one stream |
+//! | `likeness` | are two records the same, but for Chroma's own rounding |
 //! | `sequencer` | who acts, who follows, who may be read, how far is each node |
 //! | `delivery` | which requests and records carry one task out on one node, and what becomes of it |
 //! | `commit` | which waiting writes go into the next log transaction |
@@ -42,6 +43,7 @@ pub mod idempotency;
 pub mod ids;
 pub mod lane;
 pub mod lease;
+pub mod likeness;
 pub mod listing;
 pub mod operator;
 pub mod poison;

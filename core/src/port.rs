@@ -56,6 +56,8 @@ pub enum Change {
     Mapped { node: String, collection: CollectionId, node_collection: Option<Uuid> },
     /// Every record entry up to here is applied on the node. Flushed lazily.
     Cursor { node: String, seq: Seq },
+    /// The node applies what follows this position again: its cursor goes back.
+    Rewound { node: String, seq: Seq },
     /// Every pending entry up to here is on every node: its status becomes `completed`.
     Completed { through: Seq },
     /// Collections and databases that the primary held before anything was logged.

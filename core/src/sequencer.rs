@@ -15,6 +15,7 @@ use crate::port::Recovered;
 
 mod acting;
 pub mod copy;
+mod doubt;
 mod leading;
 pub mod letters;
 pub mod limits;
@@ -28,6 +29,7 @@ mod recovery;
 pub mod shared;
 pub mod step;
 pub mod troubles;
+mod verify;
 pub mod view;
 
 pub use limits::Limits;
@@ -37,6 +39,7 @@ pub use quarantine::Hindrance;
 pub use shared::Shared;
 pub use step::{CopyTask, Findings, Inspection, Role, Step, Task};
 pub use troubles::{Matter, Troubles};
+pub use verify::{CompareTask, Finding, Look, Next, Purpose, ReplayTask, Scope, Verification};
 pub use view::{Gate, NodeView, Place};
 
 /// What is known of a stream with undecided or unapplied entries.
@@ -73,6 +76,7 @@ pub struct Sequencer {
     life: u64,
     /// Whether this balancer holds the lease. Without it no step is given out.
     leading: bool,
+    verification: Verification,
     /// The lease is about to be given away: what is under way ends, nothing is begun.
     resting: bool,
 }
@@ -93,6 +97,7 @@ impl Sequencer {
             limits,
             life: 0,
             leading: false,
+            verification: Verification::default(),
             resting: false,
         }
     }
@@ -105,6 +110,7 @@ impl Sequencer {
         for (name, node) in names.iter().zip(&mut self.nodes) {
             let stored = nodes.iter().position(|n| n.name == *name).map(|at| nodes.swap_remove(at));
             *node = NodeLog::remembered(stored.unwrap_or_default(), node);
+            node.inherit_doubts(head);
         }
         self.epoch = epoch;
         self.life += 1;
@@ -116,6 +122,7 @@ impl Sequencer {
         self.catalog = Catalog::recovered(tenants, databases, collections, deleted);
         self.leading = true;
         self.resting = false;
+        self.interrupt_verification(0);
     }
 
     /// Rises with every lease; 0 while the log has not been read, or was read too long ago.
@@ -212,11 +219,6 @@ impl Sequencer {
                 state.asked = None;
             }
         }
-    }
-
-    /// No node is expected to answer for now.
-    pub fn all_gone(&self) -> bool {
-        self.nodes.iter().all(|n| n.standing.gone)
     }
 
     pub fn node(&self, node: NodeId) -> &NodeLog {

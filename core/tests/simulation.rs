@@ -11,6 +11,7 @@ mod simulation {
     pub mod lease;
     pub mod oracle;
     pub mod progress;
+    pub mod readback;
     pub mod rng;
     pub mod schedule;
     pub mod store;

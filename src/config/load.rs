@@ -113,6 +113,7 @@ fn wal(env: &mut Reader) -> Wal {
         batch_size,
         high_volume_batch_size,
         sync_interval: env.seconds("WAL_SYNC_INTERVAL"),
+        verify_interval: Duration::from_secs_f64(env.decimal("VERIFY_INTERVAL") * 3600.0),
         retry_attempts: env.small("WAL_RETRY_ATTEMPTS"),
         retry_delay: env.seconds("WAL_RETRY_DELAY"),
         deletion_conversion: env.flag("WAL_DELETION_CONVERSION"),

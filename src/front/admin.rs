@@ -18,17 +18,20 @@ mod audit;
 mod dead_letters;
 mod key;
 mod rebuild;
+mod verify;
 
 pub(super) use dead_letters::open as open_dead_letters;
 use key::Caller;
 
 /// What is there, for people who ask for something else.
-const ROUTES: [&str; 5] = [
+const ROUTES: [&str; 7] = [
     "GET /admin/audit",
     "GET /admin/dead-letters",
     "POST /admin/dead-letters/{id}/retry",
     "POST /admin/dead-letters/{id}/discard",
     "POST /admin/rebuild",
+    "GET /admin/verify",
+    "POST /admin/verify",
 ];
 
 /// Why an operator's request was not carried out.
@@ -66,6 +69,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
             .route("/dead-letters/{id}/retry", web::post().to(dead_letters::retry))
             .route("/dead-letters/{id}/discard", web::post().to(dead_letters::discard))
             .route("/rebuild", web::post().to(rebuild::rebuild))
+            .route("/verify", web::get().to(verify::show))
+            .route("/verify", web::post().to(verify::begin))
             .default_service(web::route().to(unknown)),
     );
 }
@@ -120,6 +125,12 @@ fn node(worker: &Worker, name: &str) -> Result<NodeId, Refusal> {
         let names: Vec<String> = nodes.iter().map(|node| node.name()).collect();
         Refusal::NotFound(format!("no node is named `{name}`; there are: {}", names.join(", ")))
     })
+}
+
+impl From<Hindrance> for Refusal {
+    fn from(hindrance: Hindrance) -> Refusal {
+        Refusal::Hindered(hindrance)
+    }
 }
 
 impl From<StoreError> for Refusal {

@@ -101,6 +101,7 @@ pub(super) fn status(shared: &Shared) -> Value {
             "pending_writes": head - completed,
         },
         "nodes": nodes(shared),
+        "verification": verification(system),
         "requests": {
             "in_flight": system.gate.in_flight(),
             "limit": system.gate.limit(),
@@ -109,6 +110,21 @@ pub(super) fn status(shared: &Shared) -> Value {
         },
         "resources": { "pressure": load.pressure, "sample": load.sample },
         "actors": actors(system),
+    })
+}
+
+/// The last comparison of the nodes, or the one under way; the differences themselves are the operator's.
+fn verification(system: &ActorSystem) -> Value {
+    let sequencer = system.board.sequencer();
+    let run = sequencer.verification();
+    json!({
+        "started_at_ms": (run.started_at_ms > 0).then_some(run.started_at_ms),
+        "finished_at_ms": run.finished_at_ms,
+        "equal": run.equal,
+        "differing": run.differing,
+        "skipped": run.skipped,
+        "undecided": run.undecided,
+        "waiting": run.waiting,
     })
 }
 
@@ -143,6 +159,7 @@ fn nodes(shared: &Shared) -> Vec<Value> {
             "copying": copying(shared, view),
             "collections_copied": view.copied,
             "quarantined_collections": view.quarantined.len(),
+            "streams_in_doubt": view.in_doubt,
         })
     };
     views(&shared.system).iter().map(describe).collect()

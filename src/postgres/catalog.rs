@@ -118,6 +118,13 @@ pub(super) async fn advance(tx: &Transaction<'_>, cursors: &Cursors<'_>) -> Resu
         .await
 }
 
+/// The node's cursor goes back.
+pub(super) async fn rewind(tx: &Transaction<'_>, node: &str, seq: Seq) -> Result<(), StoreError> {
+    let sql =
+        "UPDATE wal_cursors SET applied_seq = least(applied_seq, $2), updated_at = now() WHERE node = $1";
+    run(tx, sql, &[(&node, Type::TEXT), (&number(seq), Type::INT8)]).await
+}
+
 /// The node belongs to the cluster from this position on.
 pub(super) async fn join(tx: &Transaction<'_>, node: &str, seq: Seq) -> Result<(), StoreError> {
     let sql = "INSERT INTO wal_cursors AS c (node, applied_seq, catalog_seq, joined) VALUES ($1, $2, $2, true) \

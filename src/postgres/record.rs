@@ -45,6 +45,7 @@ impl<'a> Bulk<'a> {
                 | Change::OtherIds { .. }
                 | Change::NodeState { .. }
                 | Change::Completed { .. }
+                | Change::Rewound { .. }
                 | Change::Adopted { .. }
                 | Change::Joined { .. }
                 | Change::Copying { .. }
@@ -110,6 +111,7 @@ pub(super) async fn commit(client: &mut Client, epoch: i64, changes: &[Change]) 
             Change::CopyBegun { node, collection, node_collection, position } => {
                 copies::begun(&tx, node, collection.0, *node_collection, *position).await?;
             }
+            Change::Rewound { node, seq } => catalog::rewind(&tx, node, *seq).await?,
             Change::NodeState { node, from, to, reason } => {
                 catalog::node_state(&tx, epoch, [node, from, to, reason]).await?;
             }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use chroma_ha_core::backoff::Backoff;
 use chroma_ha_core::delivery::{Attempt, End, Input, Next, Terms};
-use chroma_ha_core::health::Observation;
+use chroma_ha_core::health::{Failure, Observation};
 use chroma_ha_core::ids::NodeId;
 use chroma_ha_core::port::{Change, LogStore, Node, StoreError};
 use chroma_ha_core::sequencer::{Outcome, Role, Task};
@@ -98,7 +98,15 @@ impl Delivery {
     }
 
     fn observe(&self, observation: Observation) {
-        let _ = self.health.try_send(Observed { node: self.node, observation });
+        let in_doubt =
+            matches!(&observation, Observation::ApplyFailed(Failure::Fault(fault)) if fault.in_doubt());
+        let observed = Observed { node: self.node, observation };
+        if in_doubt {
+            // Never to be missed: the lane waits until the node has settled.
+            self.health.do_send(observed);
+        } else {
+            let _ = self.health.try_send(observed);
+        }
     }
 
     /// Tells the client, the log lines and the figures how the task ended.

@@ -28,7 +28,7 @@ impl WalActor {
             return None;
         }
         let now = Flush {
-            cursors: sequencer.node_ids().map(|node| sequencer.node(node).cursor()).collect(),
+            cursors: sequencer.node_ids().map(|node| sequencer.node(node).durable_cursor()).collect(),
             completed: sequencer.completed(),
         };
         let mut changes = Vec::new();

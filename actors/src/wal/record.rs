@@ -29,6 +29,11 @@ impl Handler<Record> for WalActor {
             let error = StoreError::LeaseLost(format!("it was begun under epoch {epoch}, which is over"));
             return Box::pin(async move { Err(error) });
         }
+        if self.flushing && record.changes.iter().any(|change| matches!(change, Change::Rewound { .. })) {
+            // A flush under way may bring the cursor forward again.
+            let error = StoreError::Unavailable("a flush is under way; try again".to_owned());
+            return Box::pin(async move { Err(error) });
+        }
         let (store, watched) = (Arc::clone(&self.store), Arc::clone(&self.watched));
         Box::pin(async move {
             let result = store.record(record.changes).await;

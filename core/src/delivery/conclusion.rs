@@ -189,6 +189,9 @@ impl Attempt {
     fn failed(&self, now_ms: u64, failure: Failure, answer: Option<Answer>) -> Verdict {
         let last = self.task.attempts + 1 >= self.terms.attempts;
         let observation = Some(Observation::ApplyFailed(failure.clone()));
+        if matches!(&failure, Failure::Fault(fault) if fault.in_doubt()) {
+            return Verdict { observation, failure: Some(failure), ..Verdict::new(Outcome::InDoubt) };
+        }
         match answer.filter(|_| self.task.role == Role::Acting && last) {
             // Asked often enough: the node's own error is the verdict.
             Some(answer) => Verdict { observation, ..self.rejected(answer) },

@@ -35,7 +35,7 @@ impl Sequencer {
         if lane.first() == Some(entry.seq) {
             return match lane.phase {
                 Phase::BackOff { until_ms } => until_ms <= now_ms,
-                Phase::Quarantined { .. } => false,
+                Phase::InDoubt | Phase::Quarantined { .. } => false,
                 Phase::Idle | Phase::Loading | Phase::Asking | Phase::Committing { .. } => true,
             };
         }

@@ -150,8 +150,8 @@ impl Sequencer {
                 let ahead = log.position(Stream::Catalog) >= target.position(Stream::Catalog);
                 let looked_at = matches!(log.inspection, Inspection::Seen | Inspection::Complete);
                 let able = log.standing.applies && looked_at && ahead;
-                let whole = !log.is_quarantined(stream) && !log.other_ids.contains(&id);
-                able && whole && log.node_collection(id).is_some()
+                let sure = !log.is_quarantined(stream) && !log.doubts.is_fresh(stream);
+                able && sure && !log.other_ids.contains(&id) && log.node_collection(id).is_some()
             })
             .map(|other| (other, self.nodes[other.0].position(stream)))
             // A source that is behind the node itself would lose what the node has passed.
@@ -176,6 +176,7 @@ impl Sequencer {
     /// lost its standing meanwhile, or the collection is gone; the copy does not count.
     pub fn copied(&mut self, node: NodeId, task: &CopyTask, own: Result<Uuid, String>, now_ms: u64) -> bool {
         let exists = self.catalog.collection(task.collection).is_some();
+        let head = self.head;
         let log = &mut self.nodes[node.0];
         if log.generation != task.generation || log.copying != Some(task.collection) {
             return false;
@@ -198,6 +199,7 @@ impl Sequencer {
         log.map(task.collection, Some(own));
         log.copied += 1;
         let stream = Stream::Collection(task.collection);
+        log.doubts.ahead(stream, head);
         log.change(stream, |lane| {
             lane.phase = Phase::Idle;
             lane.attempts = 0;
@@ -229,10 +231,6 @@ impl NodeLog {
             was
         });
         self.in_flight -= usize::from(was_in_flight);
-    }
-
-    pub fn has_quarantined(&self) -> bool {
-        self.lanes.values().any(|lane| matches!(lane.phase, Phase::Quarantined { .. }))
     }
 
     /// Collections that are not served from the node.

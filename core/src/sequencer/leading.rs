@@ -29,5 +29,6 @@ impl Sequencer {
     pub fn step_down(&mut self) {
         self.leading = false;
         self.epoch = 0;
+        self.interrupt_verification(0);
     }
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::doubt::Doubts;
+use super::verify::compare::Comparing;
 use super::{Inspection, Limits, Troubles};
 use crate::entry::Entry;
 use crate::ids::{CollectionId, Seq, Stream};
@@ -53,6 +55,8 @@ pub struct NodeLog {
     pub(super) copy_after_ms: HashMap<CollectionId, u64>,
     /// Collections whose documents have other record ids here: followed, never read.
     pub(super) other_ids: HashSet<CollectionId>,
+    pub doubts: Doubts,
+    pub(super) comparing: Option<Comparing>,
     /// Collections on the node that a copy made and did not end.
     pub(super) leftovers: HashMap<CollectionId, Leftover>,
     /// Copies that were made since the node last had every collection.
@@ -81,6 +85,8 @@ impl NodeLog {
             copy_after_ms: HashMap::new(),
             leftovers: HashMap::new(),
             other_ids: HashSet::new(),
+            doubts: Doubts::default(),
+            comparing: None,
             copied: 0,
             troubles: Troubles::default(),
         }
@@ -189,11 +195,13 @@ impl NodeLog {
         self.generation += 1;
         self.inspection = Inspection::Due;
         self.copying = None;
+        self.comparing = None;
+        self.doubt_asked();
         let streams: Vec<Stream> = self.lanes.keys().copied().collect();
         for stream in streams {
             let was_asking = self.change(stream, |lane| {
                 let asking = lane.phase == Phase::Asking;
-                if asking || matches!(lane.phase, Phase::BackOff { .. }) {
+                if asking || matches!(lane.phase, Phase::BackOff { .. } | Phase::InDoubt) {
                     lane.phase = Phase::Idle;
                 }
                 if gone && lane.phase == Phase::Idle {
@@ -238,6 +246,7 @@ impl NodeLog {
         }
         if let Some(old) = self.mapped.remove(&id) {
             self.logical.remove(&old);
+            self.forget_doubt_of(id, old, node_collection);
         }
         if let Some(own) = node_collection {
             self.mapped.insert(id, own);

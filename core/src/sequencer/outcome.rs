@@ -29,6 +29,9 @@ pub enum Outcome {
     Rejected,
     /// The node failed, or refuses for now: the lane tries again at this moment.
     Retry { until_ms: u64 },
+    /// There was no answer: the request may have been executed, or may be at any later time. Nothing is
+    /// sent again before the node has settled.
+    InDoubt,
     /// The node lacks a collection that it should have.
     Quarantine { reason: String },
     /// The node refused an accepted entry often enough: a dead letter. Already durable.
@@ -116,6 +119,7 @@ impl Sequencer {
                 lane.attempts += 1;
                 lane.phase = Phase::BackOff { until_ms };
             }),
+            Outcome::InDoubt => self.nodes[node.0].leave_in_doubt(stream, entries),
             // What is left of a deleted collection is passed over, not judged.
             Outcome::Quarantine { .. } if self.is_deleted(stream) => {
                 self.nodes[node.0].change(stream, |lane| lane.phase = Phase::Idle);
@@ -177,6 +181,7 @@ impl Sequencer {
         log.troubles.passed(stream, entry.seq);
         if log.first(stream) == Some(entry.seq) {
             log.change(stream, |lane| lane.advance());
+            log.doubts.passed(entry);
         }
         if stream == Stream::Catalog {
             log.catalog_cursor = log.catalog_cursor.max(entry.seq);

@@ -2,7 +2,7 @@
 //! comparison's that found a difference. The log remembers it first, so that a restart does not trust
 //! the node again.
 
-use super::Sequencer;
+use super::{NodeLog, Sequencer};
 use crate::ids::{CollectionId, NodeId, Stream};
 use crate::lane::Phase;
 
@@ -29,6 +29,10 @@ pub enum Hindrance {
     BeingTried,
     #[error("an outcome of this collection on this node is being made durable; try again")]
     UnderWay,
+    #[error("a verification is under way; wait for its end, which GET /admin/verify tells")]
+    Verifying,
+    #[error("this balancer does not hold the lease on the log")]
+    NotLeading,
 }
 
 impl Sequencer {
@@ -69,5 +73,11 @@ impl Sequencer {
             state.asked = None;
         }
         Ok(())
+    }
+}
+
+impl NodeLog {
+    pub fn has_quarantined(&self) -> bool {
+        self.lanes.values().any(|lane| matches!(lane.phase, Phase::Quarantined { .. }))
     }
 }

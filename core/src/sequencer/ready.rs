@@ -48,6 +48,7 @@ impl Sequencer {
             self.advance_lane(node, stream, now_ms, &mut steps);
         }
         self.push_copy(node, now_ms, &mut steps);
+        self.push_compare(node, now_ms, &mut steps);
         steps
     }
 
@@ -81,6 +82,9 @@ impl Sequencer {
                 return steps.push(Step::Load { stream: Some(stream), page, life: self.life });
             }
             let Some(entry) = lane.front().cloned() else { return };
+            if self.is_held(node, stream, entry.seq) {
+                return;
+            }
             match self.readiness(node, &entry, now_ms) {
                 Readiness::Wait => return,
                 Readiness::Skip => self.pass(node, &entry),
@@ -108,6 +112,7 @@ impl Sequencer {
     }
 
     fn start(&mut self, node: NodeId, stream: Stream, entry: &Arc<Entry>, role: Role) -> Task {
+        self.disturb(node, stream);
         let subject = self.subject(entry);
         if let Some(state) = self.streams.get_mut(&stream).filter(|_| role == Role::Acting) {
             state.asked = Some(node);

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::entry::{Decision, Entry};
 use crate::ids::{CollectionId, NodeId, Seq, Stream};
 use crate::port::{Leftover, Page};
+use crate::sequencer::verify::{CompareTask, ReplayTask};
 
 /// In which role a node applies an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,10 @@ pub enum Step {
     Inspect { adopt: bool, generation: u64 },
     /// Copy a collection onto the node.
     Copy(CopyTask),
+    /// Compare a collection with another node.
+    Compare(CompareTask),
+    /// Apply a collection's log again.
+    Replay(ReplayTask),
     /// The entry needs no request: its collection was deleted. Tell who waits.
     Moot { entry: Arc<Entry>, decision: Decision },
 }

@@ -8,6 +8,8 @@ use crate::ids::CollectionId;
 use bytes::Bytes;
 use uuid::Uuid;
 
+mod in_doubt;
+
 const A: NodeId = NodeId(0);
 const B: NodeId = NodeId(1);
 const UP: Standing = Standing { applies: true, serves: true, gone: false, suspect: false };
@@ -65,6 +67,8 @@ fn starts(s: &mut Sequencer, node: NodeId) -> (String, Vec<Task>) {
                 return starts(s, node);
             }
             Step::Copy(task) => words.push(format!("c{}", task.position)),
+            Step::Compare(task) => words.push(format!("compare with {}", task.reference)),
+            Step::Replay(task) => words.push(format!("replay from {}", task.from)),
             Step::Apply(task) => {
                 let letter = if task.role == Role::Acting { 'a' } else { 'f' };
                 words.push(format!("{letter}{}", task.entries[0].seq));

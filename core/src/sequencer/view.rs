@@ -24,6 +24,8 @@ pub struct NodeView {
     pub waiting_lanes: usize,
     pub queued_bytes: usize,
     pub quarantined: Vec<(Stream, String)>,
+    /// Streams in which a request that was given up may still change something, not yet read back.
+    pub in_doubt: usize,
     /// Copies made since the node last had every collection.
     pub copied: usize,
     pub standing: Standing,
@@ -79,7 +81,13 @@ impl Sequencer {
             };
             return fit.into_iter().filter(|(n, _)| last(*n)).collect();
         }
-        serving
+        // What a late request may have changed is shown only if nobody else can be asked.
+        let sure = |n: NodeId| match gate {
+            Gate::Server => true,
+            Gate::Stream(stream) => !self.nodes[n.0].doubts.is_fresh(stream),
+        };
+        let sure: Vec<_> = serving.iter().copied().filter(|(n, _)| sure(*n)).collect();
+        if sure.is_empty() { serving } else { sure }
     }
 
     fn fits(&self, node: NodeId, gate: Gate) -> Option<Option<Uuid>> {
@@ -130,6 +138,7 @@ impl Sequencer {
             waiting_lanes: log.waiting_lanes(),
             queued_bytes: log.queued_bytes(),
             quarantined: log.quarantined(),
+            in_doubt: log.doubts.fresh(),
             copied: log.copied,
             standing: log.standing,
         }
@@ -140,6 +149,11 @@ impl Sequencer {
         let behind = |n: &super::NodeLog| n.fed < seq || n.first(stream).is_some_and(|first| first <= seq);
         let counts = |n: &super::NodeLog| n.standing.applies && !n.is_quarantined(stream);
         !self.nodes.iter().any(|node| counts(node) && behind(node))
+    }
+
+    /// No node is expected to answer for now.
+    pub fn all_gone(&self) -> bool {
+        self.nodes.iter().all(|n| n.standing.gone)
     }
 
     /// Every node has applied everything up to here.

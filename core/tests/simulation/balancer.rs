@@ -122,6 +122,8 @@ impl World {
                     Delivery::start(self, node, task);
                 }
                 Step::Load { stream, page, life } => self.load(node, stream, page, life),
+                Step::Compare(task) => self.compare(node, task),
+                Step::Replay(task) => self.replay(node, task),
                 Step::Moot { entry, decision } => self.moot(&entry, decision),
             }
         }
@@ -193,8 +195,10 @@ impl World {
             if !sequencer.leading() {
                 return;
             }
-            let cursor =
-                |node: NodeId| Change::Cursor { node: node.name(), seq: sequencer.node(node).cursor() };
+            let cursor = |node: NodeId| {
+                let seq = sequencer.node(node).durable_cursor();
+                Change::Cursor { node: node.name(), seq }
+            };
             let mut changes: Vec<Change> = sequencer.node_ids().map(cursor).collect();
             changes.push(Change::Completed { through: sequencer.completed() });
             changes

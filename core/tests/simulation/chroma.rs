@@ -95,6 +95,16 @@ impl Records {
         Ok(json!({ "deleted": gone.len() }))
     }
 
+    fn shown(&self, ids: &[String]) -> Value {
+        let rows = || ids.iter().filter_map(|id| self.0.get(id));
+        json!({
+            "ids": ids,
+            "embeddings": rows().map(|r| &r.embedding).collect::<Vec<_>>(),
+            "metadatas": rows().map(|r| &r.metadata).collect::<Vec<_>>(),
+            "documents": rows().map(|r| &r.document).collect::<Vec<_>>(),
+        })
+    }
+
     /// The ids that a `get` or a `delete` by filter finds, in this server's own order.
     pub fn matching(&self, body: &Value, salt: u64) -> Vec<String> {
         let among = body.get("ids").filter(|ids| !ids.is_null()).map(|ids| strings(Some(ids)));
@@ -218,7 +228,7 @@ impl Chroma {
             return (404, json!({ "error": "NotFoundError" }));
         };
         if verb == "get" {
-            return (200, json!({ "ids": records.matching(body, self.salt) }));
+            return (200, records.shown(&records.matching(body, self.salt)));
         }
         let Some(op) = Op::parse(verb) else { return (405, Value::Null) };
         match records.apply(op, body, self.salt) {

@@ -112,6 +112,9 @@ fn decision(outcome: &Outcome) -> Option<Decision> {
     match outcome {
         Outcome::Applied(_) => Some(Decision::Accepted),
         Outcome::Rejected => Some(Decision::Rejected),
-        Outcome::Retry { .. } | Outcome::Quarantine { .. } | Outcome::DeadLetter { .. } => None,
+        Outcome::Retry { .. }
+        | Outcome::InDoubt
+        | Outcome::Quarantine { .. }
+        | Outcome::DeadLetter { .. } => None,
     }
 }

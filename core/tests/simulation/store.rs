@@ -99,6 +99,10 @@ impl Store {
                 let cursor = self.cursors.entry(node.clone()).or_default();
                 cursor.0 = cursor.0.max(*seq);
             }
+            Change::Rewound { node, seq } => {
+                let cursor = self.cursors.entry(node.clone()).or_default();
+                cursor.0 = cursor.0.min(*seq);
+            }
             Change::Completed { through } => {
                 let pending = |row: &&mut Row| row.status == Status::Pending;
                 let rows = self.rows.iter_mut().take(through.0 as usize).filter(pending);

@@ -63,13 +63,7 @@ pub const OPTIONS: &[Variable] = &[
         Decimal(0.05, 60.0),
         "A probe unanswered for so long has failed",
     ),
-    row(
-        "FAILURE_THRESHOLD",
-        "probes",
-        Value("3"),
-        Whole(1, 100),
-        "Failed probes in a row until a node is down",
-    ),
+    row("FAILURE_THRESHOLD", "probes", Value("3"), Whole(1, 100), "Failed probes in a row until it is down"),
     row(
         "RECOVERY_THRESHOLD",
         "probes",
@@ -179,6 +173,13 @@ pub const OPTIONS: &[Variable] = &[
         Value("10"),
         Decimal(0.1, 3600.0),
         "Time between safety scans of the log; replication itself is immediate",
+    ),
+    row(
+        "VERIFY_INTERVAL",
+        "h",
+        Value("24"),
+        Decimal(0.0, 8760.0),
+        "Time between comparisons of all nodes, the first after a tenth of it; 0: never",
     ),
     row(
         "WAL_RETRY_ATTEMPTS",

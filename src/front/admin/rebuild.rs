@@ -25,6 +25,14 @@ struct Asked {
     database: Option<String>,
 }
 
+/// A collection as operators name it.
+pub(super) struct Place {
+    /// Id or name.
+    pub(super) collection: String,
+    pub(super) tenant: Option<String>,
+    pub(super) database: Option<String>,
+}
+
 pub(super) async fn rebuild(
     worker: web::Data<Worker>,
     caller: web::ReqData<Caller>,
@@ -37,7 +45,9 @@ async fn begin(worker: &Worker, caller: Caller, body: &Bytes) -> Answered {
     let asked: Asked = read(body)?;
     held(worker).await?;
     let board = &worker.shared.system.board;
-    let (node, id) = (node(worker, &asked.node)?, collection(worker, &asked)?);
+    let Asked { node: name, collection: wanted, tenant, database } = asked;
+    let node = node(worker, &name)?;
+    let id = collection(worker, &Place { collection: wanted, tenant, database })?;
     board.sequencer().rebuildable(node, id).map_err(Refusal::Hindered)?;
     let deed = Deed {
         actor: caller.to_string(),
@@ -60,7 +70,7 @@ async fn begin(worker: &Worker, caller: Caller, body: &Bytes) -> Answered {
 }
 
 /// By its id, or by its name in a database.
-fn collection(worker: &Worker, asked: &Asked) -> Result<CollectionId, Refusal> {
+pub(super) fn collection(worker: &Worker, asked: &Place) -> Result<CollectionId, Refusal> {
     let sequencer = worker.shared.system.board.sequencer();
     let catalog = &sequencer.catalog;
     let by_id = Uuid::parse_str(&asked.collection).ok().map(CollectionId);

@@ -1,0 +1,238 @@
+//! Which records of a node may still be changed by a request that was given up? Such a request can
+//! execute after the entry and its successors were applied again. Per stream a bounded set of record ids
+//! is kept until the node was read back often enough; `readback` says when. Nothing is read here.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::NodeLog;
+use crate::effect::{self, Effect, Question};
+use crate::entry::{Entry, Op};
+use crate::ids::{CollectionId, Seq, Stream};
+use crate::lane::{Lane, Phase};
+
+mod readback;
+
+/// Ids that are remembered of one stream; beyond them the whole collection is read back.
+const IDS: usize = 1_000;
+
+/// After the first look that found a node equal: when it is looked at again.
+const AGAIN_MS: [u64; 3] = [2_000, 15_000, 120_000];
+
+/// What is in doubt of one stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Doubt {
+    /// The first entry in doubt: applied again from here, the stream ends as the log says.
+    pub first: Seq,
+    pub last: Seq,
+    /// `None`: every record.
+    pub ids: Option<BTreeSet<String>>,
+    /// Rises when more comes into doubt: what was read before does not settle it.
+    pub version: u64,
+    /// How often it was found equal since.
+    looks: usize,
+    /// The stream was applied again from `first`.
+    pub replayed: bool,
+    pub due_ms: u64,
+    /// No other node could be compared with at the last look.
+    pub alone: bool,
+}
+
+impl Doubt {
+    /// Nothing was done about it: a restart must find it again.
+    pub fn is_fresh(&self) -> bool {
+        self.looks == 0 && !self.replayed
+    }
+
+    /// A difference was seen: what was found before does not count.
+    pub fn reopen(&mut self) {
+        (self.looks, self.due_ms) = (0, 0);
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct Doubts {
+    streams: HashMap<Stream, Doubt>,
+    /// Everything up to here that the lanes pass may have been sent by an earlier holder of the lease.
+    inherited: Seq,
+    /// Up to where the node may show more of a stream than its lane has applied.
+    ahead: HashMap<Stream, Seq>,
+}
+
+impl Doubts {
+    /// These were sent, and what became of them is not known.
+    pub fn note(&mut self, entries: &[Arc<Entry>]) {
+        for entry in entries {
+            let touched = touched(entry);
+            if touched.as_ref().is_some_and(BTreeSet::is_empty) {
+                continue;
+            }
+            let fresh = || Doubt { first: entry.seq, ids: Some(BTreeSet::new()), ..Doubt::default() };
+            let doubt = self.streams.entry(entry.stream()).or_insert_with(fresh);
+            doubt.first = doubt.first.min(entry.seq);
+            doubt.last = doubt.last.max(entry.seq);
+            doubt.ids = doubt.ids.take().zip(touched).map(|(mut ids, more)| {
+                ids.extend(more);
+                ids
+            });
+            doubt.ids = doubt.ids.take().filter(|ids| ids.len() <= IDS);
+            doubt.version += 1;
+            (doubt.looks, doubt.replayed, doubt.due_ms, doubt.alone) = (0, false, 0, false);
+        }
+    }
+
+    /// The node's lane is past the entry: whether an earlier holder had sent it is not known.
+    pub fn passed(&mut self, entry: &Arc<Entry>) {
+        let known =
+            self.streams.get(&entry.stream()).is_some_and(|d| d.first <= entry.seq && entry.seq <= d.last);
+        if entry.seq <= self.inherited && !known {
+            self.note(std::slice::from_ref(entry));
+        }
+    }
+
+    /// The node shows what was applied up to here already, although its lane begins further ahead.
+    pub fn ahead(&mut self, stream: Stream, through: Seq) {
+        self.ahead.insert(stream, through);
+    }
+
+    /// From which position on the node holds no more and no less than its lane has applied.
+    pub fn shown_through(&self, stream: Stream) -> Seq {
+        let ahead = self.ahead.get(&stream).copied().unwrap_or_default();
+        let doubted = self.of(stream).map_or(Seq::ZERO, |doubt| doubt.last);
+        self.inherited.max(ahead).max(doubted)
+    }
+
+    pub fn of(&self, stream: Stream) -> Option<&Doubt> {
+        self.streams.get(&stream)
+    }
+
+    pub fn of_mut(&mut self, stream: Stream) -> Option<&mut Doubt> {
+        self.streams.get_mut(&stream)
+    }
+
+    pub fn is_fresh(&self, stream: Stream) -> bool {
+        self.of(stream).is_some_and(Doubt::is_fresh)
+    }
+
+    /// Where a restart must begin, so that what nobody has looked at is in doubt again.
+    pub fn first_fresh(&self) -> Option<Seq> {
+        self.streams.values().filter(|doubt| doubt.is_fresh()).map(|doubt| doubt.first).min()
+    }
+
+    /// Streams whose next look is due, in order.
+    pub fn due(&self, now_ms: u64) -> Vec<Stream> {
+        let due = self.streams.iter().filter(|(_, doubt)| doubt.due_ms <= now_ms);
+        let mut due: Vec<Stream> = due.map(|(stream, _)| *stream).collect();
+        due.sort_unstable();
+        due
+    }
+
+    /// The node was found to hold what it should.
+    pub fn looked(&mut self, stream: Stream, version: u64, now_ms: u64) {
+        let Some(doubt) = self.streams.get_mut(&stream).filter(|doubt| doubt.version == version) else {
+            return;
+        };
+        match AGAIN_MS.get(doubt.looks) {
+            Some(wait) => {
+                doubt.looks += 1;
+                doubt.replayed = false;
+                doubt.due_ms = now_ms + wait;
+            }
+            None => self.forget(stream),
+        }
+    }
+
+    /// The stream's collection on the node is another one now, or none: what is late finds nothing.
+    pub fn forget(&mut self, stream: Stream) {
+        self.streams.remove(&stream);
+    }
+
+    /// Streams in doubt about which nothing was done yet.
+    pub fn fresh(&self) -> usize {
+        self.streams.values().filter(|doubt| doubt.is_fresh()).count()
+    }
+
+    /// Whether one of these records is in doubt.
+    pub fn covers(&self, stream: Stream, records: &[String]) -> bool {
+        self.of(stream).is_some_and(|doubt| {
+            doubt.ids.as_ref().is_none_or(|ids| records.iter().any(|record| ids.contains(record)))
+        })
+    }
+}
+
+impl NodeLog {
+    /// What an earlier holder of the lease had in flight, and how far it was, is not known.
+    pub(super) fn inherit_doubts(&mut self, through: Seq) {
+        self.doubts.inherited = through;
+    }
+
+    /// There was no answer: the lane waits until the node has settled.
+    pub(super) fn leave_in_doubt(&mut self, stream: Stream, entries: &[Arc<Entry>]) {
+        self.doubts.note(entries);
+        self.change(stream, |lane| {
+            lane.attempts += 1;
+            lane.phase = Phase::InDoubt;
+        });
+    }
+
+    /// What is asked right now is given up: the node may execute it at any time.
+    pub(super) fn doubt_asked(&mut self) {
+        let asked = self.lanes.values().filter(|lane| lane.phase == Phase::Asking);
+        let entries: Vec<Arc<Entry>> = asked.flat_map(Lane::run).collect();
+        self.doubts.note(&entries);
+    }
+
+    /// The cursor as it may become durable: a restart begins before what is in doubt.
+    pub fn durable_cursor(&self) -> Seq {
+        let doubtful = self.doubts.first_fresh().map(Seq::prev);
+        doubtful.map_or(self.cursor(), |first| first.min(self.cursor()))
+    }
+
+    /// The node's collection is another one now: what is late finds nothing.
+    pub(super) fn forget_doubt_of(&mut self, id: CollectionId, old: Uuid, becomes: Option<Uuid>) {
+        if becomes != Some(old) {
+            self.forget_doubt(id);
+        }
+    }
+
+    pub(super) fn forget_doubt(&mut self, id: CollectionId) {
+        self.doubts.forget(Stream::Collection(id));
+    }
+}
+
+/// Which records a request for this entry can change; `None`: any.
+fn touched(entry: &Entry) -> Option<BTreeSet<String>> {
+    let Entry { draft, .. } = entry;
+    match entry.effect() {
+        Some(Effect::Ids { ids }) => return Some(ids.iter().cloned().collect()),
+        // The acting node may have got the client's own ids instead: those that were none then, too.
+        Some(Effect::Deletion(deletion)) => {
+            return Some(
+                deletion.ids.iter().cloned().chain(named(&draft.body).unwrap_or_default()).collect(),
+            );
+        }
+        // Only the question was sent.
+        None if asks_first(draft.op, &draft.body) => return Some(BTreeSet::new()),
+        _ => {}
+    }
+    if !draft.op.is_record() {
+        return None;
+    }
+    named(&draft.body).map(|ids| ids.into_iter().collect())
+}
+
+fn named(body: &[u8]) -> Option<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Named {
+        ids: Vec<String>,
+    }
+    serde_json::from_slice::<Named>(body).ok().map(|named| named.ids)
+}
+
+fn asks_first(op: Op, body: &Bytes) -> bool {
+    matches!(effect::question(op, body), Question::Get(_))
+}

@@ -1,0 +1,229 @@
+//! When do two nodes stand at the same position of a collection's stream, so that what is read from
+//! both must be equal? A look counts if nothing was sent to either for that collection meanwhile; under
+//! a load that never pauses, the lanes are held at one position for the moment of a look. What was read
+//! is judged by the reader; what follows from it is here.
+
+use crate::ids::{CollectionId, NodeId, Seq, Stream};
+use crate::lane::{Lane, Phase};
+use crate::sequencer::{
+    CompareTask, Finding, Inspection, Look, Next, NodeLog, Purpose, ReplayTask, Sequencer, Step,
+};
+
+use uuid::Uuid;
+
+/// A comparison that came to no end is tried again so much later.
+const AGAIN_MS: u64 = 1_000;
+
+/// A comparison under way.
+#[derive(Debug)]
+pub(in crate::sequencer) struct Comparing {
+    pub(in crate::sequencer) task: CompareTask,
+    /// Something was sent to one of the two since the look began.
+    disturbed: bool,
+    /// Neither lane goes beyond this position.
+    hold: Option<Seq>,
+}
+
+impl Sequencer {
+    /// The next comparison of the node with another one, one at a time.
+    pub(in crate::sequencer) fn push_compare(&mut self, node: NodeId, now_ms: u64, steps: &mut Vec<Step>) {
+        if self.nodes[node.0].comparing.is_some() {
+            return;
+        }
+        if let Some(task) = self.lone_replay(node, now_ms) {
+            return steps.push(Step::Replay(task));
+        }
+        let Some(task) = self.doubt_task(node, now_ms).or_else(|| self.verify_task(node)) else { return };
+        self.nodes[node.0].comparing = Some(Comparing { task: task.clone(), disturbed: true, hold: None });
+        steps.push(Step::Compare(task));
+    }
+
+    /// The node's own id of a collection, if what the node holds of it can be read and judged.
+    pub(in crate::sequencer) fn comparable(&self, node: NodeId, id: CollectionId) -> Option<Uuid> {
+        self.at_hand(node, id).filter(|_| !self.has_other_ids(node, id))
+    }
+
+    /// The node's own id of a collection, if the node can be asked for it.
+    pub(in crate::sequencer) fn at_hand(&self, node: NodeId, id: CollectionId) -> Option<Uuid> {
+        let log = &self.nodes[node.0];
+        let looked_at = matches!(log.inspection, Inspection::Seen | Inspection::Complete);
+        let able = log.standing.applies && looked_at && !log.is_quarantined(Stream::Collection(id));
+        let exists = self.catalog.collection(id).is_some();
+        log.node_collection(id).filter(|_| able && exists)
+    }
+
+    /// Whose records count: the most preferred node's, of those without doubt if there is one.
+    pub(in crate::sequencer) fn reference(&self, id: CollectionId, but: Option<NodeId>) -> Option<NodeId> {
+        let able = |node: &NodeId| Some(*node) != but && self.comparable(*node, id).is_some();
+        let sure = |node: &NodeId| !self.nodes[node.0].doubts.is_fresh(Stream::Collection(id));
+        let mut sure_ones = self.node_ids().filter(able).filter(sure);
+        sure_ones.next().or_else(|| self.node_ids().find(able))
+    }
+
+    pub(in crate::sequencer) fn compare_task(
+        &self,
+        node: NodeId,
+        reference: NodeId,
+        collection: CollectionId,
+        purpose: Purpose,
+    ) -> Option<CompareTask> {
+        Some(CompareTask {
+            collection,
+            own: self.comparable(node, collection)?,
+            reference,
+            theirs: self.comparable(reference, collection)?,
+            purpose,
+            generations: (self.nodes[node.0].generation, self.nodes[reference.0].generation),
+        })
+    }
+
+    /// Begins a look. What is read after `Go` counts if `compared` finds it undisturbed.
+    pub fn look(&mut self, node: NodeId, task: &CompareTask, hold: bool) -> Look {
+        if !self.is_current(node, task) {
+            return Look::Void;
+        }
+        let stream = Stream::Collection(task.collection);
+        let (near, far) = (self.reached(node, stream), self.reached(task.reference, stream));
+        let still = self
+            .stands_at(node, stream)
+            .is_some_and(|place| Some(place) == self.stands_at(task.reference, stream));
+        if let Some(comparing) = &mut self.nodes[node.0].comparing {
+            comparing.disturbed = !still;
+            comparing.hold = comparing.hold.or_else(|| hold.then_some(near.max(far)));
+        }
+        if still { Look::Go } else { Look::Wait }
+    }
+
+    /// Lets the lanes go on after a look.
+    pub fn let_go(&mut self, node: NodeId) {
+        if let Some(comparing) = &mut self.nodes[node.0].comparing {
+            (comparing.hold, comparing.disturbed) = (None, true);
+        }
+    }
+
+    /// The comparison ended without a finding.
+    pub fn abandon(&mut self, node: NodeId, task: &CompareTask) {
+        self.nodes[node.0].comparing.take_if(|comparing| comparing.task == *task);
+    }
+
+    fn is_current(&self, node: NodeId, task: &CompareTask) -> bool {
+        let log = &self.nodes[node.0];
+        let under_way = log.comparing.as_ref().is_some_and(|comparing| comparing.task == *task);
+        let generations = (log.generation, self.nodes[task.reference.0].generation);
+        let own = self.comparable(node, task.collection) == Some(task.own);
+        let theirs = self.comparable(task.reference, task.collection) == Some(task.theirs);
+        self.leading && under_way && own && theirs && generations == task.generations
+    }
+
+    /// The first entry of the stream that the node has not applied; `None` within: it has all there is.
+    /// Not to be told while a request is under way or failed, while the log is still being read, or while
+    /// the node may show more than its lane has applied.
+    fn stands_at(&self, node: NodeId, stream: Stream) -> Option<Option<Seq>> {
+        let log = &self.nodes[node.0];
+        let unsure = |lane: &Lane| lane.is_busy() || lane.attempts > 0;
+        if log.lane(stream).is_some_and(unsure) || log.position(stream) < log.doubts.shown_through(stream) {
+            return None;
+        }
+        match log.first(stream) {
+            Some(first) => Some(Some(first)),
+            None => (log.fed == self.head).then_some(None),
+        }
+    }
+
+    /// How far the node is once what is under way has ended.
+    fn reached(&self, node: NodeId, stream: Stream) -> Seq {
+        let log = &self.nodes[node.0];
+        let asked = log.lane(stream).filter(|lane| lane.is_busy()).and_then(Lane::first);
+        asked.unwrap_or_else(|| log.position(stream)).max(log.doubts.shown_through(stream))
+    }
+
+    /// The lane must not send this entry yet: a look is under way.
+    pub(in crate::sequencer) fn is_held(&self, node: NodeId, stream: Stream, seq: Seq) -> bool {
+        let holds = |(at, log): (usize, &NodeLog)| {
+            log.comparing.as_ref().is_some_and(|comparing| {
+                let concerns = at == node.0 || comparing.task.reference == node;
+                let same = stream == Stream::Collection(comparing.task.collection);
+                concerns && same && comparing.hold.is_some_and(|position| seq > position)
+            })
+        };
+        self.nodes.iter().enumerate().any(holds)
+    }
+
+    /// Something is sent to the node: looks that are under way do not count.
+    pub(in crate::sequencer) fn disturb(&mut self, node: NodeId, stream: Stream) {
+        for (at, log) in self.nodes.iter_mut().enumerate() {
+            if let Some(comparing) = &mut log.comparing
+                && (at == node.0 || comparing.task.reference == node)
+                && stream == Stream::Collection(comparing.task.collection)
+            {
+                comparing.disturbed = true;
+            }
+        }
+    }
+
+    /// Takes what was found. A difference counts only if the look was undisturbed; then the node's lane
+    /// stays where it is until the repair has begun.
+    pub fn compared(&mut self, node: NodeId, task: &CompareTask, finding: Finding, now_ms: u64) -> Next {
+        if !self.is_current(node, task) {
+            self.abandon(node, task);
+            return Next::Nothing;
+        }
+        let differs = matches!(finding, Finding::Differs { .. });
+        let disturbed = self.nodes[node.0].comparing.as_ref().is_none_or(|comparing| comparing.disturbed);
+        if differs && disturbed {
+            return Next::LookAgain;
+        }
+        let stream = Stream::Collection(task.collection);
+        let next = match task.purpose {
+            Purpose::Doubt { version } => self.take_read_back(node, task, version, &finding, now_ms),
+            Purpose::Verify { repair } => self.take_verified(node, task, repair, finding),
+        };
+        let held = self.nodes[node.0].position(stream);
+        match next {
+            Next::Nothing | Next::LookAgain => self.abandon(node, task),
+            Next::Replay(_) | Next::Rebuild => {
+                if let Some(comparing) = &mut self.nodes[node.0].comparing {
+                    comparing.hold = Some(comparing.hold.unwrap_or(held));
+                }
+            }
+        }
+        next
+    }
+
+    /// The node's contents are no longer trusted, and a restart will not trust them either: they are
+    /// copied anew.
+    pub fn distrust(&mut self, node: NodeId, task: &CompareTask, reason: &str) -> bool {
+        if !self.is_current(node, task) {
+            return false;
+        }
+        self.abandon(node, task);
+        self.set_aside(node, task.collection, reason).is_ok()
+    }
+
+    /// The log is applied again from there. Durable before: a restart in between begins there, too.
+    pub fn replay(&mut self, node: NodeId, task: &ReplayTask) -> bool {
+        let stream = Stream::Collection(task.collection);
+        let log = &self.nodes[node.0];
+        let busy = log.lane(stream).is_some_and(|lane| lane.is_busy() || lane.phase == Phase::Loading);
+        if !self.leading || log.generation != task.generation || busy || log.is_quarantined(stream) {
+            return false;
+        }
+        let applied = log.position(stream);
+        let head = self.streams.get(&stream).map_or(applied, |state| state.head.max(applied));
+        let state = self.streams.entry(stream).or_default();
+        (state.head, state.decided) = (head, state.decided.max(applied));
+        state.acked = state.acked.max(applied);
+        let log = &mut self.nodes[node.0];
+        log.doubts.ahead(stream, applied);
+        log.comparing.take_if(|comparing| comparing.task.collection == task.collection);
+        log.change(stream, |lane| lane.rewind(task.from, applied));
+        if let Some(doubt) = log.doubts.of_mut(stream) {
+            (doubt.replayed, doubt.due_ms) = (true, 0);
+        }
+        true
+    }
+
+    pub(in crate::sequencer) fn again_at(now_ms: u64) -> u64 {
+        now_ms + AGAIN_MS
+    }
+}
