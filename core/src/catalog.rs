@@ -90,7 +90,8 @@ impl Catalog {
         collections: Vec<(CollectionId, String, String, String)>,
         deleted: Vec<(CollectionId, Seq)>,
     ) -> Catalog {
-        let mut catalog = Catalog::fresh();
+        // The log has the defaults, too, unless they were deleted.
+        let mut catalog = Catalog::default();
         catalog.tenants.extend(tenants);
         catalog.databases.extend(databases.into_iter().map(|(id, t, n)| ((t, n), id)));
         for (id, tenant, database, name) in collections {
@@ -269,5 +270,12 @@ mod tests {
         catalog.apply(&Move::Reset { seq: Seq(4) });
         assert!(!catalog.has_tenant("acme"));
         assert_eq!(catalog.database(DEFAULT_TENANT, DEFAULT_DATABASE), Some(Uuid::nil()));
+    }
+
+    #[test]
+    fn a_deleted_default_database_does_not_come_back_with_a_restart() {
+        let catalog = Catalog::recovered(vec![DEFAULT_TENANT.into()], Vec::new(), Vec::new(), Vec::new());
+        assert!(catalog.has_tenant(DEFAULT_TENANT));
+        assert_eq!(catalog.database(DEFAULT_TENANT, DEFAULT_DATABASE), None);
     }
 }

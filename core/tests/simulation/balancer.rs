@@ -99,6 +99,8 @@ impl World {
 
     /// The sequencer took a decision.
     pub fn decided(&self, entry: &Entry, decision: Decision, moot: bool) {
+        let how = if moot { "moot " } else { "" };
+        self.saw(format!("{how}{} {decision:?}", entry.draft.op.name()));
         let result = self.oracle.borrow_mut().decided(entry, decision, moot);
         self.check(result);
     }

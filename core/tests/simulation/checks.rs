@@ -6,7 +6,7 @@ use chroma_ha_core::ids::{CollectionId, NodeId, Seq, Stream};
 use chroma_ha_core::sequencer::Gate;
 
 use super::chroma::{Records, parsed};
-use super::oracle::{Names, predicted};
+use super::names::{Names, predicted};
 use super::world::World;
 
 impl World {
@@ -16,8 +16,9 @@ impl World {
             return;
         }
         let live = self.oracle.borrow().names(Seq(u64::MAX));
-        for id in live.values().filter(|id| self.sequencer.lock().catalog.collection(**id).is_some()) {
-            let stream = Stream::Collection(*id);
+        for id in live.ids().into_iter().filter(|id| self.sequencer.lock().catalog.collection(*id).is_some())
+        {
+            let stream = Stream::Collection(id);
             let readable = self.sequencer.lock().readable(Gate::Stream(stream));
             for (node, own) in readable {
                 let chroma = self.servers[node.0].chroma.borrow();
@@ -34,8 +35,8 @@ impl World {
                     self.shows(
                         node,
                         stream,
-                        |seq| self.oracle.borrow().records(*id, seq) == *shown,
-                        |e| self.with_entry(*id, e) == *shown,
+                        |seq| self.oracle.borrow().records(id, seq) == *shown,
+                        |e| self.with_entry(id, e) == *shown,
                     )
                     .map_err(|text| format!("{text}: {shown:?}")),
                 );
@@ -44,12 +45,11 @@ impl World {
         let readable = self.sequencer.lock().readable(Gate::Stream(Stream::Catalog));
         for (node, _) in readable {
             let shown = self.shown_names(node);
-            let loose = |names: &Names| names.keys().eq(shown.keys());
             let result = self.shows(
                 node,
                 Stream::Catalog,
                 |seq| self.oracle.borrow().names(seq) == shown,
-                |e| predicted(e, &self.oracle.borrow().names(e.seq.prev())).is_some_and(|n| loose(&n)),
+                |e| predicted(e, &self.oracle.borrow().names(e.seq.prev())).is_some_and(|n| n.alike(&shown)),
             );
             self.check(result.map_err(|text| format!("{text}: {shown:?}")));
         }
@@ -98,8 +98,7 @@ impl World {
     fn shown_names(&self, node: NodeId) -> Names {
         let chroma = self.servers[node.0].chroma.borrow();
         let sequencer = self.sequencer.lock();
-        let logical = |own| sequencer.logical(node, own).unwrap_or(CollectionId(own));
-        chroma.collections.iter().map(|(own, (name, _))| (name.clone(), logical(*own))).collect()
+        chroma.names(|own| sequencer.logical(node, own).unwrap_or(CollectionId(own)))
     }
 
     pub fn final_checks(&self) {
@@ -108,6 +107,10 @@ impl World {
         self.check(self.oracle.borrow().promises(head));
         self.check(self.oracle.borrow().suffixes());
         let names = self.oracle.borrow().names(head);
+        let logged = self.store.borrow().names();
+        if logged != names {
+            self.fail(format!("the log ends with {logged:?}, not {names:?}"));
+        }
         for node in (0..self.servers.len()).map(NodeId) {
             let shown = self.shown_names(node);
             if shown != names {
@@ -117,7 +120,7 @@ impl World {
                 let id = self.sequencer.lock().logical(node, *own);
                 let right = id.map(|id| self.oracle.borrow().records(id, head));
                 if right.as_ref() != Some(records) {
-                    self.fail(format!("{node} ends with {records:?} in {name}, not {right:?}"));
+                    self.fail(format!("{node} ends with {records:?} in {name:?}, not {right:?}"));
                 }
             }
         }

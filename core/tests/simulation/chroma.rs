@@ -10,6 +10,7 @@ use chroma_ha_core::port::{NodeRequest, NodeResponse};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::names::{Database, Names, Place};
 use super::rng::mix;
 
 /// Every collection of the simulation has this dimension; anything else is refused.
@@ -128,104 +129,189 @@ fn strings(list: Option<&Value>) -> Vec<&str> {
     list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
+pub fn is_good_name(name: &str) -> bool {
+    name.len() < 8
+}
+
 #[derive(Debug)]
 pub struct Chroma {
     salt: u64,
     minted: u64,
-    pub collections: BTreeMap<Uuid, (String, Records)>,
+    /// Tenants and databases only.
+    places: Names,
+    pub collections: BTreeMap<Uuid, (Place, Records)>,
+}
+
+type Reply = (u16, Value);
+
+fn not_found() -> Reply {
+    (404, json!({ "error": "NotFoundError" }))
+}
+
+fn taken() -> Reply {
+    (409, json!({ "error": "UniqueConstraintError" }))
+}
+
+fn once(done: bool, otherwise: Reply) -> Reply {
+    if done { (200, json!({})) } else { otherwise }
 }
 
 impl Chroma {
     pub fn new(salt: u64) -> Chroma {
-        Chroma { salt, minted: 0, collections: BTreeMap::new() }
+        Chroma { salt, minted: 0, places: Names::default(), collections: BTreeMap::new() }
     }
 
-    pub fn named(&self, name: &str) -> Option<Uuid> {
-        self.collections.iter().find(|(_, (n, _))| n == name).map(|(id, _)| *id)
+    /// Everything is gone but what a fresh server has; ids are never minted twice.
+    pub fn lose_disk(&mut self) {
+        self.places = Names::default();
+        self.collections.clear();
+    }
+
+    pub fn named(&self, place: &Place) -> Option<Uuid> {
+        self.collections.iter().find(|(_, (other, _))| other == place).map(|(id, _)| *id)
+    }
+
+    /// The names as clients see them, given which collection is whose.
+    pub fn names(&self, logical: impl Fn(Uuid) -> chroma_ha_core::ids::CollectionId) -> Names {
+        let collections =
+            self.collections.iter().map(|(own, (place, _))| (place.clone(), logical(*own))).collect();
+        Names { collections, ..self.places.clone() }
     }
 
     pub fn execute(&mut self, request: &NodeRequest) -> NodeResponse {
-        let segments: Vec<&str> = request.path.split('/').skip(7).collect();
+        let segments: Vec<&str> = request.path.trim_start_matches("/api/v2/").split('/').collect();
+        let body = parsed(&request.body);
         let (status, body) = match (request.method, segments.as_slice()) {
-            ("POST", ["collections"]) => self.create(&parsed(&request.body)),
-            ("GET", ["collections", "by-id", own]) => self.by_id(own),
-            ("GET", ["collections", own, "count"]) => self.count(own),
-            ("GET", ["collections", name]) => self.look_up(name),
-            ("PUT", ["collections", own]) => self.modify(own, &parsed(&request.body)),
-            ("DELETE", ["collections", name]) => self.drop_named(name),
-            ("POST", ["collections", own, verb]) => self.records(own, verb, &parsed(&request.body)),
+            ("POST", ["reset"]) => {
+                self.lose_disk();
+                (200, json!(true))
+            }
+            ("POST", ["tenants"]) => self.create_tenant(&body),
+            ("GET", ["tenants", tenant]) => once(self.places.tenants.contains(*tenant), not_found()),
+            ("POST", ["tenants", tenant, "databases"]) => self.create_database(tenant, &body),
+            (method, ["tenants", tenant, "databases", database]) => {
+                self.database(method, &((*tenant).to_owned(), (*database).to_owned()))
+            }
+            (method, ["tenants", tenant, "databases", database, "collections", rest @ ..]) => {
+                self.inside(method, &((*tenant).to_owned(), (*database).to_owned()), rest, &body)
+            }
             _ => (405, Value::Null),
         };
         NodeResponse { status, headers: Vec::new(), body: Bytes::from(body.to_string()) }
     }
 
-    fn create(&mut self, body: &Value) -> (u16, Value) {
-        let Some(name) = body["name"].as_str().filter(|name| name.len() < 8) else {
+    fn create_tenant(&mut self, body: &Value) -> Reply {
+        let name = body["name"].as_str().unwrap_or_default();
+        once(self.places.tenants.insert(name.to_owned()), taken())
+    }
+
+    fn create_database(&mut self, tenant: &str, body: &Value) -> Reply {
+        if !self.places.tenants.contains(tenant) {
+            return not_found();
+        }
+        let name = body["name"].as_str().unwrap_or_default();
+        once(self.places.databases.insert((tenant.to_owned(), name.to_owned())), taken())
+    }
+
+    fn database(&mut self, method: &str, database: &Database) -> Reply {
+        if method != "DELETE" {
+            return once(self.places.databases.contains(database), not_found());
+        }
+        if !self.places.databases.remove(database) {
+            return not_found();
+        }
+        self.collections.retain(|_, ((t, d, _), _)| (&*t, &*d) != (&database.0, &database.1));
+        (200, json!({}))
+    }
+
+    fn inside(&mut self, method: &str, database: &Database, rest: &[&str], body: &Value) -> Reply {
+        let place = |name: &str| (database.0.clone(), database.1.clone(), name.to_owned());
+        match (method, rest) {
+            ("POST", []) => self.create(database, body),
+            ("GET", []) => self.list(database),
+            ("GET", ["by-id", own]) => self.by_id(own),
+            ("GET", [own, "count"]) => self.count(own),
+            ("GET", [name]) => self.look_up(&place(name)),
+            ("PUT", [own]) => self.modify(own, body),
+            ("DELETE", [name]) => self.drop_named(&place(name)),
+            ("POST", [own, verb]) => self.records(own, verb, body),
+            _ => (405, Value::Null),
+        }
+    }
+
+    fn create(&mut self, database: &Database, body: &Value) -> Reply {
+        let Some(name) = body["name"].as_str().filter(|name| is_good_name(name)) else {
             return (400, json!({ "error": "InvalidArgumentError" }));
         };
-        match self.named(name) {
+        if !self.places.databases.contains(database) {
+            return not_found();
+        }
+        let place = (database.0.clone(), database.1.clone(), name.to_owned());
+        match self.named(&place) {
             Some(own) if body["get_or_create"] == true => (200, json!({ "id": own, "name": name })),
-            Some(_) => (409, json!({ "error": "UniqueConstraintError" })),
+            Some(_) => taken(),
             None => {
                 self.minted += 1;
                 let own = Uuid::from_u64_pair(self.salt | 1 << 63, self.minted);
-                self.collections.insert(own, (name.to_owned(), Records::default()));
+                self.collections.insert(own, (place, Records::default()));
                 (200, json!({ "id": own, "name": name }))
             }
         }
     }
 
-    fn look_up(&self, name: &str) -> (u16, Value) {
-        match self.named(name) {
-            Some(own) => (200, json!({ "id": own, "name": name })),
-            None => (404, json!({ "error": "NotFoundError" })),
+    fn list(&self, database: &Database) -> Reply {
+        let inside = |place: &Place| (&place.0, &place.1) == (&database.0, &database.1);
+        let all = self.collections.iter().filter(|(_, (place, _))| inside(place));
+        (200, all.map(|(own, (place, _))| json!({ "id": own, "name": place.2 })).collect())
+    }
+
+    fn look_up(&self, place: &Place) -> Reply {
+        match self.named(place) {
+            Some(own) => (200, json!({ "id": own, "name": place.2 })),
+            None => not_found(),
         }
     }
 
-    fn by_id(&self, own: &str) -> (u16, Value) {
+    fn by_id(&self, own: &str) -> Reply {
         match self.held(own) {
-            Some((name, _)) => (200, json!({ "id": own, "name": name, "dimension": DIMENSION })),
-            None => (404, json!({ "error": "NotFoundError" })),
+            Some((place, _)) => (200, json!({ "id": own, "name": place.2, "dimension": DIMENSION })),
+            None => not_found(),
         }
     }
 
-    fn count(&self, own: &str) -> (u16, Value) {
+    fn count(&self, own: &str) -> Reply {
         match self.held(own) {
             Some((_, records)) => (200, json!(records.0.len())),
-            None => (404, json!({ "error": "NotFoundError" })),
+            None => not_found(),
         }
     }
 
-    fn held(&self, own: &str) -> Option<&(String, Records)> {
+    fn held(&self, own: &str) -> Option<&(Place, Records)> {
         self.collections.get(&Uuid::parse_str(own).ok()?)
     }
 
-    fn modify(&mut self, own: &str, body: &Value) -> (u16, Value) {
+    fn modify(&mut self, own: &str, body: &Value) -> Reply {
         let own = Uuid::parse_str(own).unwrap_or_default();
         let name = body["new_name"].as_str().unwrap_or_default();
-        if self.named(name).is_some_and(|other| other != own) {
+        let Some((tenant, database, _)) = self.collections.get(&own).map(|(place, _)| place.clone()) else {
+            return not_found();
+        };
+        let place = (tenant, database, name.to_owned());
+        if self.named(&place).is_some_and(|other| other != own) {
             return (500, json!({ "error": "InternalError" }));
         }
-        match self.collections.get_mut(&own) {
-            Some(collection) => {
-                name.clone_into(&mut collection.0);
-                (200, json!({}))
-            }
-            None => (404, json!({ "error": "NotFoundError" })),
-        }
+        self.collections.entry(own).and_modify(|(old, _)| *old = place);
+        (200, json!({}))
     }
 
-    fn drop_named(&mut self, name: &str) -> (u16, Value) {
-        match self.named(name).and_then(|own| self.collections.remove(&own)) {
-            Some(_) => (200, json!({})),
-            None => (404, json!({ "error": "NotFoundError" })),
-        }
+    fn drop_named(&mut self, place: &Place) -> Reply {
+        once(self.named(place).and_then(|own| self.collections.remove(&own)).is_some(), not_found())
     }
 
-    fn records(&mut self, own: &str, verb: &str, body: &Value) -> (u16, Value) {
+    fn records(&mut self, own: &str, verb: &str, body: &Value) -> Reply {
         let own = Uuid::parse_str(own).unwrap_or_default();
         let Some((_, records)) = self.collections.get_mut(&own) else {
-            return (404, json!({ "error": "NotFoundError" }));
+            return not_found();
         };
         if verb == "get" {
             return (200, records.shown(&records.matching(body, self.salt)));

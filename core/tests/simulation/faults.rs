@@ -11,7 +11,13 @@ use uuid::Uuid;
 
 use super::world::{Health, Process, Stage, Work, World};
 
-const COLLECTIONS: &str = "/api/v2/tenants/default_tenant/databases/default_database/collections";
+/// The databases that clients use, the usual one first.
+const DATABASES: [(&str, &str); 4] =
+    [("default_tenant", "default_database"), ("default_tenant", "d1"), ("t1", "d1"), ("t1", "d2")];
+
+fn collections((tenant, database): (&str, &str)) -> String {
+    format!("/api/v2/tenants/{tenant}/databases/{database}/collections")
+}
 
 impl World {
     pub fn fault(self: &Rc<Self>) {
@@ -73,7 +79,7 @@ impl World {
             return self.flush();
         }
         let known = self.oracle.borrow().known.clone();
-        let live: Vec<CollectionId> = self.oracle.borrow().names(Seq(u64::MAX)).into_values().collect();
+        let live: Vec<CollectionId> = self.oracle.borrow().names(Seq(u64::MAX)).ids();
         let target = if self.rng.percent(85) { self.rng.pick(&live) } else { self.rng.pick(&known) };
         let draft = match target.filter(|_| self.rng.percent(80)) {
             Some(id) => self.record_draft(id),
@@ -97,31 +103,65 @@ impl World {
     }
 
     fn catalog_draft(&self, known: &[CollectionId]) -> Draft {
+        if self.plan.places && self.rng.percent(30) {
+            return self.place_draft();
+        }
         let name = ["x", "y", "z"][self.rng.below(3)];
-        let minted = Uuid::from_u128(1_000 + u128::from(self.rng.next() % 1_000_000));
+        let at = self.database();
         match self.rng.weighted(&[5, 5, 4, 3, 1]) {
-            Some(0) => self.create(minted, json!({ "name": name })),
-            Some(1) => self.create(minted, json!({ "name": name, "get_or_create": true })),
+            Some(0) => self.create(at, json!({ "name": name })),
+            Some(1) => self.create(at, json!({ "name": name, "get_or_create": true })),
             Some(2) => {
-                let path = format!("{COLLECTIONS}/{name}");
+                let path = format!("{}/{name}", collections(at));
                 self.draft(Op::DeleteCollection, None, "DELETE", path, &Value::Null)
             }
             Some(3) if !known.is_empty() => {
                 let id = known[self.rng.below(known.len())];
-                let path = format!("{COLLECTIONS}/{id}");
+                let path = format!("{}/{id}", collections(at));
                 self.draft(Op::ModifyCollection, Some(id.0), "PUT", path, &json!({ "new_name": name }))
             }
-            _ => self.create(minted, json!({ "name": "much too long" })),
+            _ => self.create(at, json!({ "name": "much too long" })),
         }
     }
 
-    fn create(&self, minted: Uuid, body: Value) -> Draft {
-        self.draft(Op::CreateCollection, Some(minted), "POST", COLLECTIONS.to_owned(), &body)
+    fn database(&self) -> (&'static str, &'static str) {
+        let usual = !self.plan.places || self.rng.percent(50);
+        if usual { DATABASES[0] } else { DATABASES[1 + self.rng.below(3)] }
+    }
+
+    /// Tenants, databases, and the end of everything.
+    fn place_draft(&self) -> Draft {
+        let (tenant, database) = DATABASES[1 + self.rng.below(3)];
+        let path = format!("/api/v2/tenants/{tenant}/databases");
+        match self.rng.weighted(&[4, 5, 3, 1]) {
+            Some(0) => {
+                let path = "/api/v2/tenants".to_owned();
+                self.draft(Op::CreateTenant, None, "POST", path, &json!({ "name": "t1" }))
+            }
+            Some(1) => {
+                let body = json!({ "name": database });
+                self.draft(Op::CreateDatabase, Some(self.minted()), "POST", path, &body)
+            }
+            Some(2) => {
+                let (tenant, database) = self.database();
+                let path = format!("/api/v2/tenants/{tenant}/databases/{database}");
+                self.draft(Op::DeleteDatabase, None, "DELETE", path, &Value::Null)
+            }
+            _ => self.draft(Op::Reset, None, "POST", "/api/v2/reset".to_owned(), &Value::Null),
+        }
+    }
+
+    fn minted(&self) -> Uuid {
+        Uuid::from_u128(1_000 + u128::from(self.rng.next() % 1_000_000))
+    }
+
+    fn create(&self, at: (&str, &str), body: Value) -> Draft {
+        self.draft(Op::CreateCollection, Some(self.minted()), "POST", collections(at), &body)
     }
 
     fn record_draft(&self, id: CollectionId) -> Draft {
         let op = [Op::Add, Op::Upsert, Op::Update, Op::Delete][self.rng.below(4)];
-        let path = format!("{COLLECTIONS}/{id}/{}", op.name());
+        let path = format!("{}/{id}/{}", collections(DATABASES[0]), op.name());
         let ids: Vec<&str> = ["a", "b", "c", "d"].into_iter().filter(|_| self.rng.percent(40)).collect();
         let ids = if ids.is_empty() { vec!["a"] } else { ids };
         let body = match op {

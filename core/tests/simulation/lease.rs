@@ -11,6 +11,7 @@ impl World {
     pub fn lose_lease(&self) {
         if self.lease_held.replace(false) {
             self.say(|| "the lease is lost".to_owned());
+            self.saw("lost lease");
             self.sequencer.lock().set_leading(false);
             self.queue.borrow_mut().clear();
             self.fail_appends();
@@ -44,6 +45,7 @@ impl World {
     /// Everything in memory is gone; what was sent may still happen.
     pub fn crash(&self) {
         self.say(|| "the balancer crashes".to_owned());
+        self.saw("crash");
         self.fail_appends();
         for op in self.ops.borrow_mut().iter_mut() {
             if let Work::Record { epoch, changes, done, .. } = &mut op.work

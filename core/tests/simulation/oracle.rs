@@ -9,8 +9,7 @@ use chroma_ha_core::entry::{Decision, Entry, Op};
 use chroma_ha_core::ids::{CollectionId, Seq, Stream};
 
 use super::chroma::{Records, collection_of, parsed};
-
-pub type Names = BTreeMap<String, CollectionId>;
+use super::names::{Names, predicted};
 
 #[derive(Debug, Default)]
 pub struct Oracle {
@@ -70,7 +69,8 @@ impl Oracle {
         }
         let Some((id, name)) = collection_of(&answer.body) else { return Err("a create without id".into()) };
         let id = CollectionId(id);
-        if self.names(Seq(u64::MAX)).get(&name) != Some(&id) {
+        let names = self.names(Seq(u64::MAX));
+        if names.place(id).is_none_or(|place| place.2 != name) {
             return Err(format!("{}: the client was told {id} for {name}", entry.seq));
         }
         if !self.known.contains(&id) {
@@ -137,14 +137,17 @@ impl Oracle {
     fn catalog_write(&mut self, entry: &Entry, decision: Decision) -> Result<(), String> {
         let seq = entry.seq;
         let before = self.names(seq);
+        if self.catalog.last().is_some_and(|(last, _)| *last >= seq) {
+            return Err(format!("{seq} was decided out of order"));
+        }
         let after = predicted(entry, &before);
         if after.is_some() != (decision == Decision::Accepted) {
             return Err(format!("{seq} is {decision:?}, but valid: {} in {before:?}", after.is_some()));
         }
         let Some(after) = after else { return Ok(()) };
-        for id in before.values().filter(|id| !after.values().any(|other| other == *id)) {
-            self.deleted.insert(*id, seq);
-        }
+        let kept = after.ids();
+        let gone = before.ids().into_iter().filter(|id| !kept.contains(id));
+        self.deleted.extend(gone.map(|id| (id, seq)));
         self.catalog.push((seq, after));
         Ok(())
     }
@@ -177,33 +180,6 @@ impl Oracle {
         }
         Ok(())
     }
-}
-
-/// The catalog after the entry; `None` if it must be refused.
-pub fn predicted(entry: &Entry, before: &Names) -> Option<Names> {
-    let mut names = before.clone();
-    let body = parsed(&entry.draft.body);
-    let named = |field: &str| body[field].as_str().map(str::to_owned);
-    let target = CollectionId(entry.draft.target.unwrap_or_default());
-    match entry.draft.op {
-        Op::CreateCollection => {
-            let name = named("name").filter(|name| name.len() < 8)?;
-            let id = *names.entry(name).or_insert(target);
-            if id != target && body["get_or_create"] != true {
-                return None;
-            }
-        }
-        Op::ModifyCollection => {
-            let name = named("new_name")?;
-            let old = names.iter().find(|(_, id)| **id == target).map(|(old, _)| old.clone())?;
-            names.remove(&old);
-            if names.insert(name, target).is_some() {
-                return None;
-            }
-        }
-        _ => drop(names.remove(entry.draft.path.rsplit('/').next()?)?),
-    }
-    Some(names)
 }
 
 /// An update reaches the ids that existed; a delete by filter as many of the matching as asked.

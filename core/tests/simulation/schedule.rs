@@ -31,6 +31,7 @@ pub fn plan(rng: &Rng) -> Plan {
         writes: 6 + rng.below(18),
         faults: [0, 5, 20, 60, 120][rng.below(5)],
         pace: [0; 3].map(|_| 1 + rng.below(8)),
+        places: rng.percent(50),
         node_pace: (0..nodes).map(|_| 1 + rng.below(8)).collect(),
     }
 }
@@ -168,12 +169,6 @@ impl World {
     }
 
     fn fire_timer(&self) {
-        // Health hears of a failure long before a back-off ends.
-        for (n, server) in self.servers.iter().enumerate() {
-            if server.suspicion.get() && server.health.get() == Health::Up {
-                return self.set_health(NodeId(n), Health::Suspect);
-            }
-        }
         let Some(((at, _), (task, slot))) = self.timers.borrow_mut().pop_first() else { return };
         self.now_ms.set(self.now_ms.get().max(at));
         *slot.borrow_mut() = Some(());

@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chroma_ha_core::catalog::{DEFAULT_DATABASE, DEFAULT_TENANT, Move};
+use chroma_ha_core::catalog::Move;
 use chroma_ha_core::effect::Effect;
 use chroma_ha_core::entry::{Decision, Draft, Entry};
 use chroma_ha_core::ids::{CollectionId, NodeId, Seq};
 use chroma_ha_core::port::{Change, Page, Pages, Recovered, RecoveredNode};
 use uuid::Uuid;
+
+use super::names::{Names, Place};
 
 /// More nodes than any run has.
 const MOST_NODES: usize = 4;
@@ -33,7 +35,9 @@ pub struct Row {
 pub struct Store {
     pub epoch: u64,
     pub rows: Vec<Row>,
-    collections: BTreeMap<CollectionId, (String, Option<Seq>)>,
+    /// Tenants and databases only.
+    places: Names,
+    collections: BTreeMap<CollectionId, (Place, Option<Seq>)>,
     cursors: BTreeMap<String, (Seq, Seq)>,
     mapped: BTreeMap<(String, CollectionId), Uuid>,
     /// Something that a correct balancer never does.
@@ -132,25 +136,56 @@ impl Store {
 
     fn apply(&mut self, step: &Move) {
         match step {
-            Move::CollectionCreated { id, name, .. } => {
-                let taken = self.collections.iter().any(|(i, (n, d))| i != id && n == name && d.is_none());
-                if taken {
-                    self.violation.get_or_insert(format!("two collections are named {name}"));
-                }
-                self.collections.entry(*id).or_insert((name.clone(), None));
+            Move::TenantCreated { name } => drop(self.places.tenants.insert(name.clone())),
+            Move::DatabaseCreated { tenant, name, .. } => {
+                self.places.databases.insert((tenant.clone(), name.clone()));
+            }
+            Move::DatabaseDeleted { tenant, name, seq } => {
+                self.places.databases.remove(&(tenant.clone(), name.clone()));
+                self.delete(*seq, |_, place| (&place.0, &place.1) == (tenant, name));
+            }
+            Move::CollectionCreated { id, tenant, database, name } => {
+                let place = (tenant.clone(), database.clone(), name.clone());
+                self.must_be_free(*id, &place);
+                self.collections.entry(*id).or_insert((place, None));
             }
             Move::CollectionRenamed { id, name } => {
-                if let Some((old, None)) = self.collections.get_mut(id) {
-                    name.clone_into(old);
+                if let Some(((tenant, database, _), None)) = self.collections.get(id).cloned() {
+                    let place = (tenant, database, name.clone());
+                    self.must_be_free(*id, &place);
+                    self.collections.insert(*id, (place, None));
                 }
             }
-            Move::CollectionDeleted { id, seq } => {
-                if let Some((_, deleted @ None)) = self.collections.get_mut(id) {
-                    *deleted = Some(*seq);
-                }
+            Move::CollectionDeleted { id, seq } => self.delete(*seq, |other, _| other == *id),
+            Move::Reset { seq } => {
+                self.delete(*seq, |_, _| true);
+                self.places = Names::default();
             }
-            other => drop(self.violation.get_or_insert(format!("{other:?} is not simulated"))),
         }
+    }
+
+    fn delete(&mut self, seq: Seq, goes: impl Fn(CollectionId, &Place) -> bool) {
+        for (id, (place, deleted)) in &mut self.collections {
+            if deleted.is_none() && goes(*id, place) {
+                *deleted = Some(seq);
+            }
+        }
+    }
+
+    fn must_be_free(&mut self, id: CollectionId, place: &Place) {
+        let taken = |(other, (at, gone)): (&CollectionId, &(Place, Option<Seq>))| {
+            *other != id && at == place && gone.is_none()
+        };
+        if self.collections.iter().any(taken) {
+            self.violation.get_or_insert(format!("two collections are named {place:?}"));
+        }
+    }
+
+    /// The catalog as the log has it.
+    pub fn names(&self) -> Names {
+        let live = self.collections.iter().filter(|(_, (_, gone))| gone.is_none());
+        let collections = live.map(|(id, (place, _))| (place.clone(), *id)).collect();
+        Names { collections, ..self.places.clone() }
     }
 
     pub fn page(&self, page: &Page) -> Pages {
@@ -179,12 +214,7 @@ impl Store {
     /// Takes the lease: a new epoch, and everything that is remembered.
     pub fn acquire(&mut self) -> Recovered {
         self.epoch += 1;
-        let place = |name: &String| (DEFAULT_TENANT.to_owned(), DEFAULT_DATABASE.to_owned(), name.clone());
-        let live = self.collections.iter().filter(|(_, (_, deleted))| deleted.is_none());
-        let collections = live.map(|(id, (name, _))| {
-            let (tenant, database, name) = place(name);
-            (*id, tenant, database, name)
-        });
+        let Names { tenants, databases, collections } = self.names();
         let mut nodes: BTreeMap<String, RecoveredNode> = BTreeMap::new();
         for node in 0..MOST_NODES {
             nodes.entry(NodeId(node).name()).or_default().joined = true;
@@ -201,7 +231,9 @@ impl Store {
             quiet: false,
             head: self.head(),
             epoch: self.epoch,
-            collections: collections.collect(),
+            tenants: tenants.into_iter().collect(),
+            databases: databases.into_iter().map(|(tenant, name)| (Uuid::nil(), tenant, name)).collect(),
+            collections: collections.into_iter().map(|((t, d, name), id)| (id, t, d, name)).collect(),
             deleted: self.collections.iter().filter_map(|(id, (_, d))| d.map(|seq| (*id, seq))).collect(),
             nodes: nodes.into_values().collect(),
             ..Recovered::default()

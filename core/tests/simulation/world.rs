@@ -36,6 +36,8 @@ pub struct Plan {
     /// How readily requests, records and pages proceed: some runs have a slow log, some a slow node.
     pub pace: [usize; 3],
     pub node_pace: Vec<usize>,
+    /// Clients also make and remove tenants and databases, and reset everything.
+    pub places: bool,
 }
 
 /// The server's process.
@@ -115,6 +117,8 @@ pub struct World {
     pub submitted: Cell<usize>,
     /// Which node was sent which entry.
     pub sent: RefCell<BTreeSet<(NodeId, Seq)>>,
+    /// What the run has seen: a simulation that never meets a case proves nothing about it.
+    pub seen: RefCell<BTreeSet<String>>,
     pub failure: RefCell<Option<String>>,
 }
 
@@ -148,6 +152,7 @@ impl World {
             waiters: RefCell::default(),
             submitted: Cell::new(0),
             sent: RefCell::default(),
+            seen: RefCell::default(),
             failure: RefCell::default(),
             plan,
             trace,
@@ -158,6 +163,10 @@ impl World {
         if self.trace {
             eprintln!("{:>6} {}", self.now_ms.get(), text());
         }
+    }
+
+    pub fn saw(&self, what: impl Into<String>) {
+        self.seen.borrow_mut().insert(what.into());
     }
 
     pub fn fail(&self, text: impl Into<String>) {
