@@ -228,7 +228,6 @@ impl Store {
         }
         nodes.iter_mut().for_each(|(name, node)| name.clone_into(&mut node.name));
         Recovered {
-            quiet: false,
             head: self.head(),
             epoch: self.epoch,
             tenants: tenants.into_iter().collect(),
