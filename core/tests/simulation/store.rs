@@ -228,6 +228,7 @@ impl Store {
         }
         nodes.iter_mut().for_each(|(name, node)| name.clone_into(&mut node.name));
         Recovered {
+            quiet: false,
             head: self.head(),
             epoch: self.epoch,
             tenants: tenants.into_iter().collect(),
