@@ -22,6 +22,7 @@ use crate::health::Observed;
 
 pub mod apply;
 mod contents;
+mod conversion;
 pub mod copy;
 pub mod inspect;
 pub mod peer;

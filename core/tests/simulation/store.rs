@@ -117,6 +117,7 @@ impl Store {
             Change::CopyBegun { .. } => {}
             Change::Attempts { .. } | Change::NodeState { .. } => {}
             // Nobody asks for anything here.
+            Change::Converted { .. } | Change::OtherIds { .. } => {}
             Change::Outcome { .. } | Change::Quarantined { .. } | Change::Audited { .. } => {}
             Change::DeadLetter { .. } | Change::LettersClosed { .. } => {}
         }
