@@ -11,8 +11,9 @@ use tokio_postgres::types::{ToSql, Type};
 use super::number;
 use super::pool::fault;
 
-/// Of an entry that is being read: what it came to, by node. Nothing is looked up for any other effect.
-pub(super) const OF_ENTRY: &str = "CASE WHEN effect ->> 'kind' = 'deletion' THEN ( \
+/// Of an entry that is being read: what it came to, by node. The effect is not looked into: PostgreSQL
+/// refuses to, where an id holds \u0000.
+pub(super) const OF_ENTRY: &str = "CASE WHEN op = 'delete' THEN ( \
     SELECT json_object_agg(c.node, c.ids)::text FROM wal_conversions c WHERE c.seq = page.seq) END";
 
 pub(super) async fn keep(
@@ -27,6 +28,15 @@ pub(super) async fn keep(
     let row: [(&(dyn ToSql + Sync), Type); 3] =
         [(&number(seq), Type::INT8), (&node, Type::TEXT), (&ids, Type::TEXT)];
     tx.execute_typed(sql, &row).await.map(drop).map_err(fault)
+}
+
+/// Those whose entries are gone.
+pub(super) async fn expire(tx: &Transaction<'_>, through: Seq, limit: i64) -> Result<(), StoreError> {
+    let sql = "DELETE FROM wal_conversions WHERE seq IN ( \
+            SELECT c.seq FROM wal_conversions c WHERE c.seq <= $1 \
+                AND NOT EXISTS (SELECT FROM wal_pending_writes w WHERE w.seq = c.seq) LIMIT $2)";
+    let params: [(&(dyn ToSql + Sync), Type); 2] = [(&number(through), Type::INT8), (&limit, Type::INT8)];
+    tx.execute_typed(sql, &params).await.map(drop).map_err(fault)
 }
 
 pub(super) fn read(text: Option<&str>) -> BTreeMap<String, Vec<String>> {
