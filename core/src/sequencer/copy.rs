@@ -21,6 +21,8 @@ impl Sequencer {
         match log.inspection {
             Inspection::Seen | Inspection::Complete => return true,
             Inspection::UnderWay => return false,
+            // What is being asked or made durable may make and remove what the look goes by.
+            Inspection::Due if log.is_asked(Stream::Catalog) => return false,
             Inspection::Due => {}
         }
         if log.joined || first {
@@ -99,7 +101,7 @@ impl Sequencer {
     }
 
     /// Every catalog entry that was decided is applied on the node, and none is being asked there.
-    fn catalog_is_current(&self, node: NodeId) -> bool {
+    pub(super) fn catalog_is_current(&self, node: NodeId) -> bool {
         let log = &self.nodes[node.0];
         let undecided = |lane: &Lane| {
             let quiet = matches!(lane.phase, Phase::Idle | Phase::BackOff { .. });
@@ -231,6 +233,12 @@ impl NodeLog {
             was
         });
         self.in_flight -= usize::from(was_in_flight);
+    }
+
+    /// An entry of the stream is under way on the node.
+    pub(super) fn is_asked(&self, stream: Stream) -> bool {
+        let phase = self.lane(stream).map(|lane| &lane.phase);
+        matches!(phase, Some(Phase::Asking | Phase::Committing { .. }))
     }
 
     /// Collections that are not served from the node.

@@ -119,6 +119,8 @@ impl Records {
         let mut found: Vec<String> =
             self.0.iter().filter(|(id, r)| fits(id, r)).map(|(id, _)| id.clone()).collect();
         found.sort_by_key(|id| mix(id.bytes().fold(salt, |h, b| mix(h ^ u64::from(b)))));
+        let offset = body.get("offset").and_then(Value::as_u64).unwrap_or_default();
+        found.drain(..found.len().min(usize::try_from(offset).unwrap_or(usize::MAX)));
         let limit = body.get("limit").and_then(Value::as_u64).unwrap_or(u64::MAX);
         found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         found

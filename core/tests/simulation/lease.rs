@@ -75,6 +75,9 @@ impl World {
         self.say(|| format!("{node} is {health:?}"));
         self.servers[node.0].health.set(health);
         self.servers[node.0].suspicion.set(false);
+        if health == Health::Down {
+            self.servers[node.0].wiped.set(false);
+        }
         let up = health == Health::Up;
         let standing = Standing {
             applies: up,
