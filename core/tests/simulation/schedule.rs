@@ -180,12 +180,6 @@ impl World {
     }
 
     fn fire_timer(&self) {
-        // Health hears of a failure long before a back-off ends.
-        for (n, server) in self.servers.iter().enumerate() {
-            if server.suspicion.get() && server.health.get() == Health::Up {
-                return self.set_health(NodeId(n), Health::Suspect);
-            }
-        }
         let Some(((at, _), (task, slot))) = self.timers.borrow_mut().pop_first() else { return };
         self.now_ms.set(self.now_ms.get().max(at));
         *slot.borrow_mut() = Some(());

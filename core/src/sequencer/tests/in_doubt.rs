@@ -1,6 +1,12 @@
 //! Requests that were given up: nothing is sent again too early, and what they changed late is undone.
 
+use std::time::Duration;
+
 use super::*;
+use crate::backoff::Backoff;
+use crate::delivery::{self, Attempt, Input, Terms};
+use crate::health::Observation;
+use crate::port::NodeFault;
 
 fn in_doubt(s: &mut Sequencer, node: NodeId, task: &Task) {
     assert!(s.finish(ticket(node, task), &task.entries, Outcome::InDoubt));
@@ -163,4 +169,26 @@ fn alone_a_node_is_given_the_log_once_more() {
     let steps = s.steps(A, 2_000);
     let [Step::Replay(task)] = &steps[..] else { panic!("{steps:?}") };
     assert!(s.replay(A, task) && s.node(A).cursor() == Seq(0));
+}
+
+#[test]
+fn no_answer_leaves_the_entry_in_doubt_and_a_refused_connection_does_not() {
+    for (fault, stays) in
+        [(NodeFault::Timeout(1), true), (NodeFault::Lost(String::new()), true), (NodeFault::Refused, false)]
+    {
+        let mut s = nodes(1);
+        s.admit(&[write(1, "a")]);
+        let task = one(&mut s, A, "a1");
+        let shared = Shared::new(s);
+        let terms = Terms { timeout: Duration::ZERO, attempts: 3, backoff: Backoff::default() };
+        let mut attempt = Attempt::new(A, task, terms);
+        assert!(matches!(attempt.next(&shared, 0, Input::Begin), delivery::Next::Ask(_)));
+        let ended = attempt.next(&shared, 0, Input::Answer(Err(fault)));
+        assert!(matches!(ended, delivery::Next::Done(_)));
+        assert!(
+            matches!(attempt.take_observation(), Some(Observation::ApplyFailed(_))),
+            "health hears of it"
+        );
+        assert_eq!(shared.lock().steps(A, u64::MAX / 2).is_empty(), stays);
+    }
 }

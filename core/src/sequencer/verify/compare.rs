@@ -192,6 +192,7 @@ impl Sequencer {
             return false;
         }
         self.abandon(node, task);
+        self.diverged(node, task.collection, reason.to_owned());
         self.set_aside(node, task.collection, reason).is_ok()
     }
 
