@@ -16,6 +16,7 @@ use crate::port::Recovered;
 mod acting;
 pub mod copy;
 mod doubt;
+mod inspection;
 mod leading;
 pub mod letters;
 pub mod limits;

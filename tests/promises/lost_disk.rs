@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::json;
 
+use crate::harness::chaos::Mode;
+use crate::harness::client::exchange;
 use crate::harness::nodes::collections_url;
 use crate::harness::stack::start_nodes;
-use crate::harness::{Options, Stack, assert_nodes_equal, get, post, until};
+use crate::harness::{Options, Stack, assert_nodes_equal, delete, get, post, put, until};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -51,10 +54,7 @@ async fn loses_its_disk(node: usize) {
     }
     assert_nodes_equal(&stack, "docs", SOON).await;
     assert_nodes_equal(&stack, "notes", SOON).await;
-    until(SOON, "every node is up", async || {
-        get(&format!("{}/health", stack.url())).await.1["status"] == "healthy"
-    })
-    .await;
+    all_up(&stack).await;
 }
 
 #[tokio::test]
@@ -80,5 +80,59 @@ async fn a_third_node_joins() {
     stack.balancer.start_again().await;
     stack.nodes.push(third);
     upsert(&stack, &docs, 300, 10).await;
+    assert_nodes_equal(&stack, "docs", SOON).await;
+}
+
+async fn all_up(stack: &Stack) {
+    until(SOON, "every node is up", async || {
+        get(&format!("{}/health", stack.url())).await.1["status"] == "healthy"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_empty_node_is_not_asked_for_what_was_deleted_while_it_was_away() {
+    let mut stack = Stack::start(Options::default()).await;
+    let (docs, brief) = (create(&stack, "docs").await, create(&stack, "brief").await);
+    upsert(&stack, &docs, 0, 50).await;
+    upsert(&stack, &brief, 0, 5).await;
+    assert_nodes_equal(&stack, "brief", SOON).await;
+    stack.nodes[1].wipe().unwrap();
+    let collections = collections_url(&stack.url());
+    let renamed = put(&format!("{collections}/{brief}"), &json!({ "new_name": "shorter" })).await;
+    assert_eq!(renamed.0, 200, "{renamed:?}");
+    assert_eq!(delete(&format!("{collections}/shorter")).await.0, 200);
+    create(&stack, "later").await;
+    stack.nodes[1].start_again().await.unwrap();
+    all_up(&stack).await;
+    assert_nodes_equal(&stack, "docs", SOON).await;
+}
+
+/// The delete ran on the only node that had the collection, and nobody heard of it; then the balancer
+/// died, and the other node lost its disk.
+#[tokio::test]
+async fn what_a_delete_took_away_unheard_is_not_taken_for_lost() {
+    let mut stack = Stack::start(Options { chaos: true, ..Options::default() }).await;
+    let (docs, doomed) = (create(&stack, "docs").await, create(&stack, "doomed").await);
+    upsert(&stack, &docs, 0, 50).await;
+    upsert(&stack, &doomed, 0, 5).await;
+    assert_nodes_equal(&stack, "doomed", SOON).await;
+    stack.nodes[0].wipe().unwrap();
+    let name = format!("{}/doomed", collections_url(&stack.url()));
+    until(SOON, "the replica acts", async || get(&name).await.0 == 200).await;
+    let head = async || get(&format!("{}/wal/status", stack.url())).await.1["head"].as_u64();
+    let before = head().await;
+    stack.links().nodes[1].set(Mode::BlackHole).await;
+    let asked = name.clone();
+    let unheard = tokio::spawn(async move { exchange(Method::DELETE, &asked, None).await.map(drop) });
+    until(SOON, "the delete is logged", async || head().await > before).await;
+    stack.balancer.kill9();
+    let _ = unheard.await;
+    assert_eq!(delete(&format!("{}/doomed", collections_url(&stack.nodes[1].url()))).await.0, 200);
+    stack.links().nodes[1].set(Mode::Pass).await;
+    stack.nodes[0].start_again().await.unwrap();
+    stack.balancer.start_again().await;
+    all_up(&stack).await;
+    assert_eq!(get(&name).await.0, 404);
     assert_nodes_equal(&stack, "docs", SOON).await;
 }

@@ -159,7 +159,10 @@ impl Case<'_> {
     fn modified(&self, id: CollectionId, moves: Vec<Move>, taken: bool, response: Response) -> Found {
         match self.judge(response, taken) {
             Found::Done { answer, .. } => self.done(answer, Effect::Collection { id }, moves, None),
-            Found::Refused(answer) if answer.status == 404 && self.leftover(id).is_some() => {
+            // A later entry takes the collection away, or a copy brings it as it is by then.
+            Found::Refused(answer)
+                if answer.status == 404 && (self.leftover(id).is_some() || self.is_deleted_since()) =>
+            {
                 self.done(answer, Effect::Collection { id }, moves, None)
             }
             other => other,

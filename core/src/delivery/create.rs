@@ -81,8 +81,8 @@ impl Case<'_> {
         (!good).then_some(*id)
     }
 
-    /// On a follower: whether the catalog no longer has what this entry created.
-    fn is_deleted_since(&self) -> bool {
+    /// On a follower: whether the catalog no longer has what this entry is about.
+    pub(super) fn is_deleted_since(&self) -> bool {
         let Some(Effect::Collection { id }) = self.entry.effect() else { return false };
         !self.acting() && self.sequencer().catalog.collection(*id).is_none()
     }

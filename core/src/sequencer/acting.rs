@@ -1,10 +1,8 @@
 //! Which node judges an undecided entry, and which judgement is none. `ready` asks it before it hands
 //! work out; it changes nothing.
 
-use std::sync::Arc;
-
 use super::{Inspection, Sequencer};
-use crate::entry::{Entry, Op};
+use crate::entry::Entry;
 use crate::ids::{NodeId, Stream};
 use crate::lane::Phase;
 
@@ -47,13 +45,9 @@ impl Sequencer {
     /// only so far? (After a recovery it may not have been read back yet.) It was sent after everything before it was applied there, so this entry was, too.
     pub fn taken_along(&self, entry: &Entry) -> bool {
         let Some(id) = entry.collection() else { return false };
-        let takes = |later: &Arc<Entry>| match later.draft.op {
-            Op::DeleteCollection => self.subject(later) == Some(id),
-            _ => true,
-        };
         let unread = self.nodes.iter().all(|log| log.fed < self.recovered_head);
         unread
             || self.catalog.collection(id).is_none()
-            || self.destructive.range(entry.seq..).any(|(_, later)| takes(later))
+            || self.destructive.range(entry.seq..).any(|(_, later)| self.takes(later, id))
     }
 }

@@ -227,6 +227,11 @@ impl NodeLog {
         self.mapped.get(&id).copied()
     }
 
+    /// Every collection of the node that the log knows, with the node's own id.
+    pub fn mapped(&self) -> impl Iterator<Item = (CollectionId, Uuid)> {
+        self.mapped.iter().map(|(id, own)| (*id, *own))
+    }
+
     pub fn logical(&self, node_collection: Uuid) -> Option<CollectionId> {
         self.logical.get(&node_collection).copied()
     }

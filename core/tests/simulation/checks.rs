@@ -49,7 +49,10 @@ impl World {
                 node,
                 Stream::Catalog,
                 |seq| self.oracle.borrow().names(seq) == shown,
-                |e| predicted(e, &self.oracle.borrow().names(e.seq.prev())).is_some_and(|n| n.alike(&shown)),
+                |e| {
+                    predicted(e, &self.oracle.borrow().names(e.seq.prev()))
+                        .is_some_and(|n| shown.is_nearly(&n))
+                },
             );
             self.check(result.map_err(|text| format!("{text}: {shown:?}")));
         }

@@ -209,12 +209,7 @@ impl World {
     }
 
     /// As `spawn`; it ends with the other node's standing as well.
-    pub fn spawn_with(
-        &self,
-        lost: &Lost,
-        reads: Option<NodeId>,
-        future: impl Future<Output = ()> + 'static,
-    ) {
+    pub fn spawn_with(&self, lost: &Lost, reads: Option<NodeId>, future: impl Future<Output = ()> + 'static) {
         let id = self.id();
         let running = Running { future: Box::pin(future), lost: Rc::clone(lost), reads };
         self.tasks.borrow_mut().insert(id, running);
