@@ -21,6 +21,7 @@ mod leading;
 pub mod letters;
 pub mod limits;
 pub mod lost;
+mod mapping;
 pub mod node;
 pub mod outcome;
 pub mod quarantine;

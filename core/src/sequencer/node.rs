@@ -43,8 +43,8 @@ pub struct NodeLog {
     waiting: BTreeSet<(Seq, Stream)>,
     /// Every catalog entry up to here is applied.
     pub catalog_cursor: Seq,
-    mapped: HashMap<CollectionId, Uuid>,
-    logical: HashMap<Uuid, CollectionId>,
+    pub(super) mapped: HashMap<CollectionId, Uuid>,
+    pub(super) logical: HashMap<Uuid, CollectionId>,
     queued_bytes: usize,
     pub in_flight: usize,
     /// The node belongs to the cluster: its contents are adopted or copied.
@@ -221,35 +221,5 @@ impl NodeLog {
 
     pub fn wanted(&self, stream: Stream) -> Option<Span> {
         self.lanes.get(&stream).and_then(Lane::wanted)
-    }
-
-    pub fn node_collection(&self, id: CollectionId) -> Option<Uuid> {
-        self.mapped.get(&id).copied()
-    }
-
-    /// Every collection of the node that the log knows, with the node's own id.
-    pub fn mapped(&self) -> impl Iterator<Item = (CollectionId, Uuid)> {
-        self.mapped.iter().map(|(id, own)| (*id, *own))
-    }
-
-    pub fn logical(&self, node_collection: Uuid) -> Option<CollectionId> {
-        self.logical.get(&node_collection).copied()
-    }
-
-    /// Forgets its own ids of collections that nobody knows any more.
-    pub(super) fn forget(&mut self, is_known: impl Fn(CollectionId) -> bool) {
-        self.mapped.retain(|id, _| is_known(*id));
-        self.logical.retain(|_, id| is_known(*id));
-    }
-
-    pub fn map(&mut self, id: CollectionId, node_collection: Option<Uuid>) {
-        if let Some(old) = self.mapped.remove(&id) {
-            self.logical.remove(&old);
-            self.forget_doubt_of(id, old, node_collection);
-        }
-        if let Some(own) = node_collection {
-            self.mapped.insert(id, own);
-            self.logical.insert(own, id);
-        }
     }
 }
