@@ -94,6 +94,8 @@ fn cases() -> Vec<String> {
     let others = [
         "crash",
         "lost lease",
+        "takeover",
+        "late and fenced",
         "moot upsert Rejected",
         "lost disk",
         "lost collections",

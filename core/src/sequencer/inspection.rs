@@ -111,11 +111,6 @@ impl Sequencer {
         Some(log.fed) >= decided && log.lane(Stream::Catalog).is_none_or(undecided)
     }
 
-    /// The first catalog entry that may be undecided.
-    pub fn catalog_undecided_from(&self) -> Seq {
-        self.streams.get(&Stream::Catalog).map_or(self.floor, |state| state.decided).next()
-    }
-
     /// Whether this entry takes the collection away where it is applied.
     pub fn takes(&self, entry: &Entry, id: CollectionId) -> bool {
         match entry.draft.op {

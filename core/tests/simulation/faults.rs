@@ -19,7 +19,7 @@ const DATABASES: [(&str, &str); 4] =
 impl World {
     pub fn fault(self: &Rc<Self>) {
         let node = NodeId(self.rng.below(self.servers.len()));
-        match self.rng.weighted(&[8, 8, 6, 6, 3, 3, 2, 2, 2]) {
+        match self.rng.weighted(&[8, 8, 6, 6, 3, 3, 2, 2, 2, 2]) {
             Some(0) => self.time_out(),
             Some(1) => self.set_process(node, self.rng.pick(&[Process::Hung, Process::Gone])),
             Some(2) => self.set_process(node, Some(Process::Alive)),
@@ -31,6 +31,7 @@ impl World {
             Some(6) => self.crash(),
             Some(7) => self.lose_lease(),
             Some(8) => self.lose_disk(),
+            Some(9) if !self.log_away.get() => self.supplant(),
             _ => {}
         }
     }

@@ -5,8 +5,8 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use chroma_ha_core::ids::{CollectionId, NodeId, Stream};
-use chroma_ha_core::port::{Change, Page};
+use chroma_ha_core::ids::{CollectionId, NodeId};
+use chroma_ha_core::port::Change;
 use chroma_ha_core::sequencer::Findings;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -53,28 +53,7 @@ impl World {
         }
         let lost = mapped.into_iter().filter(|(_, own)| !present.contains(own));
         let lost: Vec<CollectionId> = lost.map(|(id, _)| id).collect();
-        let lost = self.not_taken_away(lost).await?;
         self.lost(node, lost).await
-    }
-
-    /// Without what the first undecided entry of the catalog takes away.
-    async fn not_taken_away(&self, mut lost: Vec<CollectionId>) -> Result<Vec<CollectionId>, String> {
-        let (mut from, through) = {
-            let sequencer = self.sequencer.lock();
-            (sequencer.catalog_undecided_from(), sequencer.head())
-        };
-        while from <= through && !lost.is_empty() {
-            let stream = Some(Stream::Catalog);
-            let page = Page { stream, from, through, max_entries: 2, max_bytes: 1 << 20 };
-            let pages = self.page(page).await.ok_or("the log is away")?;
-            if let Some(entry) = pages.entries.iter().find(|entry| entry.decision().is_none()) {
-                let sequencer = self.sequencer.lock();
-                lost.retain(|id| !sequencer.takes(entry, *id));
-                break;
-            }
-            from = pages.complete_through.next();
-        }
-        Ok(lost)
     }
 
     async fn lost(&self, node: NodeId, lost: Vec<CollectionId>) -> Result<Findings, String> {

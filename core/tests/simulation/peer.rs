@@ -7,7 +7,7 @@ use chroma_ha_core::port::NodeRequest;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::chroma::parsed;
+use super::chroma::{COPY, parsed};
 use super::names::Place;
 use super::world::{Stage, Work, World};
 
@@ -32,7 +32,9 @@ pub fn own_id(value: &Value) -> Option<Uuid> {
 impl World {
     pub async fn say_to(&self, node: NodeId, method: &'static str, path: String, body: Value) -> Said {
         let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
-        let request = NodeRequest { method, path, headers: Vec::new(), body, timeout: Default::default() };
+        let copies = if method == "POST" && path.ends_with("/collections") { vec![COPY] } else { Vec::new() };
+        let headers = copies.into_iter().map(|name| (name.to_owned(), String::new())).collect();
+        let request = NodeRequest { method, path, headers, body, timeout: Default::default() };
         let response = self.call(node, request).await.map_err(|fault| {
             if fault.in_doubt() {
                 self.servers[node.0].suspicion.set(true);

@@ -13,6 +13,11 @@ impl World {
         let op = &mut ops[index];
         let owner = op.owner;
         let trouble = self.faulty.get() && self.rng.below(1_000) < self.plan.faults * 2;
+        if let Work::Record { epoch, .. } | Work::Append { epoch, .. } = &op.work
+            && *epoch < self.store.borrow().epoch
+        {
+            self.saw("late and fenced");
+        }
         let finished = match &mut op.work {
             Work::Call { .. } => self.step_call(&mut op.work, trouble),
             Work::Record { epoch, changes, done, slot } => match *done {
