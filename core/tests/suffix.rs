@@ -8,6 +8,9 @@
 mod chroma;
 #[path = "suffix/histories.rs"]
 mod histories;
+#[path = "simulation/names.rs"]
+#[expect(dead_code, unreachable_pub, reason = "the simulation uses the rest")]
+mod names;
 #[path = "suffix/node.rs"]
 mod node;
 #[path = "simulation/rng.rs"]

@@ -85,7 +85,7 @@ pub fn predicted(entry: &Entry, before: &Names) -> Option<Names> {
         }
         Route::Write(Write::DeleteDatabase { tenant, database }) => {
             names.databases.remove(&(tenant.clone(), database.clone())).then_some(())?;
-            names.collections.retain(|(t, d, _), _| (&*t, &*d) != (&tenant, &database));
+            names.collections.retain(|(t, d, _), _| (t, d) != (&tenant, &database));
         }
         Route::Write(Write::Reset) => names = Names::default(),
         _ => return None,

@@ -260,7 +260,6 @@ impl Store {
             collections: collections.into_iter().map(|((t, d, name), id)| (id, t, d, name)).collect(),
             deleted: self.collections.iter().filter_map(|(id, (_, d))| d.map(|seq| (*id, seq))).collect(),
             nodes: nodes.into_values().collect(),
-            ..Recovered::default()
         }
     }
 }
