@@ -19,7 +19,9 @@ const DATABASES: [(&str, &str); 4] =
 impl World {
     pub fn fault(self: &Rc<Self>) {
         let node = NodeId(self.rng.below(self.servers.len()));
-        match self.rng.weighted(&[8, 8, 6, 6, 3, 3, 2, 2, 2, 2]) {
+        // A server that loses its disk comes back before everything is written.
+        let (back, wipe) = if self.plan.forgetful.is_some() { (20, 6) } else { (6, 0) };
+        match self.rng.weighted(&[8, 8, back, 6, 3, 3, 2, 2, wipe, 2]) {
             Some(0) => self.time_out(),
             Some(1) => self.set_process(node, self.rng.pick(&[Process::Hung, Process::Gone])),
             Some(2) => self.set_process(node, Some(Process::Alive)),

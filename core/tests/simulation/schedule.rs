@@ -28,14 +28,15 @@ pub fn plan(rng: &Rng) -> Plan {
         page_bytes: size(200, 1 << 20),
         attempts: 3,
     };
+    let forgetful = (nodes > 1 && rng.percent(40)).then(|| NodeId(rng.below(nodes)));
     Plan {
+        forgetful,
         nodes,
         limits,
-        writes: 6 + rng.below(18),
+        writes: 6 + rng.below(18) + if forgetful.is_some() { 15 } else { 0 },
         faults: [0, 5, 20, 60, 120][rng.below(5)],
         pace: [0; 3].map(|_| 1 + rng.below(8)),
         places: rng.percent(50),
-        forgetful: (nodes > 1 && rng.percent(40)).then(|| NodeId(rng.below(nodes))),
         node_pace: (0..nodes).map(|_| 1 + rng.below(8)).collect(),
     }
 }
