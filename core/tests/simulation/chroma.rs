@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::names::{Database, Names, Place};
-use super::peer::own_id;
 use super::rng::mix;
 
 /// Every collection of the simulation has this dimension; anything else is refused.
@@ -352,6 +351,10 @@ impl Chroma {
 
 pub fn parsed(body: &[u8]) -> Value {
     serde_json::from_slice(body).unwrap_or_default()
+}
+
+pub fn own_id(value: &Value) -> Option<Uuid> {
+    Uuid::parse_str(value["id"].as_str()?).ok()
 }
 
 /// The collection that an answer describes.

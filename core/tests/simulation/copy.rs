@@ -12,8 +12,9 @@ use chroma_ha_core::sequencer::CopyTask;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::chroma::own_id;
 use super::names::Place;
-use super::peer::{by_name, collections, own_id};
+use super::peer::{by_name, collections};
 use super::world::World;
 
 /// Ids listed with one request, records carried with one.

@@ -11,7 +11,8 @@ use chroma_ha_core::sequencer::Findings;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::peer::{collections, own_id};
+use super::chroma::own_id;
+use super::peer::collections;
 use super::world::World;
 
 impl World {

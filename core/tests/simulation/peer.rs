@@ -7,7 +7,7 @@ use chroma_ha_core::port::NodeRequest;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::chroma::{COPY, parsed};
+use super::chroma::{COPY, own_id, parsed};
 use super::names::Place;
 use super::world::{Stage, Work, World};
 
@@ -23,10 +23,6 @@ pub fn collections((tenant, database): (&str, &str)) -> String {
 
 pub fn by_name(place: &Place) -> String {
     format!("{}/{}", collections((&place.0, &place.1)), place.2)
-}
-
-pub fn own_id(value: &Value) -> Option<Uuid> {
-    Uuid::parse_str(value["id"].as_str()?).ok()
 }
 
 impl World {

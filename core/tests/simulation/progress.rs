@@ -75,6 +75,7 @@ impl World {
             Stage::Executed(_) if trouble => answer(Err(NodeFault::Lost(String::new()))),
             Stage::Executed(response) => answer(Ok(response)),
             Stage::Broken => answer(Err(NodeFault::Lost(String::new()))),
+            Stage::Ghost if server.process.get() == Process::Gone => true,
             Stage::Ghost => {
                 self.say(|| format!("{node} executes late {} {}", request.method, request.path));
                 server.chroma.borrow_mut().execute(request);

@@ -242,9 +242,10 @@ impl World {
                 return true;
             }
             match &mut op.work {
-                Work::Call { stage: stage @ Stage::Sent, .. } => {
+                Work::Call { node, stage: stage @ Stage::Sent, .. } => {
                     *stage = Stage::Ghost;
-                    true
+                    // What nobody receives is not executed later.
+                    self.servers[node.0].process.get() != Process::Gone
                 }
                 Work::Call { stage: Stage::Ghost, .. } | Work::Record { .. } => true,
                 _ => false,
