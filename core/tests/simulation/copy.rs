@@ -127,7 +127,6 @@ impl World {
             return Err("the node holds other records under the name".to_owned());
         }
         self.copying(node, task, there, None).await?;
-        self.saw("copy replaces");
         self.ask(node, "DELETE", by_name(place), Value::Null).await.map(|_| Room::Free)
     }
 

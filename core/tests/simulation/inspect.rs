@@ -12,8 +12,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::chroma::own_id;
+use super::names::Database;
 use super::peer::collections;
 use super::world::World;
+
+/// Tenants, databases and the node's own collections.
+type Expected = (Vec<String>, Vec<Database>, Vec<(CollectionId, Uuid)>);
 
 impl World {
     pub fn inspect(self: &Rc<Self>, node: NodeId, generation: u64) {
@@ -67,8 +71,8 @@ impl World {
         Ok(Findings { lost, joined: true })
     }
 
-    /// Tenants, databases and the node's own collections, as the catalog has them.
-    fn expected(&self, node: NodeId) -> (Vec<String>, Vec<(String, String)>, Vec<(CollectionId, Uuid)>) {
+    /// As the catalog has them.
+    fn expected(&self, node: NodeId) -> Expected {
         let sequencer = self.sequencer.lock();
         let catalog = &sequencer.catalog;
         let mut tenants: Vec<String> = catalog.tenants().map(str::to_owned).collect();
