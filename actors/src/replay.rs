@@ -21,6 +21,7 @@ use crate::guard::Watched;
 use crate::health::Observed;
 
 pub mod apply;
+mod conversion;
 pub mod copy;
 pub mod inspect;
 pub mod peer;

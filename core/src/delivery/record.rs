@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::case::{Case, lost};
 use super::{Found, Turn};
 use crate::answer::Answer;
-use crate::effect::{self, Judge, Question, Send};
+use crate::effect::{self, Effect, Judge, Question, Send};
 use crate::entry::Op;
 use crate::port::{NodeFault, NodeResponse};
 use crate::route::collection_by_id_path;
@@ -27,6 +27,9 @@ type Response = Result<NodeResponse, NodeFault>;
 
 impl Case<'_> {
     pub(super) fn begin_record(&self) -> Turn {
+        if let Some(turn) = self.begin_deletion() {
+            return turn;
+        }
         if self.acting() && self.entry.effect().is_none() {
             let draft = &self.entry.draft;
             if let Question::Get(body) = effect::question(draft.op, &draft.body) {
@@ -42,7 +45,10 @@ impl Case<'_> {
         match awaited {
             Awaited::Effect => self.resolve(response),
             Awaited::Dimension { rows } => self.measured(rows, response),
-            Awaited::Write => Turn::Found(self.judge(response, false)),
+            Awaited::Write => Turn::Found(match self.judge(response, false) {
+                Found::Done { answer, catalog } => Found::Done { answer: self.as_asked(answer), catalog },
+                other => other,
+            }),
         }
     }
 
@@ -60,7 +66,7 @@ impl Case<'_> {
     }
 
     /// No node gets the entry before its effect is durable.
-    fn fix(&self) -> Turn {
+    pub(super) fn fix(&self) -> Turn {
         match self.entry.effect() {
             Some(effect) if self.acting() && !self.entry.effect_is_durable() => Turn::Fix(effect.clone()),
             _ => self.write(),
@@ -72,7 +78,10 @@ impl Case<'_> {
         self.write()
     }
 
-    fn write(&self) -> Turn {
+    pub(super) fn write(&self) -> Turn {
+        if let Some(Effect::Deletion(deletion)) = self.entry.effect() {
+            return self.send(self.deletion_sent(deletion));
+        }
         match if self.acting() { effect::judge(self.entry) } else { Judge::Nobody } {
             Judge::Nobody => self.send(effect::send(self.entry)),
             Judge::Chroma => self.send(Send::Body(self.entry.draft.body.clone())),
@@ -101,7 +110,7 @@ impl Case<'_> {
         self.send(if refusable { whole() } else { effect::send(self.entry) })
     }
 
-    fn send(&self, send: Send) -> Turn {
+    pub(super) fn send(&self, send: Send) -> Turn {
         match send {
             Send::Empty => {
                 Turn::Found(Found::Done { answer: empty_answer(self.entry.draft.op), catalog: None })
@@ -129,7 +138,7 @@ pub(super) fn empty_answer(op: Op) -> Answer {
 }
 
 /// The `get` beside an `update` or `delete` of the same collection.
-fn get_path(path: &str) -> String {
+pub(super) fn get_path(path: &str) -> String {
     let path = path.split('?').next().unwrap_or_default();
     let parent = path.rsplit_once('/').map_or(path, |(parent, _)| parent);
     format!("{parent}/get")

@@ -206,13 +206,15 @@ impl NodeLog {
 
 /// Which records a request for this entry can change; `None`: any.
 fn touched(entry: &Entry) -> Option<BTreeSet<String>> {
-    #[derive(Deserialize)]
-    struct Named {
-        ids: Vec<String>,
-    }
     let Entry { draft, .. } = entry;
     match entry.effect() {
         Some(Effect::Ids { ids }) => return Some(ids.iter().cloned().collect()),
+        // The acting node may have got the client's own ids instead: those that were none then, too.
+        Some(Effect::Deletion(deletion)) => {
+            return Some(
+                deletion.ids.iter().cloned().chain(named(&draft.body).unwrap_or_default()).collect(),
+            );
+        }
         // Only the question was sent.
         None if asks_first(draft.op, &draft.body) => return Some(BTreeSet::new()),
         _ => {}
@@ -220,7 +222,15 @@ fn touched(entry: &Entry) -> Option<BTreeSet<String>> {
     if !draft.op.is_record() {
         return None;
     }
-    serde_json::from_slice::<Named>(&draft.body).ok().map(|named| named.ids.into_iter().collect())
+    named(&draft.body).map(|ids| ids.into_iter().collect())
+}
+
+fn named(body: &[u8]) -> Option<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Named {
+        ids: Vec<String>,
+    }
+    serde_json::from_slice::<Named>(body).ok().map(|named| named.ids)
 }
 
 fn asks_first(op: Op, body: &Bytes) -> bool {

@@ -1,7 +1,7 @@
 //! How far one node is: its lanes, its place in the log, its own collection ids. It decides nothing
 //! about other nodes.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -53,6 +53,8 @@ pub struct NodeLog {
     /// The collection that is being copied onto the node.
     pub(super) copying: Option<CollectionId>,
     pub(super) copy_after_ms: HashMap<CollectionId, u64>,
+    /// Collections whose documents have other record ids here: followed, never read.
+    pub(super) other_ids: HashSet<CollectionId>,
     pub doubts: Doubts,
     pub(super) comparing: Option<Comparing>,
     /// Collections on the node that a copy made and did not end.
@@ -82,6 +84,7 @@ impl NodeLog {
             copying: None,
             copy_after_ms: HashMap::new(),
             leftovers: HashMap::new(),
+            other_ids: HashSet::new(),
             doubts: Doubts::default(),
             comparing: None,
             copied: 0,

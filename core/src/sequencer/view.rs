@@ -102,6 +102,7 @@ impl Sequencer {
         match stream {
             Stream::Catalog if self.is_barred(node) || log.inspection != Inspection::Complete => None,
             Stream::Catalog => Some(None),
+            Stream::Collection(id) if log.other_ids.contains(&id) => None,
             Stream::Collection(id) => log.node_collection(id).map(Some),
         }
     }

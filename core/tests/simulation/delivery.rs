@@ -26,7 +26,12 @@ pub struct Delivery {
 impl Delivery {
     pub fn start(world: &Rc<World>, node: NodeId, task: Task) {
         let lost: Lost = Rc::new(Cell::new(Some(node)));
-        let terms = Terms { timeout: Duration::ZERO, attempts: ATTEMPTS, backoff: Backoff::default() };
+        let terms = Terms {
+            timeout: Duration::ZERO,
+            attempts: ATTEMPTS,
+            backoff: Backoff::default(),
+            deletion_key: None,
+        };
         let delivery = Delivery { world: Rc::clone(world), node, attempt: Attempt::new(node, task, terms) };
         world.spawn(&Rc::clone(&lost), delivery.run(lost));
     }

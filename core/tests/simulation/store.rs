@@ -136,6 +136,7 @@ impl Store {
             Change::Adopted { .. } | Change::Joined { .. } => {}
             Change::Attempts { .. } | Change::NodeState { .. } => {}
             // Nobody asks for anything here.
+            Change::Converted { .. } | Change::OtherIds { .. } => {}
             Change::Outcome { .. } | Change::Audited { .. } => {}
             Change::DeadLetter { .. } | Change::LettersClosed { .. } => {}
         }

@@ -40,6 +40,11 @@ impl Sequencer {
 
     /// The node's own id of a collection, if what the node holds of it can be read and judged.
     pub(in crate::sequencer) fn comparable(&self, node: NodeId, id: CollectionId) -> Option<Uuid> {
+        self.at_hand(node, id).filter(|_| !self.has_other_ids(node, id))
+    }
+
+    /// The node's own id of a collection, if the node can be asked for it.
+    pub(in crate::sequencer) fn at_hand(&self, node: NodeId, id: CollectionId) -> Option<Uuid> {
         let log = &self.nodes[node.0];
         let looked_at = matches!(log.inspection, Inspection::Seen | Inspection::Complete);
         let able = log.standing.applies && looked_at && !log.is_quarantined(Stream::Collection(id));
