@@ -52,7 +52,7 @@ pub struct Delivery {
 
 impl Delivery {
     pub fn peer(&self, node: NodeId) -> Peer<'_> {
-        Peer { node, port: &*self.ports[node.0], health: &self.health, timeout: self.timeout }
+        Peer { port: &*self.ports[node.0], timeout: self.timeout }
     }
 
     fn terms(&self) -> Terms {

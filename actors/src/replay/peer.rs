@@ -3,10 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use actix::Recipient;
 use bytes::Bytes;
-use chroma_ha_core::health::{Failure, Observation};
-use chroma_ha_core::ids::NodeId;
 use chroma_ha_core::port::{Node, NodeFault, NodeRequest};
 use chroma_ha_core::route::collection_by_name_path;
 pub use chroma_ha_core::route::records_path;
@@ -14,8 +11,6 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use uuid::Uuid;
-
-use crate::health::Observed;
 
 /// How often a read is tried that meets a write, and how long between.
 const READS: usize = 20;
@@ -73,13 +68,10 @@ fn rows(text: &str) -> usize {
     text.bytes().filter(|byte| *byte == b'[').count().saturating_sub(1)
 }
 
-/// One node, asked with one time limit. Health hears of every request without an answer: it may still be
-/// executed, so the node must settle before anything else is sent there.
+/// One node, asked with one time limit.
 #[derive(Clone, Copy)]
 pub struct Peer<'a> {
-    pub node: NodeId,
     pub port: &'a dyn Node,
-    pub health: &'a Recipient<Observed>,
     pub timeout: Duration,
 }
 
@@ -94,11 +86,7 @@ impl Peer<'_> {
         let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         let body = body.map(Bytes::from).unwrap_or_default();
         let request = NodeRequest { method, path, headers, body, timeout: self.timeout };
-        let response = self.port.call(request).await.map_err(|fault| {
-            let observation = Observation::ApplyFailed(Failure::Fault(fault.clone()));
-            let _ = self.health.try_send(Observed { node: self.node, observation });
-            PeerError::Fault { what, fault }
-        })?;
+        let response = self.port.call(request).await.map_err(|fault| PeerError::Fault { what, fault })?;
         Ok((response.status, response.body))
     }
 
