@@ -37,6 +37,8 @@ pub struct Doubt {
     looks: usize,
     /// The stream was applied again from `first`.
     pub replayed: bool,
+    /// It is to be applied again from there as soon as the lane is idle.
+    pub wished: Option<Seq>,
     pub due_ms: u64,
     /// No other node could be compared with at the last look.
     pub alone: bool,
@@ -112,6 +114,11 @@ impl Doubts {
 
     pub fn of_mut(&mut self, stream: Stream) -> Option<&mut Doubt> {
         self.streams.get_mut(&stream)
+    }
+
+    /// The log is to be applied again as soon as the lane is idle.
+    pub fn is_wished(&self, stream: Stream) -> bool {
+        self.of(stream).is_some_and(|doubt| doubt.wished.is_some())
     }
 
     pub fn is_fresh(&self, stream: Stream) -> bool {

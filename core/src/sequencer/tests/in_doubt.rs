@@ -231,3 +231,26 @@ fn a_node_beside_one_with_other_ids_is_given_the_log_once_more() {
     let [Step::Replay(task)] = &steps[..] else { panic!("{steps:?}") };
     assert!(s.replay(A, task));
 }
+
+/// Under a load that never pauses the lane is busy whenever the log is to be applied again.
+#[test]
+fn a_busy_lane_goes_back_when_it_is_next_idle() {
+    let mut s = nodes(1);
+    s.admit(&[write(1, "a")]);
+    let late = one(&mut s, A, "a1");
+    in_doubt(&mut s, A, &late);
+    s.set_standing(A, SUSPECT);
+    s.set_standing(A, UP);
+    let again = one(&mut s, A, "a1");
+    assert!(applied(&mut s, A, &again));
+    assert!(s.steps(A, 0).is_empty());
+    s.admit(&[write(2, "b")]);
+    let steps = s.steps(A, 2_000);
+    let [Step::Apply(busy), Step::Replay(task)] = &steps[..] else { panic!("{steps:?}") };
+    assert!(s.replay(A, task), "taken down");
+    assert!(s.node(A).doubts.is_fresh(STREAM), "not done yet");
+    s.admit(&[write(3, "c")]);
+    assert!(applied(&mut s, A, busy));
+    assert_eq!(starts(&mut s, A).0, "l1", "the log from the first entry in doubt, not the third entry");
+    assert!(!s.node(A).doubts.is_fresh(STREAM));
+}
