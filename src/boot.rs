@@ -205,6 +205,7 @@ fn settings(config: &Config) -> Result<Settings, BootError> {
         scan_interval: wal.sync_interval,
         verify_interval: wal.verify_interval,
         retry: Backoff::try_new(wal.retry_delay, 2, Duration::from_secs(30).max(wal.retry_delay))?,
+        deletion_key: wal.deletion_conversion.then(|| wal.deletion_key.as_str().into()),
         conflict: match wal.adopt_conflict {
             AdoptConflict::Report => Conflict::Report,
             AdoptConflict::PrimaryWins => Conflict::PrimaryWins,

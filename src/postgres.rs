@@ -3,6 +3,7 @@
 
 mod audit;
 mod catalog;
+mod conversions;
 mod copies;
 mod entries;
 mod holding;

@@ -12,6 +12,7 @@ mod promises {
     mod balancer_killed;
     mod chroma_suite;
     mod dead_letters;
+    mod deletion_conversion;
     mod dev_command;
     mod effects;
     pub(crate) mod embedded;

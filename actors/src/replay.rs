@@ -21,6 +21,8 @@ use crate::guard::Watched;
 use crate::health::Observed;
 
 pub mod apply;
+mod contents;
+mod conversion;
 pub mod copy;
 pub mod inspect;
 pub mod peer;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use chroma_ha_core::conversion::Tally;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 
 /// From half a millisecond to a minute.
@@ -23,6 +24,7 @@ pub struct Stats {
     pub state_changes: IntCounterVec,
     pub reads: IntCounterVec,
     pub shed: IntCounterVec,
+    pub conversions: IntCounterVec,
     pub differences: IntCounterVec,
     pub doubt_replays: IntCounterVec,
 }
@@ -99,6 +101,11 @@ impl Stats {
                 "Requests refused because a bound was reached.",
                 &["bound"],
             )?,
+            conversions: counters(
+                "chroma_ha_deletion_conversions_total",
+                "Records of deletions on nodes with other record ids, by node and what came of them.",
+                &["node", "outcome"],
+            )?,
             differences: counters(
                 "chroma_ha_differences_total",
                 "Collections that were found to differ from another node's, by node.",
@@ -123,6 +130,18 @@ impl Stats {
         self.apply_seconds.with_label_values(&[node, role]).observe(took.as_secs_f64());
         self.applied.with_label_values(&[node, role]).inc_by(entries as u64);
         self.apply_requests.with_label_values(&[node]).inc();
+    }
+
+    pub fn converted(&self, node: &str, tally: Tally) {
+        let figures = [
+            ("attempted", tally.attempted),
+            ("converted", tally.converted),
+            ("by_document", tally.by_document),
+            ("unmatched", tally.unmatched),
+        ];
+        for (outcome, count) in figures {
+            self.conversions.with_label_values(&[node, outcome]).inc_by(u64::from(count));
+        }
     }
 
     pub fn request(&self, route: &str, status: u16, took: Duration) {

@@ -57,6 +57,8 @@ pub struct Settings {
     pub verify_interval: Duration,
     pub retry: Backoff,
     pub conflict: Conflict,
+    /// The metadata that names a record's document; `None`: deletions are not converted.
+    pub deletion_key: Option<Arc<str>>,
     pub node_timeout: Duration,
     pub max_requests: usize,
     pub max_queued: usize,
@@ -169,6 +171,8 @@ impl ActorSystem {
                     timeout: settings.node_timeout,
                     attempts: settings.limits.attempts,
                     conflict: settings.conflict,
+                    deletion_key: settings.deletion_key.clone(),
+                    alerts: alerts.clone(),
                 };
                 let (scan, verify) = (settings.scan_interval, settings.verify_interval);
                 ReplayActor::new(delivery, log, scan, verify, Told::new(alerts), own)

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::answer::Answer;
 use crate::backoff::Backoff;
 use crate::catalog::Move;
+use crate::conversion::{Conversion, Tally};
 use crate::effect::Effect;
 use crate::entry::Entry;
 use crate::health::{Failure, Observation};
@@ -21,6 +22,7 @@ mod case;
 mod catalog;
 mod conclusion;
 mod create;
+mod deletion;
 mod failure;
 mod record;
 mod refusal;
@@ -30,13 +32,15 @@ use conclusion::Verdict;
 use failure::unkeepable;
 
 /// How patient deliveries to a node are.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Terms {
     /// How long the node may take for one request.
     pub timeout: Duration,
     /// Refusals of an accepted entry, or server errors from every candidate, until we give up.
     pub attempts: u32,
     pub backoff: Backoff,
+    /// The metadata that names a record's document; `None`: deletions are not converted.
+    pub deletion_key: Option<Arc<str>>,
 }
 
 /// What is to be done next; its result goes back in as an `Input`.
@@ -49,7 +53,7 @@ pub enum Next {
     /// Wait so long.
     Wait(Duration),
     /// Nothing: the task has ended.
-    Done(End),
+    Done(Box<End>),
 }
 
 /// What came of the last `Next`.
@@ -75,6 +79,8 @@ pub struct End {
     pub trouble: Option<String>,
     /// When the lane may be looked at again.
     pub retry_in: Option<Duration>,
+    /// What a deletion was turned into.
+    pub tally: Tally,
 }
 
 /// What the node made of the task.
@@ -88,6 +94,8 @@ pub enum Found {
     Refused(Answer),
     /// No judgement.
     Failed(Failure, Option<Answer>),
+    /// A failure; whether the entry was applied all the same could not be read.
+    Unread(Answer),
     /// The log cannot be reached.
     LogAway,
 }
@@ -110,6 +118,7 @@ pub struct Attempt {
     terms: Terms,
     stage: Stage,
     observation: Option<Observation>,
+    tally: Tally,
 }
 
 #[derive(Debug)]
@@ -119,6 +128,8 @@ enum Stage {
     Asking(Awaited),
     /// The entry's effect is being made durable.
     Fixing,
+    /// The node's own ids that go are being made durable.
+    Converting(Vec<String>),
     /// The node has answered, and the outcome is being made durable.
     Committing {
         verdict: Box<Verdict>,
@@ -131,6 +142,7 @@ enum Stage {
 #[derive(Debug)]
 enum Awaited {
     Record(record::Awaited),
+    Deletion(deletion::Awaited),
     Catalog(catalog::Awaited),
     Create(create::Awaited),
 }
@@ -140,12 +152,14 @@ enum Turn {
     Ask(Awaited, NodeRequest),
     /// The effect is known and must be durable before the entry is sent.
     Fix(Effect),
+    /// What goes on this node is known and must be durable before it is sent.
+    Convert(Conversion),
     Found(Found),
 }
 
 impl Attempt {
     pub fn new(node: NodeId, task: Task, terms: Terms) -> Attempt {
-        Attempt { node, task, terms, stage: Stage::Fresh, observation: None }
+        Attempt { node, task, terms, stage: Stage::Fresh, observation: None, tally: Tally::default() }
     }
 
     pub fn task(&self) -> &Task {
@@ -183,6 +197,13 @@ impl Attempt {
                         |entry: &Arc<Entry>| Change::Effect { seq: entry.seq, effect: effect.clone() };
                     Next::Record(self.task.entries.first().map(change).into_iter().collect())
                 }
+                Turn::Convert(Conversion { ids, tally }) => {
+                    self.tally = tally;
+                    self.stage = Stage::Converting(ids.clone());
+                    let node = || self.node.name();
+                    let change = |entry: &Arc<Entry>| Change::Converted { node: node(), seq: entry.seq, ids };
+                    Next::Record(self.task.entries.first().map(change).into_iter().collect())
+                }
                 Turn::Found(found) => self.conclude(sequencer, now_ms, found),
             },
         }
@@ -196,6 +217,7 @@ impl Attempt {
             (Stage::Fresh, Input::Begin) => case.begin_catalog(),
             (Stage::Asking(awaited), Input::Answer(response)) => match awaited {
                 Awaited::Record(awaited) => case.record_answered(awaited, response),
+                Awaited::Deletion(awaited) => case.deletion_answered(awaited, response),
                 Awaited::Catalog(awaited) => case.catalog_answered(awaited, response),
                 Awaited::Create(awaited) => case.create_answered(awaited, response),
             },
@@ -204,7 +226,8 @@ impl Attempt {
             (Stage::Fixing, Input::Recorded(Err(StoreError::Refused(reason)))) => {
                 Turn::Found(Found::Refused(unkeepable(&reason)))
             }
-            (Stage::Fixing, Input::Recorded(Err(_))) => Turn::Found(Found::LogAway),
+            (Stage::Converting(ids), Input::Recorded(Ok(()))) => case.conversion_recorded(ids),
+            (Stage::Fixing | Stage::Converting(_), Input::Recorded(Err(_))) => Turn::Found(Found::LogAway),
             (stage, input) => {
                 debug_assert!(false, "{input:?} was not awaited in {stage:?}");
                 Turn::Found(Found::LogAway)

@@ -12,10 +12,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::conversion::Deletion;
 use crate::entry::{Entry, Op};
 use crate::ids::CollectionId;
 
-pub use fixed_point::{holds, look};
+pub use fixed_point::{holds, look, sent};
 pub use judgement::{Judge, judge};
 pub use touched::touched;
 
@@ -27,6 +28,8 @@ pub use touched::touched;
 pub enum Effect {
     /// `update`: the ids that existed; `delete` by filter: the ids that matched.
     Ids { ids: Vec<String> },
+    /// `delete` in a collection whose records may have other ids on some node.
+    Deletion(Deletion),
     /// Catalog entries about one collection: which one.
     Collection { id: CollectionId },
     /// Catalog entries that need no resolution.
@@ -81,13 +84,21 @@ pub fn resolved(answer: &[u8]) -> Option<Effect> {
 /// delivered again over a later state, the filter would spare a record that an `add` brought back.
 pub fn send(entry: &Entry) -> Send {
     let body = &entry.draft.body;
-    let Some(Effect::Ids { ids }) = entry.effect() else { return Send::Body(body.clone()) };
+    let ids = match entry.effect() {
+        Some(Effect::Ids { ids }) => ids,
+        Some(Effect::Deletion(deletion)) => return deletion_of(&deletion.ids),
+        _ => return Send::Body(body.clone()),
+    };
     match entry.draft.op {
         Op::Update => update_of(body, ids),
-        Op::Delete if ids.is_empty() => Send::Empty,
-        Op::Delete => Send::Body(bytes(&json!({ "ids": ids }))),
+        Op::Delete => deletion_of(ids),
         _ => Send::Body(body.clone()),
     }
+}
+
+/// A delete of just these.
+pub fn deletion_of(ids: &[String]) -> Send {
+    if ids.is_empty() { Send::Empty } else { Send::Body(bytes(&json!({ "ids": ids }))) }
 }
 
 /// The rows of an update whose ids exist. A request that Chroma would refuse stays as it is.
@@ -114,11 +125,11 @@ fn update_of(body: &Bytes, existing: &[String]) -> Send {
     Send::Body(bytes(&Value::Object(fields)))
 }
 
-fn filters(fields: &Map<String, Value>) -> bool {
+pub(crate) fn filters(fields: &Map<String, Value>) -> bool {
     ["where", "where_document"].iter().any(|field| fields.get(*field).is_some_and(|value| !value.is_null()))
 }
 
-fn object(body: &[u8]) -> Option<Map<String, Value>> {
+pub(crate) fn object(body: &[u8]) -> Option<Map<String, Value>> {
     serde_json::from_slice(body).ok()
 }
 

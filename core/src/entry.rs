@@ -1,8 +1,9 @@
 //! What one logged write is, and which decisions about it are legal: undecided → accepted or
 //! rejected, once. It does not know how an entry is sent; `effect` and `lane` do.
 
-use std::sync::OnceLock;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -128,6 +129,8 @@ pub struct Entry {
     pub logged_at_ms: u64,
     claim: Option<Claim>,
     keyed: bool,
+    /// By node: what goes there, where that was looked up.
+    converted: Mutex<HashMap<String, Vec<String>>>,
     effect: OnceLock<Effect>,
     effect_durable: AtomicBool,
     decision: OnceLock<Decision>,
@@ -141,6 +144,7 @@ impl Entry {
             logged_at_ms,
             claim: None,
             keyed: false,
+            converted: Mutex::default(),
             effect: OnceLock::new(),
             effect_durable: AtomicBool::new(false),
             decision: OnceLock::new(),
@@ -176,6 +180,15 @@ impl Entry {
     /// What is to be kept with the entry when it is appended.
     pub fn claim(&self) -> Option<&Claim> {
         self.claim.as_ref()
+    }
+
+    /// What goes on this node, which has other ids; fixed before the node gets the entry.
+    pub fn converted(&self, node: &str) -> Option<Vec<String>> {
+        self.converted.lock().unwrap_or_else(PoisonError::into_inner).get(node).cloned()
+    }
+
+    pub fn convert(&self, node: String, ids: Vec<String>) {
+        self.converted.lock().unwrap_or_else(PoisonError::into_inner).entry(node).or_insert(ids);
     }
 
     pub fn stream(&self) -> Stream {

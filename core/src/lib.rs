@@ -7,6 +7,7 @@
 //! | `route` | what does this request mean, and how is its path spelt for one node |
 //! | `v1` | which v2 request does a v1 request stand for, and how does its answer look |
 //! | `entry` | what is one logged write, and which decisions about it are legal |
+//! | `conversion` | which records does a deletion reach under other ids |
 //! | `effect` | what does an entry do to records, independent of when it is applied |
 //! | `poison` | which writes must not be logged because nodes die on them |
 //! | `answer` | what does a node's answer to a write mean |
@@ -33,6 +34,7 @@ pub mod answer;
 pub mod backoff;
 pub mod catalog;
 pub mod commit;
+pub mod conversion;
 pub mod delivery;
 pub mod effect;
 pub mod entry;

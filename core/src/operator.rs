@@ -3,8 +3,8 @@
 
 use serde::Serialize;
 
-use crate::entry::Op;
-use crate::ids::{CollectionId, Seq};
+use crate::entry::{Decision, Op};
+use crate::ids::{CollectionId, Seq, Stream};
 
 /// One act of an operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -135,6 +135,28 @@ pub struct LetterPage {
     /// Only this one.
     pub only: Option<(String, Seq)>,
     pub limit: u32,
+}
+
+/// One write as the log shows it to an operator.
+#[derive(Clone, Debug, Serialize)]
+pub struct WriteRow {
+    pub write_id: String,
+    pub seq: Seq,
+    pub op: Op,
+    pub method: String,
+    pub path: String,
+    pub status: String,
+    pub retry_count: i32,
+    pub error_message: Option<String>,
+    /// RFC 3339, UTC.
+    pub timestamp: String,
+    /// RFC 3339, UTC.
+    pub updated_at: String,
+    #[serde(skip)]
+    pub stream: Stream,
+    /// What the row itself says was decided; a pending record write may be accepted all the same.
+    #[serde(skip)]
+    pub decision: Option<Decision>,
 }
 
 #[cfg(test)]

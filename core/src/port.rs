@@ -6,13 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::Serialize;
 use uuid::Uuid;
 
 use crate::answer::Answer;
 use crate::catalog::Move;
 use crate::effect::Effect;
-use crate::entry::{Decision, Entry, Op};
+use crate::entry::Entry;
 use crate::idempotency::{Claimed, Fate};
 use crate::ids::{CollectionId, Seq, Stream};
 use crate::lease::Company;
@@ -20,6 +19,7 @@ use crate::operator::{AuditPage, AuditRow, Closing, DeadLetter, Deed, LetterPage
 
 mod recovered;
 
+pub use crate::operator::WriteRow;
 pub use recovered::{Leftover, LeftoverState, Recovered, RecoveredNode};
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -64,6 +64,10 @@ pub enum Change {
     Adopted { moves: Vec<Move> },
     /// The node belongs to the cluster and follows the log from here.
     Joined { node: String, seq: Seq },
+    /// What a deletion came to on a node with other ids; durable before the node gets it. The first one stays.
+    Converted { node: String, seq: Seq, ids: Vec<String> },
+    /// The node holds this collection's documents under other record ids.
+    OtherIds { node: String, collection: CollectionId },
     /// A copy of this collection was begun on the node under this id of its own; `None`: it ended.
     Copying { node: String, collection: CollectionId, node_collection: Option<Uuid> },
     /// A copy fills this collection of the node with what was read at this position or later.
@@ -104,28 +108,6 @@ pub struct Pages {
     pub entries: Vec<Arc<Entry>>,
     /// Everything of the asked range up to here is in `entries` (or was rejected).
     pub complete_through: Seq,
-}
-
-/// One write as the log shows it to an operator.
-#[derive(Clone, Debug, Serialize)]
-pub struct WriteRow {
-    pub write_id: String,
-    pub seq: Seq,
-    pub op: Op,
-    pub method: String,
-    pub path: String,
-    pub status: String,
-    pub retry_count: i32,
-    pub error_message: Option<String>,
-    /// RFC 3339, UTC.
-    pub timestamp: String,
-    /// RFC 3339, UTC.
-    pub updated_at: String,
-    #[serde(skip)]
-    pub stream: Stream,
-    /// What the row itself says was decided; a pending record write may be accepted all the same.
-    #[serde(skip)]
-    pub decision: Option<Decision>,
 }
 
 /// The write-ahead log. `acquire` and `append` use one session that holds the lease; the rest a

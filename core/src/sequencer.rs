@@ -23,6 +23,7 @@ pub mod limits;
 pub mod lost;
 mod mapping;
 pub mod node;
+mod other_ids;
 pub mod outcome;
 pub mod quarantine;
 pub mod ready;

@@ -6,12 +6,14 @@ mod simulation {
     pub mod balancer;
     pub mod checks;
     pub mod chroma;
-    pub mod copying;
+    pub mod copy;
     pub mod delivery;
     pub mod faults;
+    pub mod inspect;
     pub mod lease;
     pub mod names;
     pub mod oracle;
+    pub mod peer;
     pub mod progress;
     pub mod readback;
     pub mod rng;
@@ -89,8 +91,20 @@ fn cases() -> Vec<String> {
         let rejected = (op != Op::Reset).then(|| format!("{} Rejected", op.name()));
         std::iter::once(format!("{} Accepted", op.name())).chain(rejected)
     });
-    let others =
-        ["crash", "lost lease", "moot upsert Rejected", "failing Rejected", "failing Accepted", "copy"];
+    let others = [
+        "crash",
+        "lost lease",
+        "takeover",
+        "late and fenced",
+        "moot upsert Rejected",
+        "failing Rejected",
+        "failing Accepted",
+        "lost disk",
+        "lost collections",
+        "copy",
+        "copy broke off",
+        "copy goes on",
+    ];
     judged.chain(others.map(str::to_owned)).collect()
 }
 

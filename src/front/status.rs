@@ -200,8 +200,15 @@ pub(super) fn wal_status(shared: &Shared) -> Value {
         "pending_writes": head - completed,
         "nodes": views.iter().map(per_node).collect::<Vec<_>>(),
         "quarantined": quarantined.collect::<Vec<_>>(),
+        "other_ids": other_ids(shared),
         "dead_letters": super::admin::open_dead_letters(shared),
     })
+}
+
+/// Nodes that hold a collection's documents under other record ids, and are not read for that.
+fn other_ids(shared: &Shared) -> Vec<Value> {
+    let all = shared.system.board.sequencer().other_ids();
+    all.iter().map(|(node, id)| json!({ "node": node.name(), "collection": id.to_string() })).collect()
 }
 
 fn stream_name(stream: &Stream) -> String {

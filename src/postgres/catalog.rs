@@ -88,7 +88,8 @@ pub(super) async fn map(tx: &Transaction<'_>, mappings: &Mappings<'_>) -> Result
     if !ids.is_empty() {
         let sql = "INSERT INTO catalog_mappings (node, collection, node_collection) \
             SELECT * FROM unnest($1::text[], $2::uuid[], $3::uuid[]) \
-            ON CONFLICT (node, collection) DO UPDATE SET node_collection = excluded.node_collection";
+            ON CONFLICT (node, collection) DO UPDATE SET node_collection = excluded.node_collection, \
+                other_ids = false";
         let rows: Params<'_> =
             &[(&nodes, Type::TEXT_ARRAY), (&ids, Type::UUID_ARRAY), (&owns, Type::UUID_ARRAY)];
         run(tx, sql, rows).await?;
@@ -189,11 +190,13 @@ async fn recover_nodes(tx: &Transaction<'_>) -> Result<Vec<RecoveredNode>, Store
         known.catalog_cursor = seq_of(row.get(2));
         known.joined = row.get(3);
     }
-    let sql = "SELECT node, collection, node_collection FROM catalog_mappings ORDER BY node, collection";
+    let sql =
+        "SELECT node, collection, node_collection, other_ids FROM catalog_mappings ORDER BY node, collection";
     for row in tx.query_typed(sql, &[]).await.map_err(fault)? {
         let name: String = row.get(0);
         let known = nodes.entry(name.clone()).or_insert_with(|| node(name));
         known.mapped.push((CollectionId(row.get(1)), row.get(2)));
+        known.other_ids.extend(row.get::<_, bool>(3).then_some(CollectionId(row.get(1))));
     }
     for (name, collection, left) in copies::all(tx).await? {
         let known = nodes.entry(name.clone()).or_insert_with(|| node(name));

@@ -12,6 +12,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Transaction};
 use uuid::Uuid;
 
+use super::conversions;
 use super::lease::{self, Held};
 use super::number;
 use super::pool::fault;
@@ -218,6 +219,7 @@ pub(super) async fn expire_batch(
     let params: [(&(dyn ToSql + Sync), Type); 3] =
         [(&number(through), Type::INT8), (&days, Type::INT4), (&limit, Type::INT8)];
     let gone = tx.execute_typed(sql, &params).await.map_err(fault)?;
+    conversions::expire(&tx, through, limit).await?;
     tx.commit().await.map_err(fault)?;
     Ok(gone)
 }

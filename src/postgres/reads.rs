@@ -14,6 +14,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
+use super::conversions;
 use super::entries::stream_key;
 use super::pool::fault;
 use super::{number, seq_of};
@@ -23,7 +24,7 @@ use super::{number, seq_of};
 const PAGE: &str = "SELECT seq, write_id, op, target, method, path, \
         CASE WHEN n = 1 OR (n <= $3 AND total <= $4) THEN data END AS data, headers, \
         round(extract(epoch FROM timestamp) * 1000)::bigint AS logged_at_ms, status, \
-        effect::text AS effect, accepted, keyed, n = 1 OR (n <= $3 AND total <= $4) AS fits \
+        effect::text AS effect, accepted, keyed, {conversions} AS conversions, n = 1 OR (n <= $3 AND total <= $4) AS fits \
     FROM (SELECT *, octet_length(coalesce(data, '')) AS size, row_number() OVER w AS n, \
             sum(octet_length(coalesce(data, ''))) OVER (w ROWS UNBOUNDED PRECEDING) AS total \
         FROM wal_pending_writes WHERE status <> 'rejected' AND seq BETWEEN $1 AND $2 AND {filter} \
@@ -48,6 +49,7 @@ pub(super) async fn page(client: &Client, page: &Page) -> Result<Pages, StoreErr
         }
     };
     let sql = PAGE.replace("{filter}", filter).replace("{order}", order);
+    let sql = sql.replace("{conversions}", conversions::OF_ENTRY);
     // The head first: what is committed after it was read is not claimed to be in the page.
     let head = client.query_typed_one("SELECT head FROM wal_head", &[]);
     let (head, rows) = try_join(head, client.query_typed(&sql, &params)).await.map_err(fault)?;
@@ -84,6 +86,9 @@ fn entry(row: &Row) -> Result<Entry, StoreError> {
     let decision = (done || row.get("accepted")).then_some(Decision::Accepted);
     let logged_at_ms = u64::try_from(row.get::<_, Option<i64>>("logged_at_ms").unwrap_or_default());
     let entry = Entry::new(seq, draft, logged_at_ms.unwrap_or_default()).keyed(row.get("keyed"));
+    for (node, ids) in conversions::read(row.get("conversions")) {
+        entry.convert(node, ids);
+    }
     Ok(entry.recovered(effect, decision))
 }
 

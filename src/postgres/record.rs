@@ -8,7 +8,7 @@ use chroma_ha_core::port::{Change, StoreError};
 use tokio_postgres::Client;
 
 use super::pool::fault;
-use super::{audit, catalog, copies, entries, lease, letters, outcomes, quarantine};
+use super::{audit, catalog, conversions, copies, entries, lease, letters, outcomes, quarantine};
 
 /// Changes whose order does not matter, gathered so that each kind takes one statement.
 #[derive(Default)]
@@ -41,6 +41,8 @@ impl<'a> Bulk<'a> {
                 }
                 Change::CatalogAccepted { .. }
                 | Change::Outcome { .. }
+                | Change::Converted { .. }
+                | Change::OtherIds { .. }
                 | Change::NodeState { .. }
                 | Change::Completed { .. }
                 | Change::Rewound { .. }
@@ -100,6 +102,7 @@ pub(super) async fn commit(client: &mut Client, epoch: i64, changes: &[Change]) 
                     catalog::apply(&tx, step).await?;
                 }
             }
+            Change::Converted { node, seq, ids } => conversions::keep(&tx, node, *seq, ids).await?,
             Change::Outcome { seq, answer } => outcomes::keep(&tx, *seq, answer).await?,
             Change::Joined { node, seq } => catalog::join(&tx, node, *seq).await?,
             Change::Copying { node, collection, node_collection } => {
@@ -125,6 +128,12 @@ pub(super) async fn commit(client: &mut Client, epoch: i64, changes: &[Change]) 
     }
     if !bulk.mappings.is_empty() {
         catalog::map(&tx, &bulk.mappings).await?;
+    }
+    for change in changes {
+        // Of the mapping that was just made.
+        if let Change::OtherIds { node, collection } = change {
+            conversions::mark(&tx, node, *collection).await?;
+        }
     }
     if !bulk.cursors.is_empty() {
         catalog::advance(&tx, &bulk.cursors).await?;

@@ -21,6 +21,7 @@ use super::copy::Conflict;
 use super::peer::Peer;
 use crate::board::{Board, Verdict};
 use crate::health::Observed;
+use crate::slack::Raise;
 use crate::stats::Stats;
 use crate::wal::{Record, WalActor};
 
@@ -44,6 +45,9 @@ pub struct Delivery {
     /// Refusals of an accepted entry, or server errors from every candidate, until we give up.
     pub attempts: u32,
     pub conflict: Conflict,
+    /// The metadata that names a record's document; `None`: deletions are not converted.
+    pub deletion_key: Option<Arc<str>>,
+    pub alerts: Recipient<Raise>,
 }
 
 impl Delivery {
@@ -52,7 +56,12 @@ impl Delivery {
     }
 
     fn terms(&self) -> Terms {
-        Terms { timeout: self.timeout, attempts: self.attempts, backoff: self.backoff }
+        Terms {
+            timeout: self.timeout,
+            attempts: self.attempts,
+            backoff: self.backoff,
+            deletion_key: self.deletion_key.clone(),
+        }
     }
 
     /// `losses`: how often the node had lost its standing when the task was handed out.
@@ -79,7 +88,7 @@ impl Delivery {
                 tokio::time::sleep(delay).await;
                 Input::Waited
             }
-            Next::Done(end) => return ControlFlow::Break(end),
+            Next::Done(end) => return ControlFlow::Break(*end),
         })
     }
 
@@ -124,6 +133,9 @@ impl Delivery {
                     "the collection is quarantined there and copied anew");
             }
             _ => {}
+        }
+        if end.counts {
+            self.tell_conversion(task, end.tally);
         }
         if let (Some(trouble), Some(entry)) = (&end.trouble, task.entries.first()) {
             self.board.attempts.note(entry.seq, task.attempts + 1, trouble);

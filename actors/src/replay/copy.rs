@@ -19,6 +19,7 @@ use crate::board::{CopyProgress, DeleteWatch};
 mod likeness;
 mod records;
 mod room;
+mod twins;
 
 use records::{Done, Ids, Side, transfer};
 use room::Room;
@@ -100,7 +101,7 @@ impl Drop for Open<'_> {
 struct Made {
     own: Uuid,
     done: Done,
-    /// The node held the same records already.
+    /// The node held the same already.
     same: bool,
 }
 
@@ -138,8 +139,8 @@ async fn make(delivery: &Delivery, task: &CopyTask) -> Result<Made, PeerError> {
     let target = delivery.peer(delivery.node);
     let total = original.side.peer.count(&original.side.path).await?;
     let (own, resumed) = match room::make(delivery, task, &original, &target).await? {
-        Room::Same(own) => {
-            finish(delivery, task, own).await?;
+        room @ (Room::Same(own) | Room::Twins(own)) => {
+            finish(delivery, task, own, matches!(room, Room::Twins(_))).await?;
             let done = Done { records: total, found: total };
             return Ok(Made { own, done, same: true });
         }
@@ -165,13 +166,13 @@ async fn make(delivery: &Delivery, task: &CopyTask) -> Result<Made, PeerError> {
     show(Done::default());
     let ids = Ids::of(&original.side, Some(original.deletes(delivery, task)));
     let done = transfer(&original.side, &to, ids, resumed, show).await?;
-    finish(delivery, task, own).await?;
+    finish(delivery, task, own, false).await?;
     Ok(Made { own, done, same: false })
 }
 
-async fn finish(delivery: &Delivery, task: &CopyTask, own: Uuid) -> Result<(), PeerError> {
+async fn finish(delivery: &Delivery, task: &CopyTask, own: Uuid, other_ids: bool) -> Result<(), PeerError> {
     let (node, collection) = (delivery.node.name(), task.collection);
-    let changes = vec![
+    let mut changes = vec![
         Change::Mapped { node: node.clone(), collection, node_collection: Some(own) },
         Change::Copying { node: node.clone(), collection, node_collection: None },
         Change::LettersClosed {
@@ -179,7 +180,13 @@ async fn finish(delivery: &Delivery, task: &CopyTask, own: Uuid) -> Result<(), P
             letters: Letters::Collection(collection),
             how: Closing::Rebuilt,
         },
-        Change::Quarantined { node, collection, reason: None },
+        Change::Quarantined { node: node.clone(), collection, reason: None },
     ];
-    delivery.record(changes).await.map_err(|_| PeerError::LogAway)
+    if other_ids {
+        warn!(node, %collection, "the node holds the same documents under other record ids: it follows the log and is not read");
+        changes.push(Change::OtherIds { node, collection });
+    }
+    delivery.record(changes).await.map_err(|_| PeerError::LogAway)?;
+    delivery.board.sequencer().set_other_ids(delivery.node, collection, other_ids);
+    Ok(())
 }

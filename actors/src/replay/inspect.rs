@@ -4,8 +4,8 @@
 use std::collections::HashSet;
 
 use chroma_ha_core::catalog::{DEFAULT_TENANT, Move};
-use chroma_ha_core::ids::{CollectionId, Stream};
-use chroma_ha_core::port::{Change, Page};
+use chroma_ha_core::ids::CollectionId;
+use chroma_ha_core::port::Change;
 use chroma_ha_core::sequencer::Findings;
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -83,7 +83,6 @@ async fn look(delivery: &Delivery, adopt: bool) -> Result<Findings, PeerError> {
     }
     let gone = |(_, own): &&(CollectionId, Uuid)| !present.contains(own);
     let lost: Vec<CollectionId> = expected.mapped.iter().filter(gone).map(|(id, _)| *id).collect();
-    let lost = not_taken_away(delivery, lost).await?;
     let mut changes: Vec<Change> = lost
         .iter()
         .map(|id| Change::Mapped { node: delivery.node.name(), collection: *id, node_collection: None })
@@ -97,30 +96,6 @@ async fn look(delivery: &Delivery, adopt: bool) -> Result<Findings, PeerError> {
         delivery.record(changes).await.map_err(|_| PeerError::LogAway)?;
     }
     Ok(Findings { lost, joined: true })
-}
-
-/// Without what the first undecided entry of the catalog takes away: the node may have executed it and its
-/// answer was lost. It goes to one node at a time, after everything before it, so no later one was sent.
-async fn not_taken_away(
-    delivery: &Delivery,
-    mut lost: Vec<CollectionId>,
-) -> Result<Vec<CollectionId>, PeerError> {
-    let (mut from, through) = {
-        let sequencer = delivery.board.sequencer();
-        (sequencer.catalog_undecided_from(), sequencer.head())
-    };
-    while from <= through && !lost.is_empty() {
-        let stream = Some(Stream::Catalog);
-        let page = Page { stream, from, through, max_entries: 64, max_bytes: 1 << 20 };
-        let pages = delivery.log.page(page).await.map_err(|_| PeerError::LogAway)?;
-        if let Some(entry) = pages.entries.iter().find(|entry| entry.decision().is_none()) {
-            let sequencer = delivery.board.sequencer();
-            lost.retain(|id| !sequencer.takes(entry, *id));
-            break;
-        }
-        from = pages.complete_through.next();
-    }
-    Ok(lost)
 }
 
 fn expected(delivery: &Delivery) -> Expected {

@@ -116,17 +116,17 @@ impl Attempt {
 
     fn finish(&mut self, sequencer: &Shared, verdict: Verdict) -> Next {
         let counts = sequencer.lock().finish(self.ticket(), &self.task.entries, verdict.outcome.clone());
-        Next::Done(self.end(verdict, counts))
+        Next::Done(Box::new(self.end(verdict, counts)))
     }
 
     fn late(&self, verdict: Verdict) -> Next {
-        Next::Done(self.end(verdict, false))
+        Next::Done(Box::new(self.end(verdict, false)))
     }
 
     fn end(&self, verdict: Verdict, counts: bool) -> End {
         let Verdict { outcome, answer, failure, trouble, retry_in, .. } = verdict;
         let answer = answer.filter(|_| counts && self.task.role == Role::Acting);
-        End { outcome, counts, answer, failure, trouble, retry_in }
+        End { outcome, counts, answer, failure, trouble, retry_in, tally: self.counted() }
     }
 
     fn verdict(&self, sequencer: &Shared, now_ms: u64, found: Found) -> Verdict {
@@ -150,6 +150,7 @@ impl Attempt {
             Found::Refused(answer) if self.task.role == Role::Acting => self.rejected(sequencer, answer),
             Found::Refused(answer) => self.refused_by_follower(sequencer, now_ms, &answer),
             Found::Failed(failure, answer) => self.failed(sequencer, now_ms, failure, answer),
+            Found::Unread(answer) => self.unread(now_ms, &answer),
             Found::LogAway => self.retry(now_ms),
         }
     }

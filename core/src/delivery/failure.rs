@@ -10,7 +10,7 @@ use crate::entry::Entry;
 use crate::health::{Failure, Observation};
 use crate::ids::{NodeId, Stream};
 use crate::port::{Change, NodeFault};
-use crate::sequencer::{Blame, Outcome, Role, Shared};
+use crate::sequencer::{Blame, Hindrance, Outcome, Role, Shared};
 
 /// Longest text of an answer that is kept.
 const REASON_CHARS: usize = 500;
@@ -106,11 +106,34 @@ impl Attempt {
             (Role::Acting, Stream::Catalog, Some(answer)) if last && !self.is_doubtful(sequencer) => {
                 self.rejected(sequencer, answer)
             }
-            // After broken connections it is read first whether the node has it.
-            (Role::Following, ..) if last && !in_doubt => self.dead_letter(sequencer, now_ms, again),
+            // After broken connections it is read first whether the node has it; if it falls under that,
+            // too, it gets the collection anew. Never where no other node could be copied from.
+            (Role::Following, ..) if last && (!in_doubt || self.was_read()) && self.is_spare(sequencer) => {
+                self.dead_letter(sequencer, now_ms, again)
+            }
             _ => again,
         };
         Verdict { observation, blame, ..verdict }
+    }
+
+    /// The collection could be copied to the node, or cannot be copied at all.
+    fn is_spare(&self, sequencer: &Shared) -> bool {
+        let Stream::Collection(id) = self.task.stream else { return true };
+        !matches!(sequencer.lock().rebuildable(self.node, id), Err(Hindrance::NoSource))
+    }
+
+    /// It had failed too often to be sent.
+    fn was_read(&self) -> bool {
+        self.task.failures >= self.terms.attempts
+    }
+
+    /// Tried again, there or elsewhere; who rejects it must not trust that this node lacks it.
+    pub(super) fn unread(&self, now_ms: u64, answer: &Answer) -> Verdict {
+        let failure = Failure::Status(answer.status);
+        let observation = Some(Observation::ApplyFailed(failure.clone()));
+        let trouble = Some(format!("{} {}", answer.status, text(answer)));
+        let blame = Some(Blame::Silent);
+        Verdict { observation, failure: Some(failure), trouble, blame, ..self.retry(now_ms) }
     }
 }
 

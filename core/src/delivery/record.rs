@@ -24,15 +24,18 @@ pub(super) enum Awaited {
     Write,
     /// The records that the write was for: it was answered by an error, or failed too often to be sent
     /// again. Was it applied? If they are as it leaves them it was accepted.
-    Records { refusal: NodeResponse },
+    Records { refusal: NodeResponse, written: Bytes },
 }
 
 type Response = Result<NodeResponse, NodeFault>;
 
 impl Case<'_> {
     pub(super) fn begin_record(&self) -> Turn {
-        if self.is_exhausted() {
+        if self.is_exhausted() && !self.is_open_deletion() {
             return self.look_back(gave_up());
+        }
+        if let Some(turn) = self.begin_deletion() {
+            return turn;
         }
         if self.acting() && self.entry.effect().is_none() {
             let draft = &self.entry.draft;
@@ -51,9 +54,14 @@ impl Case<'_> {
             Awaited::Dimension { rows } => self.measured(rows, response),
             Awaited::Write => match response {
                 Ok(refusal) if refusal.status == 500 => self.look_back(refusal),
-                response => Turn::Found(self.judge(response, false)),
+                response => Turn::Found(match self.judge(response, false) {
+                    Found::Done { answer, catalog } => Found::Done { answer: self.as_asked(answer), catalog },
+                    other => other,
+                }),
             },
-            Awaited::Records { refusal } => Turn::Found(self.looked_back(refusal, response)),
+            Awaited::Records { refusal, written } => {
+                Turn::Found(self.looked_back((refusal, &written), response))
+            }
         }
     }
 
@@ -71,7 +79,7 @@ impl Case<'_> {
     }
 
     /// No node gets the entry before its effect is durable.
-    fn fix(&self) -> Turn {
+    pub(super) fn fix(&self) -> Turn {
         match self.entry.effect() {
             Some(effect) if self.acting() && !self.entry.effect_is_durable() => Turn::Fix(effect.clone()),
             _ => self.write(),
@@ -83,7 +91,10 @@ impl Case<'_> {
         self.write()
     }
 
-    fn write(&self) -> Turn {
+    pub(super) fn write(&self) -> Turn {
+        if let Some(Effect::Deletion(deletion)) = self.entry.effect() {
+            return self.send(self.deletion_sent(deletion));
+        }
         match if self.acting() { effect::judge(self.entry) } else { Judge::Nobody } {
             Judge::Nobody => self.send(effect::send(self.entry)),
             Judge::Chroma => self.send(Send::Body(self.entry.draft.body.clone())),
@@ -114,28 +125,57 @@ impl Case<'_> {
 
     /// Was it applied after all? A write that would change nothing is accepted.
     fn look_back(&self, refusal: NodeResponse) -> Turn {
-        match effect::look(self.entry) {
+        let written = match self.sent() {
+            None => return Turn::Found(self.not_applied(refusal)),
+            Some(Send::Empty) => return self.send(Send::Empty),
+            Some(Send::Body(written)) => written,
+        };
+        match effect::look(&written) {
             Some(body) => {
                 let request = self.request("POST", self.own_path(&get_path(&self.entry.draft.path)), body);
-                Turn::Ask(super::Awaited::Record(Awaited::Records { refusal }), request)
+                Turn::Ask(super::Awaited::Record(Awaited::Records { refusal, written }), request)
             }
             None => Turn::Found(self.not_applied(refusal)),
         }
     }
 
-    fn looked_back(&self, refusal: NodeResponse, response: Response) -> Found {
+    /// What this node got for the entry, if it got anything.
+    fn sent(&self) -> Option<Send> {
+        match self.entry.effect() {
+            Some(Effect::Deletion(_)) if self.has_other_ids() => {
+                self.entry.converted(&self.node.name()).map(|ids| effect::deletion_of(&ids))
+            }
+            Some(Effect::Deletion(deletion)) => Some(self.deletion_sent(deletion)),
+            _ => effect::sent(self.entry),
+        }
+    }
+
+    fn looked_back(&self, (refusal, written): (NodeResponse, &Bytes), response: Response) -> Found {
+        let op = self.entry.draft.op;
         match self.judge(response, false) {
             // An `add` of ids that exist may be one that Chroma refuses: it is asked again while it may be.
             Found::Done { answer, .. }
-                if effect::holds(self.entry, &answer.body)
-                    && (self.entry.draft.op != Op::Add || self.is_nearly_exhausted()) =>
+                if effect::holds(op, written, &answer.body)
+                    && (op != Op::Add || self.is_nearly_exhausted()) =>
+            {
+                Found::Done { answer: applied_answer(self.entry), catalog: None }
+            }
+            Found::Done { .. }
+                if self.is_exhausted() && self.sequencer().had_passed(self.node, self.entry) =>
             {
                 Found::Done { answer: applied_answer(self.entry), catalog: None }
             }
             Found::Done { .. } => self.not_applied(refusal),
-            Found::Failed(Failure::Status(_), _) => lost("whether a write was applied could not be read"),
+            // What is asked here is not the write: only that the collection is gone says something about it.
+            Found::Refused(answer) if answer.status != 404 => self.unread(refusal),
+            Found::Failed(Failure::Status(_), _) => self.unread(refusal),
             other => other,
         }
+    }
+
+    /// A follower may get the collection anew, whatever it holds; the verdict needs to know.
+    fn unread(&self, refusal: NodeResponse) -> Found {
+        if self.acting() { Found::Unread(self.answer(refusal)) } else { self.not_applied(refusal) }
     }
 
     fn not_applied(&self, refusal: NodeResponse) -> Found {
@@ -147,7 +187,7 @@ impl Case<'_> {
         }
     }
 
-    fn send(&self, send: Send) -> Turn {
+    pub(super) fn send(&self, send: Send) -> Turn {
         match send {
             Send::Empty => {
                 Turn::Found(Found::Done { answer: empty_answer(self.entry.draft.op), catalog: None })
@@ -174,6 +214,7 @@ fn applied_answer(entry: &Entry) -> Answer {
         Op::Delete => {
             let deleted = match entry.effect() {
                 Some(Effect::Ids { ids }) => ids.len(),
+                Some(Effect::Deletion(deletion)) => deletion.deleted,
                 _ => ids(&entry.draft.body).unwrap_or_default(),
             };
             Answer::json(200, serde_json::json!({ "deleted": deleted }).to_string())
@@ -191,7 +232,7 @@ pub(super) fn empty_answer(op: Op) -> Answer {
 }
 
 /// The `get` beside an `update` or `delete` of the same collection.
-fn get_path(path: &str) -> String {
+pub(super) fn get_path(path: &str) -> String {
     let path = path.split('?').next().unwrap_or_default();
     let parent = path.rsplit_once('/').map_or(path, |(parent, _)| parent);
     format!("{parent}/get")

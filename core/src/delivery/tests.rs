@@ -8,7 +8,7 @@ use crate::catalog::{DEFAULT_DATABASE, DEFAULT_TENANT};
 use crate::entry::{Decision, Draft, Op};
 use crate::ids::{Seq, Stream};
 use crate::port::{Recovered, RecoveredNode};
-use crate::sequencer::{Findings, Limits, Sequencer, Standing, Step};
+use crate::sequencer::{Findings, Limits, Matter, Sequencer, Standing, Step};
 
 const DOCS: CollectionId = CollectionId(Uuid::from_u128(7));
 const UP: Standing = Standing { applies: true, serves: true, gone: false, suspect: false };
@@ -76,10 +76,11 @@ impl Bench {
 
     /// What the node starts at this moment.
     fn starts(&self, node: NodeId, now_ms: u64) -> Vec<Attempt> {
-        let terms = Terms { timeout: Duration::ZERO, attempts: 3, backoff: Backoff::default() };
+        let terms =
+            Terms { timeout: Duration::ZERO, attempts: 3, backoff: Backoff::default(), deletion_key: None };
         let tasks = self.0.lock().steps(node, now_ms);
         let task = |step| match step {
-            Step::Apply(task) => Some(Attempt::new(node, task, terms)),
+            Step::Apply(task) => Some(Attempt::new(node, task, terms.clone())),
             _ => None,
         };
         tasks.into_iter().filter_map(task).collect()
@@ -109,7 +110,7 @@ fn asked(next: Next) -> String {
 
 fn done(next: Next) -> End {
     match next {
-        Next::Done(end) => end,
+        Next::Done(end) => *end,
         other => panic!("{other:?}"),
     }
 }
@@ -215,6 +216,86 @@ fn a_write_that_was_applied_and_answered_by_an_error_is_accepted() {
     assert_eq!(asked(bench.next(&mut attempt, answer(500, &json!({})))), "get");
     let end = done(bench.next(&mut attempt, answer(200, &row())));
     assert!(matches!(end.outcome, Outcome::Applied(_)), "{end:?}");
+}
+
+fn poison(bench: &Bench) -> Option<Matter> {
+    bench.0.lock().matters(A).remove(&format!("poison:{DOCS}"))
+}
+
+/// Chroma may have logged it, and apply it with the next write.
+#[test]
+fn what_was_rejected_for_failures_is_told_and_read_back_on_every_node() {
+    let bench = Bench::new();
+    bench.admit(Op::Upsert, &row());
+    for (node, now_ms) in [(A, 0), (B, 0)] {
+        let mut attempt = bench.starts(node, now_ms).pop().expect("a task");
+        done(answer_500(&bench, &mut attempt));
+    }
+    let mut attempt = bench.starts(A, 60_000).pop().expect("a task");
+    assert!(matches!(answer_500(&bench, &mut attempt), Next::Record(_)));
+    assert_eq!(poison(&bench), None);
+    done(bench.next(&mut attempt, Input::Recorded(Ok(()))));
+    let stream = Stream::Collection(DOCS);
+    for node in [A, B] {
+        assert!(bench.0.lock().node(node).doubts.covers(stream, &["a".to_owned()]), "{node}");
+    }
+    assert!(matches!(poison(&bench), Some(Matter::Poison { seq: Seq(1), .. })));
+    bench.admit(Op::Upsert, &row());
+    let mut attempt = bench.starts(A, 60_000).pop().expect("a task");
+    bench.begin(&mut attempt);
+    done(bench.next(&mut attempt, answer(200, &json!({}))));
+    assert_eq!(poison(&bench), None);
+}
+
+#[test]
+fn what_cannot_be_read_back_is_no_verdict_and_others_are_asked() {
+    for look in [500, 503, 413] {
+        let bench = Bench::new();
+        bench.admit(Op::Upsert, &row());
+        for (node, now_ms) in [(A, 0), (B, 0), (A, 600_000), (A, 1_200_000), (A, 1_800_000)] {
+            let mut attempt = bench.starts(node, now_ms).pop().expect("a task");
+            assert_eq!(bench.begin(&mut attempt), "upsert");
+            assert_eq!(asked(bench.next(&mut attempt, answer(500, &json!({})))), "get");
+            let end = done(bench.next(&mut attempt, answer(look, &json!({}))));
+            assert!(matches!(end.outcome, Outcome::Retry { .. }), "{end:?}");
+        }
+        assert!(matches!(poison(&bench), Some(Matter::Poison { seq: Seq(1), .. })));
+        // A node that can be read and lacks it decides; who could not be read gets the collection anew.
+        for now_ms in [2_400_000, 3_000_000] {
+            let mut attempt = bench.starts(A, now_ms).pop().expect("a task");
+            done(answer_500(&bench, &mut attempt));
+        }
+        let mut attempt = bench.starts(A, 3_600_000).pop().expect("a task");
+        let Next::Record(changes) = answer_500(&bench, &mut attempt) else { panic!("no verdict") };
+        assert!(
+            matches!(&changes[..], [Change::Rejected { .. }, Change::Quarantined { node, .. }] if *node == B.name()),
+            "{changes:?}"
+        );
+    }
+}
+
+/// Accepted on the one node; the other one falls whenever it gets it, and when it is read.
+#[test]
+fn a_follower_that_falls_even_when_it_is_read_gets_the_collection_anew() {
+    let bench = Bench::new();
+    bench.admit(Op::Upsert, &row());
+    let mut attempt = bench.starts(A, 0).pop().expect("a task");
+    bench.begin(&mut attempt);
+    done(bench.next(&mut attempt, answer(200, &json!({}))));
+    for expected in ["upsert", "upsert", "upsert", "upsert", "get"] {
+        let mut attempt = bench.starts(B, 0).pop().expect("a task");
+        assert_eq!(bench.begin(&mut attempt), expected);
+        match bench.next(&mut attempt, broken()) {
+            Next::Record(changes) => {
+                assert_eq!(expected, "get");
+                assert!(matches!(changes[..], [Change::DeadLetter { .. }, Change::Quarantined { .. }]));
+                done(bench.next(&mut attempt, Input::Recorded(Ok(()))));
+            }
+            next => assert!(matches!(done(next).outcome, Outcome::InDoubt) && expected == "upsert"),
+        }
+        bench.fall(B);
+    }
+    assert!(bench.0.lock().node(B).is_quarantined(Stream::Collection(DOCS)));
 }
 
 #[test]

@@ -22,27 +22,26 @@ struct Record {
 
 const WHOLE: [&str; 2] = ["documents", "uris"];
 
-/// The body of the `get` that shows the records of the write; `None`: nothing was ever sent.
-pub fn look(entry: &Entry) -> Option<Bytes> {
-    let Send::Body(body) = sent(entry)? else { return None };
-    let ids = object(&body)?.remove("ids").filter(Value::is_array)?;
-    let include = ["embeddings", "metadatas", "documents", "uris"];
-    Some(bytes(&json!({ "ids": ids, "include": include })))
-}
-
-/// What a node got for the entry, once its effect was known.
-fn sent(entry: &Entry) -> Option<Send> {
-    let resolved = matches!(entry.effect(), Some(Effect::Ids { .. }));
+/// What any node got for the entry, if it got anything; `None`: nothing was ever sent, because its effect
+/// is durable before that.
+pub fn sent(entry: &Entry) -> Option<Send> {
+    let resolved = matches!(entry.effect(), Some(Effect::Ids { .. } | Effect::Deletion(_)));
     (resolved || super::question(entry.draft.op, &entry.draft.body) == super::Question::Nothing)
         .then(|| send(entry))
 }
 
+/// The body of the `get` that shows the records of a write; `None`: Chroma takes no such write.
+pub fn look(written: &Bytes) -> Option<Bytes> {
+    let ids = object(written)?.remove("ids").filter(Value::is_array)?;
+    let include = ["embeddings", "metadatas", "documents", "uris"];
+    Some(bytes(&json!({ "ids": ids, "include": include })))
+}
+
 /// Whether the records that the node showed are as the write leaves them.
-pub fn holds(entry: &Entry, shown: &[u8]) -> bool {
-    let Some(Send::Body(body)) = sent(entry) else { return false };
-    let (Some(wanted), Some(shown)) = (object(&body), object(shown)) else { return false };
+pub fn holds(op: Op, written: &[u8], shown: &[u8]) -> bool {
+    let (Some(wanted), Some(shown)) = (object(written), object(shown)) else { return false };
     let (wanted, shown) = (records(&wanted), records(&shown));
-    match entry.draft.op {
+    match op {
         Op::Delete => shown.is_empty(),
         // What existed stays as it is.
         Op::Add => wanted.keys().all(|id| shown.contains_key(id)),
@@ -121,6 +120,7 @@ fn embedding(value: &Value) -> Option<Vec<f32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conversion::Deletion;
     use crate::entry::Draft;
     use crate::ids::Seq;
 
@@ -139,7 +139,7 @@ mod tests {
     }
 
     fn held(op: Op, body: Value, shown: Value) -> bool {
-        holds(&entry(op, body, None), shown.to_string().as_bytes())
+        holds(op, &bytes(&body), shown.to_string().as_bytes())
     }
 
     #[test]
@@ -185,10 +185,21 @@ mod tests {
         let update = |effect: Option<&[&str]>| {
             entry(Op::Update, json!({"ids": ["a", "m"], "documents": ["x", "y"]}), effect)
         };
-        assert_eq!(look(&update(None)), None);
-        assert!(!holds(&update(None), br#"{"ids": ["a"], "documents": ["x"]}"#));
-        let ask: Value = serde_json::from_slice(&look(&update(Some(&["a"]))).unwrap()).unwrap();
+        assert_eq!(sent(&update(None)), None);
+        let Some(Send::Body(body)) = sent(&update(Some(&["a"]))) else { panic!("nothing is sent") };
+        let ask: Value = serde_json::from_slice(&look(&body).unwrap()).unwrap();
         assert_eq!(ask["ids"], json!(["a"]));
-        assert!(holds(&update(Some(&["a"])), br#"{"ids": ["a"], "documents": ["x"]}"#));
+        assert!(holds(Op::Update, &body, br#"{"ids": ["a"], "documents": ["x"]}"#));
+    }
+
+    #[test]
+    fn a_deletion_is_looked_for_by_what_went() {
+        let deletion = Deletion { ids: vec!["a".into(), "of-document".into()], ..Deletion::default() };
+        let body = json!({"ids": ["a", "document"]});
+        let entry = entry(Op::Delete, body, None).recovered(Some(Effect::Deletion(deletion)), None);
+        let Some(Send::Body(body)) = sent(&entry) else { panic!("nothing is sent") };
+        assert_eq!(look(&body), look(&bytes(&json!({"ids": ["a", "of-document"]}))));
+        assert!(!holds(Op::Delete, &body, br#"{"ids": ["of-document"]}"#));
+        assert!(holds(Op::Delete, &body, br#"{"ids": []}"#));
     }
 }

@@ -4,6 +4,7 @@
 use serde::Deserialize;
 
 use super::Effect;
+use crate::conversion::Deletion;
 use crate::entry::{Entry, Op};
 
 /// The ids; `None`: not to be told from the entry, because nobody has resolved it yet.
@@ -13,7 +14,7 @@ pub fn touched(entry: &Entry) -> Option<Vec<String>> {
         ids: Vec<String>,
     }
     match entry.effect() {
-        Some(Effect::Ids { ids }) => Some(ids.clone()),
+        Some(Effect::Ids { ids } | Effect::Deletion(Deletion { ids, .. })) => Some(ids.clone()),
         Some(Effect::Collection { .. } | Effect::Plain) => Some(Vec::new()),
         None if entry.draft.op == Op::Delete && filters(&entry.draft.body) => None,
         // What is no list of ids was refused, and changed nothing.

@@ -51,6 +51,8 @@ pub struct RecoveredNode {
     pub mapped: Vec<(CollectionId, Uuid)>,
     /// The node belongs to the cluster.
     pub joined: bool,
+    /// Collections whose documents have other record ids there.
+    pub other_ids: Vec<CollectionId>,
     /// What copies that did not end have left.
     pub copying: Vec<(CollectionId, Leftover)>,
     /// Collections that must not be served from it, and why.

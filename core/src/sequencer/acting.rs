@@ -21,7 +21,7 @@ impl Sequencer {
     fn may_act(&self, node: NodeId, stream: Stream, entry: &Entry, now_ms: u64) -> bool {
         let log = &self.nodes[node.0];
         let known = match entry.collection() {
-            Some(id) => log.node_collection(id).is_some(),
+            Some(id) => log.node_collection(id).is_some() && !log.other_ids.contains(&id),
             // A node without some collection would answer as if it did not exist.
             None => log.inspection == Inspection::Complete && log.copying.is_none() && !self.is_barred(node),
         };

@@ -54,7 +54,7 @@ impl Sequencer {
                 let looked_at = matches!(log.inspection, Inspection::Seen | Inspection::Complete);
                 let able = log.standing.applies && looked_at && ahead;
                 let sure = !log.is_quarantined(stream) && !log.doubts.is_fresh(stream);
-                able && sure && log.node_collection(id).is_some()
+                able && sure && !log.other_ids.contains(&id) && log.node_collection(id).is_some()
             })
             .map(|other| (other, self.nodes[other.0].position(stream)))
             // A source that is behind the node itself would lose what the node has passed.

@@ -37,6 +37,10 @@ pub struct Doubt {
     looks: usize,
     /// The stream was applied again from `first`.
     pub replayed: bool,
+    /// It had been applied up to here when it was last applied again.
+    pub through: Seq,
+    /// It is to be applied again from there as soon as the lane is idle.
+    pub wished: Option<Seq>,
     pub due_ms: u64,
     /// No other node could be compared with at the last look.
     pub alone: bool,
@@ -85,13 +89,6 @@ impl Doubts {
         }
     }
 
-    /// The stream was applied again from this entry on.
-    pub fn applied_again(&mut self, entry: &Entry) {
-        if let Some(doubt) = self.of_mut(entry.stream()).filter(|doubt| doubt.first >= entry.seq) {
-            doubt.replayed = true;
-        }
-    }
-
     /// The node's lane is past the entry: whether an earlier holder had sent it is not known.
     pub fn passed(&mut self, entry: &Arc<Entry>) {
         let known =
@@ -119,6 +116,11 @@ impl Doubts {
 
     pub fn of_mut(&mut self, stream: Stream) -> Option<&mut Doubt> {
         self.streams.get_mut(&stream)
+    }
+
+    /// The log is to be applied again as soon as the lane is idle.
+    pub fn is_wished(&self, stream: Stream) -> bool {
+        self.of(stream).is_some_and(|doubt| doubt.wished.is_some())
     }
 
     pub fn is_fresh(&self, stream: Stream) -> bool {
@@ -212,13 +214,14 @@ impl NodeLog {
 
 /// Which records a request for this entry can change; `None`: any.
 fn touched(entry: &Entry) -> Option<BTreeSet<String>> {
-    #[derive(Deserialize)]
-    struct Named {
-        ids: Vec<String>,
-    }
     let Entry { draft, .. } = entry;
     match entry.effect() {
         Some(Effect::Ids { ids }) => return Some(ids.iter().cloned().collect()),
+        // The acting node may have got the client's own ids instead: those that were none then, too.
+        Some(Effect::Deletion(deletion)) => {
+            let asked = named(&draft.body).unwrap_or_default();
+            return Some(deletion.ids.iter().cloned().chain(asked).collect());
+        }
         // Only the question was sent.
         None if asks_first(draft.op, &draft.body) => return Some(BTreeSet::new()),
         _ => {}
@@ -226,7 +229,15 @@ fn touched(entry: &Entry) -> Option<BTreeSet<String>> {
     if !draft.op.is_record() {
         return None;
     }
-    serde_json::from_slice::<Named>(&draft.body).ok().map(|named| named.ids.into_iter().collect())
+    named(&draft.body).map(|ids| ids.into_iter().collect())
+}
+
+fn named(body: &[u8]) -> Option<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Named {
+        ids: Vec<String>,
+    }
+    serde_json::from_slice::<Named>(body).ok().map(|named| named.ids)
 }
 
 fn asks_first(op: Op, body: &Bytes) -> bool {

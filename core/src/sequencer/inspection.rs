@@ -17,6 +17,8 @@ impl Sequencer {
         match log.inspection {
             Inspection::Seen | Inspection::Complete => return true,
             Inspection::UnderWay => return false,
+            // What is being asked or made durable may make and remove what the look goes by.
+            Inspection::Due if log.is_asked(Stream::Catalog) => return false,
             Inspection::Due => {}
         }
         if log.joined || first {
@@ -109,16 +111,19 @@ impl Sequencer {
         Some(log.fed) >= decided && log.lane(Stream::Catalog).is_none_or(undecided)
     }
 
-    /// The first catalog entry that may be undecided.
-    pub fn catalog_undecided_from(&self) -> Seq {
-        self.streams.get(&Stream::Catalog).map_or(self.floor, |state| state.decided).next()
-    }
-
     /// Whether this entry takes the collection away where it is applied.
     pub fn takes(&self, entry: &Entry, id: CollectionId) -> bool {
         match entry.draft.op {
             Op::DeleteCollection => self.subject(entry) == Some(id),
             op => op.is_destructive(),
         }
+    }
+}
+
+impl NodeLog {
+    /// An entry of the stream is under way on the node.
+    fn is_asked(&self, stream: Stream) -> bool {
+        let phase = self.lane(stream).map(|lane| &lane.phase);
+        matches!(phase, Some(Phase::Asking | Phase::Committing { .. }))
     }
 }

@@ -6,21 +6,34 @@ use super::Sequencer;
 use crate::ids::{CollectionId, NodeId, Stream};
 
 impl Sequencer {
-    /// The collection exists, but no node holds it: nothing can be read, written or copied.
+    /// The collection exists, but no node holds it or may get it from the log: nothing can be read,
+    /// written or copied.
     pub fn is_lost(&self, id: CollectionId) -> bool {
-        self.catalog.collection(id).is_some() && !self.node_ids().any(|node| self.holds(node, id))
+        self.catalog.collection(id).is_some() && !self.node_ids().any(|node| self.is_source(node, id))
     }
 
     /// Whether the node lacks a collection that another one holds, up or not.
     pub fn is_barred(&self, node: NodeId) -> bool {
         let elsewhere =
-            |id: CollectionId| self.node_ids().any(|other| other != node && self.holds(other, id));
+            |id: CollectionId| self.node_ids().any(|other| other != node && self.is_source(other, id));
         self.nodes[node.0].lacking().any(elsewhere)
     }
 
     /// No node can judge a catalog entry for now: those that are not gone lack a collection.
     pub fn nobody_judges_catalog(&self) -> bool {
         self.node_ids().all(|node| self.nodes[node.0].standing.gone || self.is_barred(node))
+    }
+
+    /// Whether the others can get the collection from this node, now or once it has caught up.
+    fn is_source(&self, node: NodeId, id: CollectionId) -> bool {
+        self.holds(node, id) || self.may_create(node, id)
+    }
+
+    /// The node is behind: its creation may be still to come.
+    fn may_create(&self, node: NodeId, id: CollectionId) -> bool {
+        let log = &self.nodes[node.0];
+        let lacks = log.node_collection(id).is_none() && !log.is_quarantined(Stream::Collection(id));
+        log.joined && lacks && !self.catalog_is_current(node)
     }
 
     fn holds(&self, node: NodeId, id: CollectionId) -> bool {

@@ -26,6 +26,9 @@ impl NodeLog {
     }
 
     pub fn map(&mut self, id: CollectionId, node_collection: Option<Uuid>) {
+        if node_collection.is_none() {
+            self.other_ids.remove(&id);
+        }
         if let Some(old) = self.mapped.remove(&id) {
             self.logical.remove(&old);
             self.forget_doubt_of(id, old, node_collection);

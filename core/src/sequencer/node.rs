@@ -1,7 +1,7 @@
 //! How far one node is: its lanes, its place in the log, its own collection ids. It decides nothing
 //! about other nodes.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -52,9 +52,13 @@ pub struct NodeLog {
     /// The node belongs to the cluster: its contents are adopted or copied.
     pub joined: bool,
     pub inspection: Inspection,
+    /// It was looked at before it last lost its standing.
+    pub(super) familiar: bool,
     /// The collection that is being copied onto the node.
     pub(super) copying: Option<CollectionId>,
     pub(super) copy_after_ms: HashMap<CollectionId, u64>,
+    /// Collections whose documents have other record ids here: followed, never read.
+    pub(super) other_ids: HashSet<CollectionId>,
     pub doubts: Doubts,
     pub(super) comparing: Option<Comparing>,
     /// Collections on the node that a copy made and did not end.
@@ -82,9 +86,11 @@ impl NodeLog {
             isolated: None,
             joined: false,
             inspection: Inspection::Due,
+            familiar: false,
             copying: None,
             copy_after_ms: HashMap::new(),
             leftovers: HashMap::new(),
+            other_ids: HashSet::new(),
             doubts: Doubts::default(),
             comparing: None,
             copied: 0,
@@ -193,6 +199,7 @@ impl NodeLog {
             return;
         }
         self.generation += 1;
+        self.familiar = matches!(self.inspection, Inspection::Seen | Inspection::Complete);
         self.inspection = Inspection::Due;
         self.copying = None;
         self.isolated = None;

@@ -76,6 +76,10 @@ impl Sequencer {
             }
             let Some(lane) = log.lane(stream) else { return true };
             match lane.phase {
+                Phase::Idle if log.doubts.is_wished(stream) => {
+                    self.rewind_as_wished(node, stream);
+                    continue;
+                }
                 Phase::Idle => {}
                 Phase::BackOff { until_ms } if until_ms <= now_ms => {}
                 _ => return true,

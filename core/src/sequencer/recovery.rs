@@ -13,6 +13,7 @@ impl NodeLog {
         node.standing = Standing { applies: false, ..before.standing };
         node.generation = before.generation + 1;
         node.joined = stored.joined;
+        node.other_ids = stored.other_ids.into_iter().collect();
         node.leftovers = stored.copying.into_iter().collect();
         stored.quarantined.into_iter().for_each(|(id, reason)| node.quarantine(id, &reason));
         let stream = |id| Option::map_or(id, Stream::Catalog, Stream::Collection);

@@ -112,7 +112,8 @@ impl Sequencer {
     fn verify_one(&mut self, node: NodeId, id: CollectionId) -> Option<CompareTask> {
         let stream = Stream::Collection(id);
         let rebuilding = self.verification.rebuilding.contains(&(node, id));
-        if self.nodes[node.0].is_quarantined(stream) && !rebuilding {
+        let left_out = self.nodes[node.0].is_quarantined(stream) || self.has_other_ids(node, id);
+        if left_out && !rebuilding {
             self.verification.skip(node, id);
             return None;
         }

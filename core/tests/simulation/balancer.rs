@@ -9,7 +9,7 @@ use chroma_ha_core::answer::Answer;
 use chroma_ha_core::entry::{Decision, Draft, Entry};
 use chroma_ha_core::ids::{CollectionId, NodeId, Seq, Stream};
 use chroma_ha_core::port::{Change, Page};
-use chroma_ha_core::sequencer::{Findings, Step};
+use chroma_ha_core::sequencer::Step;
 
 use super::delivery::Delivery;
 use super::world::World;
@@ -116,12 +116,7 @@ impl World {
         let steps = self.sequencer.lock().steps(node, self.now_ms.get());
         for step in steps {
             match step {
-                // Disks are not lost here: a look finds what is known.
-                Step::Inspect { generation, .. } => {
-                    let findings = Findings { lost: Vec::new(), joined: true };
-                    self.sequencer.lock().inspected(node, generation, Some(findings));
-                    self.advance(node);
-                }
+                Step::Inspect { generation, .. } => self.inspect(node, generation),
                 Step::Copy(task) => self.copy(node, task),
                 Step::Apply(task) => {
                     self.say(|| format!("{node} {:?} {}", task.role, task.entries[0].seq));

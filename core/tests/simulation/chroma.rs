@@ -2,7 +2,7 @@
 //! server mints, limits that pick different records on every server, success that looks like refusal
 //! the second time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use chroma_ha_core::entry::Op;
@@ -119,6 +119,8 @@ impl Records {
         let mut found: Vec<String> =
             self.0.iter().filter(|(id, r)| fits(id, r)).map(|(id, _)| id.clone()).collect();
         found.sort_by_key(|id| mix(id.bytes().fold(salt, |h, b| mix(h ^ u64::from(b)))));
+        let offset = body.get("offset").and_then(Value::as_u64).unwrap_or_default();
+        found.drain(..found.len().min(usize::try_from(offset).unwrap_or(usize::MAX)));
         let limit = body.get("limit").and_then(Value::as_u64).unwrap_or(u64::MAX);
         found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         found
@@ -140,7 +142,12 @@ pub struct Chroma {
     /// Tenants and databases only.
     places: Names,
     pub collections: BTreeMap<Uuid, (Place, Records)>,
+    /// Made by copies. A crash before the log knows leaves an empty one that nobody claims.
+    pub copies: BTreeSet<Uuid>,
 }
+
+/// A header that says whose request it is; servers do not care.
+pub const COPY: &str = "copy";
 
 type Reply = (u16, Value);
 
@@ -158,7 +165,13 @@ fn once(done: bool, otherwise: Reply) -> Reply {
 
 impl Chroma {
     pub fn new(salt: u64) -> Chroma {
-        Chroma { salt, minted: 0, places: Names::default(), collections: BTreeMap::new() }
+        Chroma {
+            salt,
+            minted: 0,
+            places: Names::default(),
+            collections: BTreeMap::new(),
+            copies: BTreeSet::new(),
+        }
     }
 
     /// Everything is gone but what a fresh server has; ids are never minted twice.
@@ -173,13 +186,17 @@ impl Chroma {
 
     /// The names as clients see them, given which collection is whose.
     pub fn names(&self, logical: impl Fn(Uuid) -> chroma_ha_core::ids::CollectionId) -> Names {
-        let collections =
-            self.collections.iter().map(|(own, (place, _))| (place.clone(), logical(*own))).collect();
+        let claimed = |own: &Uuid| !self.is_unclaimed(*own) || logical(*own).0 != *own;
+        let collections = self.collections.iter().filter(|(own, _)| claimed(own));
+        let collections = collections.map(|(own, (place, _))| (place.clone(), logical(*own))).collect();
         Names { collections, ..self.places.clone() }
     }
 
-    /// Each time, but for a name that is taken or a database that is not there.
+    /// Each time, but for a name that is taken or a database that is not there, and not when copied.
     pub fn falls_under(&self, request: &NodeRequest) -> bool {
+        if request.headers.iter().any(|(name, _)| name == COPY) {
+            return false;
+        }
         let creates = request.path.ends_with("/collections");
         let within =
             |tenant: &str, database: &str| request.path.contains(&format!("/{tenant}/databases/{database}/"));
@@ -188,6 +205,12 @@ impl Chroma {
             |((tenant, database, name), _): &(Place, Records)| name == "poison" && within(tenant, database);
         let poison = String::from_utf8_lossy(&request.body).contains("poison");
         poison && (!creates || open() && !self.collections.values().any(there))
+    }
+
+    /// What a copy made and did not fill; claimed or not, it holds nothing.
+    pub fn is_unclaimed(&self, own: Uuid) -> bool {
+        let empty = |(_, records): &(Place, Records)| records.0.is_empty();
+        self.copies.contains(&own) && self.collections.get(&own).is_some_and(empty)
     }
 
     pub fn execute(&mut self, request: &NodeRequest) -> NodeResponse {
@@ -209,6 +232,11 @@ impl Chroma {
             }
             _ => (405, Value::Null),
         };
+        if let Some(own) = own_id(&body)
+            && request.headers.iter().any(|(name, _)| name == COPY)
+        {
+            self.copies.insert(own);
+        }
         NodeResponse { status, headers: Vec::new(), body: Bytes::from(body.to_string()) }
     }
 
@@ -338,6 +366,10 @@ impl Chroma {
 
 pub fn parsed(body: &[u8]) -> Value {
     serde_json::from_slice(body).unwrap_or_default()
+}
+
+pub fn own_id(value: &Value) -> Option<Uuid> {
+    Uuid::parse_str(value["id"].as_str()?).ok()
 }
 
 /// The collection that an answer describes.

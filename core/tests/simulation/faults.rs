@@ -9,20 +9,19 @@ use chroma_ha_core::port::NodeFault;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::peer::collections;
 use super::world::{Health, Process, Stage, Work, World};
 
 /// The databases that clients use, the usual one first.
 const DATABASES: [(&str, &str); 4] =
     [("default_tenant", "default_database"), ("default_tenant", "d1"), ("t1", "d1"), ("t1", "d2")];
 
-fn collections((tenant, database): (&str, &str)) -> String {
-    format!("/api/v2/tenants/{tenant}/databases/{database}/collections")
-}
-
 impl World {
     pub fn fault(self: &Rc<Self>) {
         let node = NodeId(self.rng.below(self.servers.len()));
-        match self.rng.weighted(&[8, 8, 6, 6, 3, 3, 2, 2]) {
+        // A server that loses its disk comes back before everything is written.
+        let (back, wipe) = if self.plan.forgetful.is_some() { (20, 6) } else { (6, 0) };
+        match self.rng.weighted(&[8, 8, back, 6, 3, 3, 2, 2, wipe, 2]) {
             Some(0) => self.time_out(),
             Some(1) => self.set_process(node, self.rng.pick(&[Process::Hung, Process::Gone])),
             Some(2) => self.set_process(node, Some(Process::Alive)),
@@ -33,12 +32,27 @@ impl World {
             Some(5) => self.flush(),
             Some(6) => self.crash(),
             Some(7) => self.lose_lease(),
+            Some(8) => self.lose_disk(),
+            Some(9) if !self.log_away.get() => self.supplant(),
             _ => {}
         }
     }
 
-    fn set_process(&self, node: NodeId, process: Option<Process>) {
+    /// A server does not come back empty before its absence was noticed.
+    fn lose_disk(&self) {
+        let Some(node) = self.plan.forgetful else { return };
+        self.set_process(node, Some(Process::Gone));
+        self.say(|| format!("{node} loses its disk"));
+        self.saw("lost disk");
+        self.servers[node.0].wiped.set(self.servers[node.0].health.get() != Health::Down);
+        self.servers[node.0].chroma.borrow_mut().lose_disk();
+    }
+
+    pub fn set_process(&self, node: NodeId, process: Option<Process>) {
         let Some(process) = process else { return };
+        if self.servers[node.0].wiped.get() && process != Process::Gone {
+            return;
+        }
         self.say(|| format!("{node}'s process is {process:?}"));
         self.servers[node.0].process.set(process);
         if process != Process::Gone {
@@ -148,7 +162,9 @@ impl World {
                 self.draft(Op::CreateDatabase, Some(self.minted()), "POST", path, &body)
             }
             Some(2) => {
-                let (tenant, database) = self.database();
+                // A server without a disk has the default database, and nobody would delete it again.
+                let safe = self.plan.forgetful.is_none();
+                let (tenant, database) = if safe { self.database() } else { (tenant, database) };
                 let path = format!("/api/v2/tenants/{tenant}/databases/{database}");
                 self.draft(Op::DeleteDatabase, None, "DELETE", path, &Value::Null)
             }

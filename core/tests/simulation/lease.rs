@@ -3,7 +3,7 @@
 use chroma_ha_core::ids::NodeId;
 use chroma_ha_core::sequencer::{Sequencer, Standing};
 
-use super::world::{Health, Stage, Work, World};
+use super::world::{Health, Op, Stage, Work, World};
 
 impl World {
     // Lease
@@ -42,6 +42,21 @@ impl World {
         }
     }
 
+    /// Another balancer takes the lease while this one stands still. What it had sent to nodes may still
+    /// happen; what it had sent to the log arrives after its epoch has ended.
+    pub fn supplant(&self) {
+        self.say(|| "another balancer takes over".to_owned());
+        self.saw("takeover");
+        let late =
+            |op: &Op| matches!(op.work, Work::Record { done: None, .. } | Work::Append { done: None, .. });
+        let mut ops = self.ops.take();
+        let (late, others) = ops.drain(..).partition(late);
+        self.ops.replace(others);
+        self.crash();
+        self.acquire();
+        self.ops.borrow_mut().extend::<Vec<Op>>(late);
+    }
+
     /// Everything in memory is gone; what was sent may still happen.
     pub fn crash(&self) {
         self.say(|| "the balancer crashes".to_owned());
@@ -75,6 +90,9 @@ impl World {
         self.say(|| format!("{node} is {health:?}"));
         self.servers[node.0].health.set(health);
         self.servers[node.0].suspicion.set(false);
+        if health == Health::Down {
+            self.servers[node.0].wiped.set(false);
+        }
         let up = health == Health::Up;
         let standing = Standing {
             applies: up,

@@ -38,10 +38,11 @@ impl Names {
         self.collections.values().copied().collect()
     }
 
-    /// The same but for who bears the names.
-    pub fn alike(&self, other: &Names) -> bool {
-        self.tenants == other.tenants
-            && self.databases == other.databases
+    /// The same but for who bears the names, and for empty tenants and databases: a look at a node makes
+    /// them again as long as the entry that removed them is not concluded.
+    pub fn is_nearly(&self, other: &Names) -> bool {
+        self.tenants.is_superset(&other.tenants)
+            && self.databases.is_superset(&other.databases)
             && self.collections.keys().eq(other.collections.keys())
     }
 

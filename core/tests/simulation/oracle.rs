@@ -109,7 +109,8 @@ impl Oracle {
     ) -> Result<(), String> {
         let seq = entry.seq;
         if let Some(deleted) = self.deleted.get(&id) {
-            let fine = decision == Decision::Rejected && moot && *deleted < seq;
+            // What only a lost disk had is gone with its collection, too.
+            let fine = moot && (decision == Decision::Rejected) == (*deleted < seq);
             return if fine {
                 Ok(())
             } else {

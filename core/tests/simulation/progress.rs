@@ -29,6 +29,11 @@ impl World {
             return self.break_calls(node);
         }
         let trouble = self.faulty.get() && self.rng.below(1_000) < self.plan.faults * 2;
+        if let Work::Record { epoch, .. } | Work::Append { epoch, .. } = &op.work
+            && *epoch < self.store.borrow().epoch
+        {
+            self.saw("late and fenced");
+        }
         let finished = match &mut op.work {
             Work::Call { .. } => self.step_call(&mut op.work, trouble),
             Work::Record { epoch, changes, done, slot } => match *done {
@@ -88,6 +93,7 @@ impl World {
             Stage::Executed(_) if trouble => answer(Err(NodeFault::Lost(String::new()))),
             Stage::Executed(response) => answer(Ok(response)),
             Stage::Broken => answer(Err(NodeFault::Lost(String::new()))),
+            Stage::Ghost if server.process.get() == Process::Gone => true,
             Stage::Ghost => {
                 self.say(|| format!("{node} executes late {} {}", request.method, request.path));
                 server.chroma.borrow_mut().execute(request);

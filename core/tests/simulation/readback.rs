@@ -18,18 +18,33 @@ use super::world::World;
 const UNHELD: u32 = 3;
 const LOOKS: u32 = 40;
 
+/// However a comparison ends, lanes are not held for it any longer.
+struct Open {
+    world: Rc<World>,
+    node: NodeId,
+    task: CompareTask,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.world.sequencer.lock().abandon(self.node, &self.task);
+        self.world.wake_all();
+    }
+}
+
 impl World {
     pub fn compare(self: &Rc<Self>, node: NodeId, task: CompareTask) {
-        let world = Rc::clone(self);
-        self.spawn(&Rc::new(Cell::new(Some(node))), async move {
-            let next = world.find(node, &task).await;
+        let reads = Some(task.reference);
+        let open = Open { world: Rc::clone(self), node, task };
+        self.spawn_with(&Rc::new(Cell::new(Some(node))), reads, async move {
+            let Open { world, task, .. } = &open;
+            let next = world.find(node, task).await;
             world.say(|| format!("{node} read back {}: {next:?}", task.collection));
             match next {
                 Next::Replay(replay) => world.replay_now(node, replay).await,
                 Next::Rebuild => world.fail(format!("{node} differs after the log was applied again")),
-                Next::Nothing | Next::LookAgain => world.sequencer.lock().abandon(node, &task),
+                Next::Nothing | Next::LookAgain => {}
             }
-            world.wake_all();
         });
     }
 

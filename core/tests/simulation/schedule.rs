@@ -10,6 +10,9 @@ use super::rng::Rng;
 use super::store::Status;
 use super::world::{Health, Plan, Process, Stage, Work, World};
 
+/// What waits for a time, waits no longer.
+const SCAN_MS: u64 = 10_000;
+
 /// Events that a run may take to drain once faults have stopped.
 const DRAIN: usize = 30_000;
 
@@ -28,10 +31,12 @@ pub fn plan(rng: &Rng) -> Plan {
         page_bytes: size(200, 1 << 20),
         attempts: 3,
     };
+    let forgetful = (nodes > 1 && rng.percent(40)).then(|| NodeId(rng.below(nodes)));
     Plan {
+        forgetful,
         nodes,
         limits,
-        writes: 6 + rng.below(18),
+        writes: 6 + rng.below(18) + if forgetful.is_some() { 15 } else { 0 },
         faults: [0, 5, 20, 60, 120][rng.below(5)],
         pace: [0; 3].map(|_| 1 + rng.below(8)),
         places: rng.percent(50),
@@ -49,14 +54,12 @@ impl World {
         self.faulty.set(false);
         self.log_away.set(false);
         self.say(|| "faults stop".to_owned());
-        for server in &self.servers {
-            server.process.set(Process::Alive);
-        }
         let mut scans = 0;
         for _ in 0..DRAIN {
             if self.failure.borrow().is_some() {
                 return;
             }
+            (0..self.servers.len()).for_each(|n| self.set_alive(NodeId(n)));
             if self.event() {
                 scans = 0;
             } else if self.drained() {
@@ -66,11 +69,17 @@ impl World {
             } else {
                 // The safety scan.
                 scans += 1;
-                self.now_ms.set(self.now_ms.get() + 10_000);
+                self.now_ms.set(self.now_ms.get() + SCAN_MS);
                 self.wake_all();
             }
         }
         self.fail(format!("stuck: {}", self.state()));
+    }
+
+    fn set_alive(&self, node: NodeId) {
+        if self.servers[node.0].process.get() != Process::Alive {
+            self.set_process(node, Some(Process::Alive));
+        }
     }
 
     fn drained(&self) -> bool {
@@ -80,7 +89,9 @@ impl World {
         // must ask the log.
         let told = |seq: &Seq| self.store.borrow().row(*seq).status != Status::Rejected;
         let waits = self.waiters.borrow().keys().any(|seq| *seq > self.recovered.get() && told(seq));
-        applied && self.ops.borrow().is_empty() && !waits && sequencer.leading()
+        let whole = |n| sequencer.caught_up(n) && sequencer.node(n).quarantined().is_empty();
+        let whole = sequencer.node_ids().all(whole);
+        applied && whole && self.ops.borrow().is_empty() && !waits && sequencer.leading()
     }
 
     fn state(&self) -> String {
@@ -186,7 +197,8 @@ impl World {
             Work::Call { node, stage, .. } => {
                 let stuck = self.servers[node.0].process.get() == Process::Hung
                     && matches!(stage, Stage::Sent | Stage::Ghost);
-                let sleeping = matches!(stage, Stage::Ghost) && !self.faulty.get();
+                let up = self.servers[node.0].health.get() == Health::Up;
+                let sleeping = matches!(stage, Stage::Ghost) && !self.faulty.get() && !up;
                 if stuck || sleeping { 0 } else { calls * self.plan.node_pace[node.0] }
             }
             Work::Record { .. } | Work::Append { .. } => records * 4,

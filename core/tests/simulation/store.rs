@@ -8,7 +8,7 @@ use chroma_ha_core::catalog::Move;
 use chroma_ha_core::effect::Effect;
 use chroma_ha_core::entry::{Decision, Draft, Entry};
 use chroma_ha_core::ids::{CollectionId, NodeId, Seq};
-use chroma_ha_core::port::{Change, Page, Pages, Recovered, RecoveredNode};
+use chroma_ha_core::port::{Change, Leftover, LeftoverState, Page, Pages, Recovered, RecoveredNode};
 use uuid::Uuid;
 
 use super::names::{Names, Place};
@@ -40,6 +40,7 @@ pub struct Store {
     collections: BTreeMap<CollectionId, (Place, Option<Seq>)>,
     cursors: BTreeMap<String, (Seq, Seq)>,
     mapped: BTreeMap<(String, CollectionId), Uuid>,
+    copying: BTreeMap<(String, CollectionId), Leftover>,
     quarantined: BTreeMap<(String, CollectionId), String>,
     /// Something that a correct balancer never does.
     pub violation: Option<String>,
@@ -113,15 +114,29 @@ impl Store {
                 let rows = self.rows.iter_mut().take(through.0 as usize).filter(pending);
                 rows.for_each(|row| row.status = Status::Completed);
             }
+            Change::Copying { node, collection, node_collection } => match node_collection {
+                Some(own) => {
+                    let left = Leftover { node_collection: *own, state: LeftoverState::Void };
+                    self.copying.insert((node.clone(), *collection), left);
+                }
+                None => drop(self.copying.remove(&(node.clone(), *collection))),
+            },
+            Change::CopyBegun { node, collection, node_collection, position } => {
+                let state = LeftoverState::Begun(*position);
+                let left = Leftover { node_collection: *node_collection, state };
+                self.copying.insert((node.clone(), *collection), left);
+            }
             Change::Quarantined { node, collection, reason } => match reason {
-                Some(reason) => drop(self.quarantined.insert((node.clone(), *collection), reason.clone())),
+                Some(reason) => {
+                    drop(self.quarantined.insert((node.clone(), *collection), reason.clone()));
+                }
                 None => drop(self.quarantined.remove(&(node.clone(), *collection))),
             },
-            // Every node has joined, nothing is ever adopted, and copies are made at once.
-            Change::Adopted { .. } | Change::Joined { .. } | Change::Copying { .. } => {}
-            Change::CopyBegun { .. } => {}
+            // Every node has joined.
+            Change::Adopted { .. } | Change::Joined { .. } => {}
             Change::Attempts { .. } | Change::NodeState { .. } => {}
             // Nobody asks for anything here.
+            Change::Converted { .. } | Change::OtherIds { .. } => {}
             Change::Outcome { .. } | Change::Audited { .. } => {}
             Change::DeadLetter { .. } | Change::LettersClosed { .. } => {}
         }
@@ -229,6 +244,9 @@ impl Store {
         }
         for ((name, id), own) in &self.mapped {
             nodes.entry(name.clone()).or_default().mapped.push((*id, *own));
+        }
+        for ((name, id), left) in &self.copying {
+            nodes.entry(name.clone()).or_default().copying.push((*id, *left));
         }
         for ((name, id), reason) in &self.quarantined {
             nodes.entry(name.clone()).or_default().quarantined.push((*id, reason.clone()));

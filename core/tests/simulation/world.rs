@@ -10,9 +10,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use chroma_ha_core::entry::{Draft, Entry};
-use chroma_ha_core::ids::{NodeId, Seq};
+use chroma_ha_core::ids::{NodeId, Seq, Stream};
 use chroma_ha_core::port::{Change, NodeFault, NodeRequest, NodeResponse, Page, Pages};
 use chroma_ha_core::sequencer::{Limits, Sequencer, Shared};
+
+use uuid::Uuid;
 
 use super::chroma::Chroma;
 use super::oracle::Oracle;
@@ -38,6 +40,8 @@ pub struct Plan {
     pub node_pace: Vec<usize>,
     /// Clients also make and remove tenants and databases, and reset everything.
     pub places: bool,
+    /// The server that may lose its disk.
+    pub forgetful: Option<NodeId>,
 }
 
 /// The server's process.
@@ -63,6 +67,8 @@ pub struct Server {
     pub health: Cell<Health>,
     /// A request failed in doubt; health has not heard of it yet.
     pub suspicion: Cell<bool>,
+    /// It lost its disk; nobody has noticed that it is away.
+    pub wiped: Cell<bool>,
     pub woken: Cell<bool>,
 }
 
@@ -90,6 +96,8 @@ pub struct Op {
 struct Running {
     future: Task,
     lost: Lost,
+    /// Another node that it reads.
+    reads: Option<NodeId>,
 }
 
 pub struct World {
@@ -102,6 +110,10 @@ pub struct World {
     pub oracle: RefCell<Oracle>,
     pub ops: RefCell<Vec<Op>>,
     tasks: RefCell<BTreeMap<u64, Running>>,
+    /// Records named in deletes of one collection on one node.
+    pub deletes_sent: RefCell<BTreeMap<(NodeId, Uuid), u64>>,
+    /// How far the log was when a collection was copied: the node may show as much at once.
+    pub copied: RefCell<BTreeMap<(NodeId, Stream), Seq>>,
     pub timers: RefCell<Timers>,
     pub now_ms: Cell<u64>,
     next_id: Cell<u64>,
@@ -131,6 +143,7 @@ impl World {
             process: Cell::new(Process::Alive),
             health: Cell::new(Health::Settling),
             suspicion: Cell::new(false),
+            wiped: Cell::new(false),
             woken: Cell::new(false),
         };
         Rc::new(World {
@@ -141,6 +154,8 @@ impl World {
             oracle: RefCell::default(),
             ops: RefCell::default(),
             tasks: RefCell::default(),
+            deletes_sent: RefCell::default(),
+            copied: RefCell::default(),
             timers: RefCell::default(),
             now_ms: Cell::new(1),
             next_id: Cell::new(1),
@@ -193,8 +208,14 @@ impl World {
 
     /// Starts a task. `lost` names the node whose loss of standing ends it, until the task clears it.
     pub fn spawn(&self, lost: &Lost, future: impl Future<Output = ()> + 'static) {
+        self.spawn_with(lost, None, future);
+    }
+
+    /// As `spawn`; it ends with the other node's standing as well.
+    pub fn spawn_with(&self, lost: &Lost, reads: Option<NodeId>, future: impl Future<Output = ()> + 'static) {
         let id = self.id();
-        self.tasks.borrow_mut().insert(id, Running { future: Box::pin(future), lost: Rc::clone(lost) });
+        let running = Running { future: Box::pin(future), lost: Rc::clone(lost), reads };
+        self.tasks.borrow_mut().insert(id, running);
         self.poll(id);
     }
 
@@ -212,7 +233,7 @@ impl World {
     pub fn drop_tasks(&self, lost: impl Fn(Option<NodeId>) -> bool) {
         let mut ended = BTreeSet::new();
         self.tasks.borrow_mut().retain(|id, task| {
-            let ends = lost(task.lost.get());
+            let ends = lost(task.lost.get()) || lost(task.reads);
             if ends {
                 ended.insert(*id);
             }
@@ -224,9 +245,10 @@ impl World {
                 return true;
             }
             match &mut op.work {
-                Work::Call { stage: stage @ Stage::Sent, .. } => {
+                Work::Call { node, stage: stage @ Stage::Sent, .. } => {
                     *stage = Stage::Ghost;
-                    true
+                    // What nobody receives is not executed later.
+                    self.servers[node.0].process.get() != Process::Gone
                 }
                 Work::Call { stage: Stage::Ghost, .. } | Work::Record { .. } => true,
                 _ => false,
@@ -245,6 +267,7 @@ impl World {
     }
 
     pub async fn call(&self, node: NodeId, request: NodeRequest) -> Result<NodeResponse, NodeFault> {
+        self.count_delete(node, &request);
         self.start(|slot| Work::Call { node, request, stage: Stage::Sent, slot }).await
     }
 

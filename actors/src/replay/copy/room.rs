@@ -13,6 +13,7 @@ use super::super::apply::Delivery;
 use super::super::peer::{Described, Peer, PeerError, collections_path, read, records_path};
 use super::likeness::alike;
 use super::records::Side;
+use super::twins::twins;
 use super::{Conflict, Original};
 
 /// What there is under the name.
@@ -22,6 +23,8 @@ pub(super) enum Room {
     Begun(Uuid),
     /// The same records.
     Same(Uuid),
+    /// The same documents under other record ids.
+    Twins(Uuid),
 }
 
 pub(super) async fn make(
@@ -49,6 +52,9 @@ pub(super) async fn make(
     if held > 0 && (!ours || left == Some(LeftoverState::Unchecked)) {
         if alike(delivery, task, &original.side, original.deletes(delivery, task), &side).await? {
             return Ok(Room::Same(there.id));
+        }
+        if !ours && twins(delivery, task, original, &side).await? {
+            return Ok(Room::Twins(there.id));
         }
         let wins = delivery.conflict == Conflict::PrimaryWins && task.source == NodeId::PRIMARY;
         if !ours && !wins {

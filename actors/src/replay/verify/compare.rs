@@ -5,12 +5,11 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use chroma_ha_core::likeness::{self, Record};
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use chroma_ha_core::likeness;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::replay::contents::by_id;
 use crate::replay::peer::{Peer, PeerError, Records, read};
 
 /// Records read with one request to each node.
@@ -133,26 +132,6 @@ impl Pages {
 /// What the node holds of these ids.
 async fn held(side: Side<'_>, ids: &[String]) -> Result<likeness::Records, PeerError> {
     by_id(side.peer.records(side.path, ids).await?)
-}
-
-fn by_id(records: Records) -> Result<likeness::Records, PeerError> {
-    let Records { ids, embeddings, metadatas, documents, uris } = records;
-    let mut embeddings = column::<Option<Vec<f32>>>(embeddings)?.into_iter();
-    let [mut metadatas, mut documents, mut uris] =
-        [column::<Value>(metadatas)?, column(documents)?, column(uris)?].map(Vec::into_iter);
-    let mut record = || Record {
-        embedding: embeddings.next().flatten(),
-        metadata: metadatas.next().unwrap_or_default(),
-        document: documents.next().unwrap_or_default(),
-        uri: uris.next().unwrap_or_default(),
-    };
-    Ok(ids.into_iter().map(|id| (id, record())).collect())
-}
-
-fn column<T: for<'a> Deserialize<'a>>(raw: Option<Box<RawValue>>) -> Result<Vec<T>, PeerError> {
-    let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return Ok(Vec::new()) };
-    serde_json::from_str(raw.get())
-        .map_err(|error| PeerError::Unreadable { what: "comparing records", cause: error.to_string() })
 }
 
 impl Peer<'_> {

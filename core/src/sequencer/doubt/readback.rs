@@ -58,11 +58,13 @@ impl Sequencer {
             let past =
                 self.is_past_doubt(node, stream).map(|doubt| (doubt.first, doubt.alone, doubt.is_fresh()));
             let Some((first, waited, fresh)) = past else { continue };
-            if self.comparable(node, id).is_none() || self.reference(id, Some(node)).is_some() {
+            let own_ids = self.has_other_ids(node, id);
+            let witnessed = !own_ids && self.reference(id, Some(node)).is_some();
+            if self.at_hand(node, id).is_none() || witnessed {
                 continue;
             }
             let generation = self.nodes[node.0].generation;
-            let lone = self.nodes.len() == 1;
+            let lone = own_ids || self.node_ids().all(|other| other == node || self.has_other_ids(other, id));
             let Some(doubt) = self.nodes[node.0].doubts.of_mut(stream) else { continue };
             (doubt.alone, doubt.due_ms) = (true, now_ms + ALONE_MS);
             if fresh && waited {

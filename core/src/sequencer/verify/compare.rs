@@ -40,6 +40,11 @@ impl Sequencer {
 
     /// The node's own id of a collection, if what the node holds of it can be read and judged.
     pub(in crate::sequencer) fn comparable(&self, node: NodeId, id: CollectionId) -> Option<Uuid> {
+        self.at_hand(node, id).filter(|_| !self.has_other_ids(node, id))
+    }
+
+    /// The node's own id of a collection, if the node can be asked for it.
+    pub(in crate::sequencer) fn at_hand(&self, node: NodeId, id: CollectionId) -> Option<Uuid> {
         let log = &self.nodes[node.0];
         let looked_at = matches!(log.inspection, Inspection::Seen | Inspection::Complete);
         let able = log.standing.applies && looked_at && !log.is_quarantined(Stream::Collection(id));
@@ -196,27 +201,44 @@ impl Sequencer {
         self.set_aside(node, task.collection, reason).is_ok()
     }
 
-    /// The log is applied again from there. Durable before: a restart in between begins there, too.
+    /// The log is applied again from there, at once or when the lane is next idle: under a load that never
+    /// pauses it is never found so. Durable before: a restart in between begins there, too.
     pub fn replay(&mut self, node: NodeId, task: &ReplayTask) -> bool {
         let stream = Stream::Collection(task.collection);
-        let log = &self.nodes[node.0];
-        let busy = log.lane(stream).is_some_and(|lane| lane.is_busy() || lane.phase == Phase::Loading);
-        if !self.leading || log.generation != task.generation || busy || log.is_quarantined(stream) {
+        let log = &mut self.nodes[node.0];
+        if !self.leading || log.generation != task.generation || log.is_quarantined(stream) {
             return false;
         }
-        let applied = log.position(stream);
+        let busy = log.lane(stream).is_some_and(|lane| lane.is_busy() || lane.phase == Phase::Loading);
+        match log.doubts.of_mut(stream) {
+            Some(doubt) if busy => doubt.wished = Some(task.from),
+            _ if busy => return false,
+            _ => self.rewind(node, stream, task.from),
+        }
+        true
+    }
+
+    /// On an idle lane: what was wished while it was busy.
+    pub(in crate::sequencer) fn rewind_as_wished(&mut self, node: NodeId, stream: Stream) {
+        if let Some(from) = self.nodes[node.0].doubts.of_mut(stream).and_then(|doubt| doubt.wished.take()) {
+            self.rewind(node, stream, from);
+        }
+    }
+
+    fn rewind(&mut self, node: NodeId, stream: Stream, from: Seq) {
+        let applied = self.nodes[node.0].position(stream);
         let head = self.streams.get(&stream).map_or(applied, |state| state.head.max(applied));
         let state = self.streams.entry(stream).or_default();
         (state.head, state.decided) = (head, state.decided.max(applied));
         state.acked = state.acked.max(applied);
         let log = &mut self.nodes[node.0];
         log.doubts.ahead(stream, applied);
-        log.comparing.take_if(|comparing| comparing.task.collection == task.collection);
-        log.change(stream, |lane| lane.rewind(task.from, applied));
+        log.comparing.take_if(|comparing| stream == Stream::Collection(comparing.task.collection));
+        log.change(stream, |lane| lane.rewind(from, applied));
         if let Some(doubt) = log.doubts.of_mut(stream) {
-            (doubt.replayed, doubt.due_ms) = (true, 0);
+            (doubt.replayed, doubt.due_ms, doubt.wished) = (true, 0, None);
+            doubt.through = doubt.through.max(applied);
         }
-        true
     }
 
     pub(in crate::sequencer) fn again_at(now_ms: u64) -> u64 {
