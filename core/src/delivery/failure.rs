@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::Attempt;
 use super::conclusion::Verdict;
 use crate::answer::Answer;
@@ -68,13 +70,19 @@ impl Attempt {
             return Vec::new();
         };
         let tried = sequencer.lock().also_tried(self.node, entry);
+        let begun = sequencer.lock().begun_copies(self.node, entry);
+        let anew = |(node, own): (NodeId, Uuid)| Change::Copying {
+            node: node.name(),
+            collection,
+            node_collection: Some(own),
+        };
         let reason = format!("it may hold entry {}, which was rejected", entry.seq);
         let aside = |node: NodeId| Change::Quarantined {
             node: node.name(),
             collection,
             reason: Some(reason.clone()),
         };
-        tried.into_iter().map(aside).collect()
+        tried.into_iter().map(aside).chain(begun.into_iter().map(anew)).collect()
     }
 
     pub(super) fn failed(

@@ -7,7 +7,7 @@ use super::*;
 use crate::catalog::{DEFAULT_DATABASE, DEFAULT_TENANT};
 use crate::entry::{Decision, Draft, Op};
 use crate::ids::{Seq, Stream};
-use crate::port::{Recovered, RecoveredNode};
+use crate::port::{Leftover, LeftoverState, Recovered, RecoveredNode};
 use crate::sequencer::{Findings, Limits, Matter, Sequencer, Standing, Step};
 
 const DOCS: CollectionId = CollectionId(Uuid::from_u128(7));
@@ -28,9 +28,20 @@ impl Bench {
 
     /// The log is all that is remembered, and nobody had applied any of it for certain.
     fn restart(&self, head: Seq) {
-        let node = |n: usize| RecoveredNode {
+        self.restart_with(head, vec![(DOCS, Uuid::from_u128(101))], Vec::new());
+    }
+
+    /// As the second node has it: its collections, and what copies to it left.
+    fn restart_with(
+        &self,
+        head: Seq,
+        mapped: Vec<(CollectionId, Uuid)>,
+        copying: Vec<(CollectionId, Leftover)>,
+    ) {
+        let node = |n: usize, mapped, copying| RecoveredNode {
             name: NodeId(n).name(),
-            mapped: vec![(DOCS, Uuid::from_u128(100 + n as u128))],
+            mapped,
+            copying,
             joined: true,
             ..RecoveredNode::default()
         };
@@ -38,7 +49,7 @@ impl Bench {
         self.0.lock().recover(Recovered {
             head,
             collections: vec![place],
-            nodes: vec![node(0), node(1)],
+            nodes: vec![node(0, vec![(DOCS, Uuid::from_u128(100))], Vec::new()), node(1, mapped, copying)],
             ..Recovered::default()
         });
         self.up(A);
@@ -336,6 +347,26 @@ fn after_a_restart_every_other_node_may_have_been_tried() {
         }
     }
     panic!("no verdict");
+}
+
+/// A copy to it broke off; it may have brought what a third node held of the entry.
+#[test]
+fn what_a_copy_brought_of_a_rejected_write_is_not_gone_on_with() {
+    let bench = Bench::new();
+    let begun = Leftover { node_collection: Uuid::from_u128(5), state: LeftoverState::Begun(Seq::ZERO) };
+    bench.restart_with(Seq::ZERO, Vec::new(), vec![(DOCS, begun)]);
+    bench.admit(Op::Upsert, &row());
+    (0..4).for_each(|n| crash(&bench, n));
+    let mut attempt = bench.starts(A, 9).pop().expect("a task");
+    assert_eq!(bench.begin(&mut attempt), "get");
+    let Next::Record(changes) = bench.next(&mut attempt, answer(200, &json!({"ids": []}))) else {
+        panic!("no verdict")
+    };
+    assert!(
+        matches!(changes[..], [Change::Rejected { .. }, Change::Copying { node_collection: Some(own), .. }]
+            if own == begun.node_collection),
+        "{changes:?}"
+    );
 }
 
 #[test]

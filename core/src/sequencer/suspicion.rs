@@ -6,10 +6,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::{NodeLog, Role, Sequencer, Ticket};
 use crate::entry::Entry;
-use crate::ids::{NodeId, Seq, Stream};
+use crate::ids::{CollectionId, NodeId, Seq, Stream};
 use crate::lane::{Lane, Phase};
+use crate::port::{Leftover, LeftoverState};
 
 /// What went wrong under an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,10 +128,21 @@ impl Sequencer {
     /// Other nodes that may have applied the entry, once it failed too often: all that have the collection,
     /// because who tried it may have been copied from.
     pub fn also_tried(&self, node: NodeId, entry: &Entry) -> Vec<NodeId> {
-        let doubtful = self.failed_often(node, entry) && self.is_doubtful(node, entry);
-        let Some(id) = entry.collection().filter(|_| doubtful) else { return Vec::new() };
+        let Some(id) = self.spread(node, entry) else { return Vec::new() };
         let held = |other: &NodeId| self.nodes[other.0].node_collection(id).is_some();
         self.node_ids().filter(|other| *other != node).filter(held).collect()
+    }
+
+    /// What copies that did not end brought to other nodes: it may hold the entry, too.
+    pub fn begun_copies(&self, node: NodeId, entry: &Entry) -> Vec<(NodeId, Uuid)> {
+        let Some(id) = self.spread(node, entry) else { return Vec::new() };
+        let left = |other: NodeId| Some((other, self.leftover_of(other, id)?));
+        self.node_ids().filter(|other| *other != node).filter_map(left).collect()
+    }
+
+    /// The collection of an entry that failed too often, if others may have it from who was sent it.
+    fn spread(&self, node: NodeId, entry: &Entry) -> Option<CollectionId> {
+        entry.collection().filter(|_| self.failed_often(node, entry) && self.is_doubtful(node, entry))
     }
 
     fn failed_often(&self, node: NodeId, entry: &Entry) -> bool {
@@ -150,6 +164,12 @@ impl Sequencer {
         self.suspects.rejected.retain(|stream, _| exists(stream));
         self.suspects.rejected.insert(entry.stream(), entry.seq);
         let Some(id) = entry.collection() else { return };
+        for (other, node_collection) in self.begun_copies(node, entry) {
+            let log = &mut self.nodes[other.0];
+            log.leftovers.insert(id, Leftover { node_collection, state: LeftoverState::Void });
+            // One under way comes too late to count.
+            log.copying.take_if(|copying| *copying == id);
+        }
         for other in self.also_tried(node, entry) {
             self.nodes[other.0]
                 .quarantine(id, &format!("it may hold entry {}, which was rejected", entry.seq));
