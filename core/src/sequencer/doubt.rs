@@ -13,7 +13,7 @@ use super::NodeLog;
 use crate::effect::{self, Effect, Question};
 use crate::entry::{Entry, Op};
 use crate::ids::{CollectionId, Seq, Stream};
-use crate::lane::{Lane, Phase};
+use crate::lane::Phase;
 
 mod readback;
 
@@ -37,6 +37,8 @@ pub struct Doubt {
     looks: usize,
     /// The stream was applied again from `first`.
     pub replayed: bool,
+    /// It had been applied up to here when it was last applied again.
+    pub through: Seq,
     /// It is to be applied again from there as soon as the lane is idle.
     pub wished: Option<Seq>,
     pub due_ms: u64,
@@ -188,8 +190,7 @@ impl NodeLog {
 
     /// What is asked right now is given up: the node may execute it at any time.
     pub(super) fn doubt_asked(&mut self) {
-        let asked = self.lanes.values().filter(|lane| lane.phase == Phase::Asking);
-        let entries: Vec<Arc<Entry>> = asked.flat_map(Lane::run).collect();
+        let entries = self.asked();
         self.doubts.note(&entries);
     }
 
@@ -218,9 +219,8 @@ fn touched(entry: &Entry) -> Option<BTreeSet<String>> {
         Some(Effect::Ids { ids }) => return Some(ids.iter().cloned().collect()),
         // The acting node may have got the client's own ids instead: those that were none then, too.
         Some(Effect::Deletion(deletion)) => {
-            return Some(
-                deletion.ids.iter().cloned().chain(named(&draft.body).unwrap_or_default()).collect(),
-            );
+            let asked = named(&draft.body).unwrap_or_default();
+            return Some(deletion.ids.iter().cloned().chain(asked).collect());
         }
         // Only the question was sent.
         None if asks_first(draft.op, &draft.body) => return Some(BTreeSet::new()),
