@@ -41,8 +41,8 @@ pub struct Doubt {
     /// It is to be applied again from there as soon as the lane is idle.
     pub wished: Option<Seq>,
     pub due_ms: u64,
-    /// No other node could be compared with at the last look.
-    pub alone: bool,
+    /// Since when there was no other node to compare with.
+    pub alone_since_ms: Option<u64>,
 }
 
 impl Doubt {
@@ -84,7 +84,7 @@ impl Doubts {
             });
             doubt.ids = doubt.ids.take().filter(|ids| ids.len() <= IDS);
             doubt.version += 1;
-            (doubt.looks, doubt.replayed, doubt.due_ms, doubt.alone) = (0, false, 0, false);
+            (doubt.looks, doubt.replayed, doubt.due_ms, doubt.alone_since_ms) = (0, false, 0, None);
         }
     }
 

@@ -51,27 +51,33 @@ impl Sequencer {
         }
     }
 
-    /// Nobody can be compared with for so long that the log must do.
+    /// Nobody could be compared with for so long that the log must do.
     pub(in crate::sequencer) fn lone_replay(&mut self, node: NodeId, now_ms: u64) -> Option<ReplayTask> {
         for stream in self.nodes[node.0].doubts.due(now_ms) {
             let Stream::Collection(id) = stream else { continue };
-            let past =
-                self.is_past_doubt(node, stream).map(|doubt| (doubt.first, doubt.alone, doubt.is_fresh()));
-            let Some((first, waited, fresh)) = past else { continue };
-            let own_ids = self.has_other_ids(node, id);
-            let witnessed = !own_ids && self.reference(id, Some(node)).is_some();
-            if self.at_hand(node, id).is_none() || witnessed {
+            if self.is_past_doubt(node, stream).is_none() || self.at_hand(node, id).is_none() {
                 continue;
             }
-            let generation = self.nodes[node.0].generation;
+            let own_ids = self.has_other_ids(node, id);
+            let witnessed = !own_ids && self.reference(id, Some(node)).is_some();
             let lone = own_ids || self.node_ids().all(|other| other == node || self.has_other_ids(other, id));
-            let Some(doubt) = self.nodes[node.0].doubts.of_mut(stream) else { continue };
-            (doubt.alone, doubt.due_ms) = (true, now_ms + ALONE_MS);
-            if fresh && waited {
-                return Some(ReplayTask { collection: id, from: first, generation });
+            let log = &mut self.nodes[node.0];
+            let generation = log.generation;
+            let Some(doubt) = log.doubts.of_mut(stream) else { continue };
+            if witnessed {
+                doubt.alone_since_ms = None;
+                continue;
             }
-            if !fresh && lone {
-                self.nodes[node.0].forget_doubt(id);
+            let since_ms = *doubt.alone_since_ms.get_or_insert(now_ms);
+            if now_ms < since_ms + ALONE_MS {
+                continue;
+            }
+            doubt.due_ms = now_ms + ALONE_MS;
+            if doubt.is_fresh() {
+                return Some(ReplayTask { collection: id, from: doubt.first, generation });
+            }
+            if lone {
+                log.forget_doubt(id);
             }
         }
         None

@@ -232,6 +232,23 @@ fn a_node_beside_one_with_other_ids_is_given_the_log_once_more() {
     assert!(s.replay(A, task));
 }
 
+/// The other node is inspected, settles or is copied to: it is back before the log must do.
+#[test]
+fn a_witness_that_is_away_for_a_moment_is_waited_for() {
+    let mut s = given_up();
+    s.set_standing(A, SUSPECT);
+    assert!(s.steps(B, 0).is_empty());
+    s.set_standing(A, UP);
+    idle(&mut s, A);
+    let task = comparison(&mut s, B, 10);
+    s.abandon(B, &task);
+    s.set_standing(A, SUSPECT);
+    assert!(s.steps(B, 2_500).is_empty(), "alone for a moment, twice");
+    s.set_standing(A, UP);
+    idle(&mut s, A);
+    comparison(&mut s, B, 2_600);
+}
+
 /// Under a load that never pauses the lane is busy whenever the log is to be applied again.
 #[test]
 fn a_busy_lane_goes_back_when_it_is_next_idle() {
