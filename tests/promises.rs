@@ -20,6 +20,7 @@ mod promises {
     mod faults;
     mod idempotency;
     mod in_doubt;
+    mod late_copies;
     mod lease;
     mod log_table;
     mod lost_disk;

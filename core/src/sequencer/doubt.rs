@@ -15,6 +15,7 @@ use crate::entry::{Entry, Op};
 use crate::ids::{CollectionId, Seq, Stream};
 use crate::lane::Phase;
 
+mod copied;
 mod readback;
 
 /// Ids that are remembered of one stream; beyond them the whole collection is read back.

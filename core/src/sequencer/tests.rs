@@ -9,6 +9,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 mod in_doubt;
+mod late_copies;
 
 const A: NodeId = NodeId(0);
 const B: NodeId = NodeId(1);
