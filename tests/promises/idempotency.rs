@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use chroma_ha::dev::Chroma;
+use chroma_ha::dev::{Chroma, http_status};
 use futures_util::future::join_all;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
@@ -166,6 +166,30 @@ async fn of_requests_at_the_same_time_one_is_done() {
         assert_eq!(*other, first.again());
     }
     assert_eq!(left(&stack, "crowd").await, 7);
+}
+
+/// The holder knows a key whichever balancer it came by.
+#[tokio::test]
+async fn a_key_holds_for_who_asks_the_standby() {
+    let mut stack = Stack::start(Options::default()).await;
+    let mut beside = stack.launch_beside();
+    until(SOON, "the second one stands by", async || {
+        http_status(beside.port(), "/readyz").await == Some(200)
+            && get(&format!("{}/status", beside.url())).await.1["role"] == "standby"
+    })
+    .await;
+    let id = eight(&stack.url(), "held").await;
+    let (holder, standby) = (delete_url(&stack.url(), &id), delete_url(&beside.url(), &id));
+    let told = keyed(&standby, "first", &one_gone()).await;
+    assert_eq!((told.status, told.replayed), (200, false), "{told:?}");
+    assert_eq!(keyed(&holder, "first", &one_gone()).await, told.again());
+    assert_eq!(keyed(&standby, "first", &one_gone()).await, told.again());
+    let crowd = (0..12).map(|n| if n % 2 == 0 { &holder } else { &standby });
+    let told = join_all(crowd.map(|url| async { keyed(url, "second", &one_gone()).await })).await;
+    assert_eq!(told.iter().filter(|told| !told.replayed).count(), 1, "{told:#?}");
+    assert!(told.iter().all(|told| told.status == 200 && told.body == r#"{"deleted":1}"#), "{told:#?}");
+    assert_eq!(left(&stack, "held").await, 6);
+    beside.stop().await;
 }
 
 /// The nodes hang, so that the write is in the log and not judged when its client and its balancer go.

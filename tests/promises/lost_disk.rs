@@ -9,7 +9,6 @@ use serde_json::json;
 use crate::harness::chaos::Mode;
 use crate::harness::client::exchange;
 use crate::harness::nodes::collections_url;
-use crate::harness::stack::start_nodes;
 use crate::harness::{Options, Stack, assert_nodes_equal, delete, get, post, put, until};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -65,22 +64,6 @@ async fn a_replica_that_lost_its_disk_is_rebuilt() {
 #[tokio::test]
 async fn a_primary_that_lost_its_disk_is_rebuilt() {
     loses_its_disk(0).await;
-}
-
-#[tokio::test]
-async fn a_third_node_joins() {
-    let mut stack = Stack::start(Options::default()).await;
-    let docs = create(&stack, "docs").await;
-    upsert(&stack, &docs, 0, 300).await;
-    let third = start_nodes(&stack.place, 3, false).await.pop().unwrap();
-    let replicas = format!("{},{}", stack.nodes[1].url(), third.url());
-    stack.balancer.set_env("REPLICA_URLS", &replicas);
-    stack.balancer.set_env("REPLICA_URL", "");
-    stack.balancer.stop().await;
-    stack.balancer.start_again().await;
-    stack.nodes.push(third);
-    upsert(&stack, &docs, 300, 10).await;
-    assert_nodes_equal(&stack, "docs", SOON).await;
 }
 
 async fn all_up(stack: &Stack) {

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::harness::nodes::collections_url;
-use crate::harness::stack::Options;
+use crate::harness::stack::{Options, start_nodes};
 use crate::harness::status::PATIENCE;
 use crate::harness::{Balancer, Load, Stack, get, post, until};
 
@@ -96,6 +96,36 @@ async fn a_rolling_deploy_fails_no_request() {
     assert_eq!((epochs(&stack.balancer), epochs(&beside)), (1, 1));
     let taken = beside.log();
     assert!(taken.contains("quiet=true"), "nothing was in doubt, so no node has to settle:\n{taken}");
+    load.end(&stack, PATIENCE).await;
+    beside.stop().await;
+}
+
+#[tokio::test]
+async fn a_third_node_joins_with_a_deploy_and_no_request_fails() {
+    let mut stack = Stack::start(Options::default().env("SHUTDOWN_TIMEOUT", SHUTDOWN_TIMEOUT)).await;
+    let load = Load::start(&stack.url(), 4, 2).await;
+    load.a_round(PATIENCE).await;
+    let third = start_nodes(&stack.place, 3, false).await.pop().expect("three");
+    let mut beside = stack.launch_beside();
+    beside.kill9();
+    beside.set_env("REPLICA_URL", "");
+    beside.set_env("REPLICA_URLS", &format!("{},{}", stack.nodes[1].url(), third.url()));
+    beside.launch();
+    until(PATIENCE, "the one that knows the third node is ready", async || {
+        is_ready_as(&beside, "standby").await
+    })
+    .await;
+    load.also_to(&beside.url());
+    load.a_round(PATIENCE).await;
+    ends(&mut stack.balancer, PATIENCE).await;
+    let third_state = async || {
+        let status = get(&format!("{}/status", beside.url())).await.1;
+        status["nodes"][2]["state"].clone()
+    };
+    until(PATIENCE, "the third node is up", async || third_state().await == "up").await;
+    load.a_round(PATIENCE).await;
+    load.assert_nothing_failed();
+    stack.nodes.push(third);
     load.end(&stack, PATIENCE).await;
     beside.stop().await;
 }
