@@ -1,9 +1,9 @@
 //! What does the log's one writer keep to, that the log itself cannot know? A task of an earlier lease of
 //! this very process records nothing, and what waits to be appended counts as work under way.
 
-use actix::{Actor, Addr};
+use actix::{Addr, Arbiter};
 use chroma_ha_actors::board::Board;
-use chroma_ha_actors::guard::Watched;
+use chroma_ha_actors::guard::{self, Watched};
 use chroma_ha_actors::stats::Stats;
 use chroma_ha_actors::wal::{Append, Record, WalActor, WalTimes};
 use chroma_ha_core::commit::GroupLimits;
@@ -23,7 +23,11 @@ fn writer(base: &Base) -> (Arc<Board>, Addr<WalActor>) {
     let group = GroupLimits { max_entries: 10, max_bytes: 1_000 };
     let (watched, stats) = (Watched::new("wal", 10), Arc::new(Stats::try_new().unwrap()));
     let store = Arc::new(base.log());
-    (Arc::clone(&board), WalActor::new(board, store, group, times, Vec::new(), watched, stats).start())
+    let (own, row) = (Arc::clone(&board), Arc::clone(&watched));
+    let wal = guard::start(&Arbiter::current(), row, drop, move |_| {
+        WalActor::new(own, store, group, times, Vec::new(), watched, stats)
+    });
+    (board, wal)
 }
 
 async fn until_leading(board: &Board, epoch: u64) {
