@@ -8,6 +8,7 @@ use crate::ids::CollectionId;
 use bytes::Bytes;
 use uuid::Uuid;
 
+mod attacks;
 mod in_doubt;
 
 const A: NodeId = NodeId(0);
