@@ -194,7 +194,7 @@ impl Attempt {
         }
         match answer.filter(|_| self.task.role == Role::Acting && last) {
             // Asked often enough: the node's own error is the verdict.
-            Some(answer) => Verdict { observation, ..self.rejected(answer) },
+            Some(answer) => Verdict { observation, outcome: Outcome::GivenUp, ..self.rejected(answer) },
             None => {
                 let trouble = Some(failure.to_string());
                 Verdict { observation, failure: Some(failure), trouble, ..self.retry(now_ms) }

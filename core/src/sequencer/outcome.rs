@@ -10,7 +10,7 @@ use crate::catalog::Move;
 use crate::effect::Effect;
 use crate::entry::{Decision, Entry};
 use crate::ids::{CollectionId, NodeId, Seq, Stream};
-use crate::lane::Phase;
+use crate::lane::{Lane, Phase};
 
 /// Names one handed-out task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,9 @@ pub enum Outcome {
     Applied(CatalogOutcome),
     /// The acting node refused the entry. Already durable.
     Rejected,
+    /// Every node that was asked answered a server error: refused. Already durable; but what they made of it
+    /// is not known.
+    GivenUp,
     /// The node failed, or refuses for now: the lane tries again at this moment.
     Retry { until_ms: u64 },
     /// There was no answer: the request may have been executed, or may be at any later time. Nothing is
@@ -109,11 +112,10 @@ impl Sequencer {
                     self.pass(node, entry);
                 }
             }
-            Outcome::Rejected => {
-                for entry in entries {
-                    self.decide(entry, Decision::Rejected);
-                    self.pass(node, entry);
-                }
+            Outcome::Rejected => self.reject(node, entries),
+            Outcome::GivenUp => {
+                self.nodes[node.0].doubts.note(entries);
+                self.reject(node, entries);
             }
             Outcome::Retry { until_ms } => self.nodes[node.0].change(stream, |lane| {
                 lane.attempts += 1;
@@ -134,6 +136,20 @@ impl Sequencer {
                 let seq = entries.first().map(|entry| entry.seq).unwrap_or_default();
                 self.take_letter(node, (stream, seq), reason, until_ms);
             }
+        }
+    }
+
+    fn reject(&mut self, node: NodeId, entries: &[Arc<Entry>]) {
+        for entry in entries {
+            // Who failed at it before may have executed it all the same; nobody will again.
+            for log in &mut self.nodes {
+                let failed = |lane: &Lane| lane.first() == Some(entry.seq) && lane.attempts > 0;
+                if log.lane(entry.stream()).is_some_and(failed) {
+                    log.doubts.note(std::slice::from_ref(entry));
+                }
+            }
+            self.decide(entry, Decision::Rejected);
+            self.pass(node, entry);
         }
     }
 
@@ -197,39 +213,6 @@ impl Sequencer {
         }
     }
 
-    /// A page of one lane's span was read, or could not be.
-    pub fn loaded(
-        &mut self,
-        node: NodeId,
-        life: u64,
-        stream: Stream,
-        from: Seq,
-        entries: Vec<Arc<Entry>>,
-        through: Seq,
-    ) {
-        if life != self.life {
-            return;
-        }
-        if self.nodes[node.0].wanted(stream).is_none_or(|span| span.first != from) {
-            return; // read for an earlier life of this lane
-        }
-        let entries = entries.iter().map(|entry| self.note(entry)).collect();
-        self.nodes[node.0].change(stream, |lane| lane.loaded(entries, through));
-    }
-
-    /// Reading a page failed; the next pass asks again.
-    pub fn load_failed(&mut self, node: NodeId, life: u64, stream: Option<Stream>) {
-        match stream {
-            _ if life != self.life => {}
-            None => self.nodes[node.0].feeding = false,
-            Some(stream) => self.nodes[node.0].change(stream, |lane| {
-                if lane.phase == Phase::Loading {
-                    lane.phase = Phase::Idle;
-                }
-            }),
-        }
-    }
-
     /// The node came back: what broke off because of it, copies from it as well, need not wait any longer.
     pub(super) fn end_waits(&mut self, node: NodeId) {
         self.nodes[node.0].end_back_off();
@@ -238,8 +221,10 @@ impl Sequencer {
 
     /// A client was told that this entry is safe although no node has decided it.
     pub fn acknowledge_queued(&mut self, stream: Stream, seq: Seq) {
-        if let Some(state) = self.streams.get_mut(&stream) {
-            state.acked = state.acked.max(seq);
-        }
+        // The entry may still be on its way here from the log.
+        let floor = self.floor;
+        let fresh = || super::StreamState { decided: floor, ..Default::default() };
+        let state = self.streams.entry(stream).or_insert_with(fresh);
+        state.acked = state.acked.max(seq);
     }
 }

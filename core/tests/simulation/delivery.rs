@@ -112,7 +112,7 @@ impl Delivery {
 fn decision(outcome: &Outcome) -> Option<Decision> {
     match outcome {
         Outcome::Applied(_) => Some(Decision::Accepted),
-        Outcome::Rejected => Some(Decision::Rejected),
+        Outcome::Rejected | Outcome::GivenUp => Some(Decision::Rejected),
         Outcome::Retry { .. }
         | Outcome::InDoubt
         | Outcome::Quarantine { .. }

@@ -133,7 +133,7 @@ fn what_was_given_up_after_server_errors_is_read_back() {
                 _ => None,
             });
             let (end, _) = deliver(&shared, A, (task.unwrap(), terms(attempts)), |_| (500, json!({})));
-            assert_eq!(matches!(end.outcome, Outcome::Rejected), n == attempts, "{end:?}");
+            assert_eq!(matches!(end.outcome, Outcome::GivenUp), n == attempts, "{end:?}");
         }
         let s = shared.lock();
         assert_eq!(s.completed(), Seq::ZERO, "B has not read it");
