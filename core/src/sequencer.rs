@@ -25,6 +25,7 @@ mod mapping;
 pub mod node;
 mod other_ids;
 pub mod outcome;
+mod pages;
 pub mod quarantine;
 pub mod ready;
 mod recovery;

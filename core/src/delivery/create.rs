@@ -180,6 +180,10 @@ impl Case<'_> {
         let (id, moves) = match (self.entry.effect(), known) {
             (Some(Effect::Collection { id }), _) => (*id, Vec::new()),
             (_, Some(existing)) => (existing, Vec::new()),
+            (_, None) if self.known(&place.tenant, &place.database).is_some() => {
+                // It lost the one that the catalog knows, unnoticed so far, and made another.
+                return lost("the node made anew a collection that it should hold");
+            }
             (_, None) => {
                 let id = CollectionId(self.entry.draft.target.unwrap_or_default());
                 let Place { tenant, database } = place;

@@ -97,7 +97,7 @@ impl Case<'_> {
         }
         match if self.acting() { effect::judge(self.entry) } else { Judge::Nobody } {
             Judge::Nobody => self.send(effect::send(self.entry)),
-            Judge::Chroma => self.send(Send::Body(self.entry.draft.body.clone())),
+            Judge::Chroma => self.send(effect::whole(self.entry)),
             Judge::Dimension(rows) => match self.by_id_path() {
                 Some(path) => {
                     let request = self.request("GET", path, Bytes::new());
@@ -119,8 +119,7 @@ impl Case<'_> {
         let collection: Value = serde_json::from_slice(&body).unwrap_or_default();
         let dimension = collection.get("dimension").and_then(Value::as_u64);
         let refusable = dimension.is_some_and(|own| usize::try_from(own) != Ok(rows));
-        let whole = || Send::Body(self.entry.draft.body.clone());
-        self.send(if refusable { whole() } else { effect::send(self.entry) })
+        self.send(if refusable { effect::whole(self.entry) } else { effect::send(self.entry) })
     }
 
     /// Was it applied after all? A write that would change nothing is accepted.

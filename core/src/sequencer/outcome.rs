@@ -205,43 +205,12 @@ impl Sequencer {
         }
     }
 
-    /// A page of one lane's span was read, or could not be.
-    pub fn loaded(
-        &mut self,
-        node: NodeId,
-        life: u64,
-        stream: Stream,
-        from: Seq,
-        entries: Vec<Arc<Entry>>,
-        through: Seq,
-    ) {
-        if life != self.life {
-            return;
-        }
-        if self.nodes[node.0].wanted(stream).is_none_or(|span| span.first != from) {
-            return; // read for an earlier life of this lane
-        }
-        let entries = entries.iter().map(|entry| self.note(entry)).collect();
-        self.nodes[node.0].change(stream, |lane| lane.loaded(entries, through));
-    }
-
-    /// Reading a page failed; the next pass asks again.
-    pub fn load_failed(&mut self, node: NodeId, life: u64, stream: Option<Stream>) {
-        match stream {
-            _ if life != self.life => {}
-            None => self.nodes[node.0].feeding = false,
-            Some(stream) => self.nodes[node.0].change(stream, |lane| {
-                if lane.phase == Phase::Loading {
-                    lane.phase = Phase::Idle;
-                }
-            }),
-        }
-    }
-
     /// A client was told that this entry is safe although no node has decided it.
     pub fn acknowledge_queued(&mut self, stream: Stream, seq: Seq) {
-        if let Some(state) = self.streams.get_mut(&stream) {
-            state.acked = state.acked.max(seq);
-        }
+        // The entry may still be on its way here from the log.
+        let floor = self.floor;
+        let fresh = || super::StreamState { decided: floor, ..Default::default() };
+        let state = self.streams.entry(stream).or_insert_with(fresh);
+        state.acked = state.acked.max(seq);
     }
 }
