@@ -117,8 +117,8 @@ impl Sequencer {
         self.leading && under_way && own && theirs && generations == task.generations
     }
 
-    /// Up to where the node has applied the stream. Not to be told while a request is under way or failed, while the log is still being read, or while
-    /// the node may show more than its lane has applied.
+    /// Up to where the node has applied the stream. Not to be told while a request is under way or failed,
+    /// while the log is still being read, or while the node may show more than its lane has applied.
     fn stands_at(&self, node: NodeId, stream: Stream) -> Option<Seq> {
         let log = &self.nodes[node.0];
         let unsure = |lane: &Lane| lane.is_busy() || lane.attempts > 0;
