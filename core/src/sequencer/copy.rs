@@ -16,15 +16,15 @@ impl Sequencer {
     /// The next copy onto the node, one at a time.
     pub(super) fn push_copy(&mut self, node: NodeId, now_ms: u64, steps: &mut Vec<Step>) {
         let log = &mut self.nodes[node.0];
-        let idle = log.copying.is_none() && log.inspection == Inspection::Complete;
-        if !log.has_quarantined() {
+        let wanted = log.quarantined_collections();
+        if wanted.is_empty() {
             log.copied = 0;
             return;
         }
+        let idle = log.copying.is_none() && log.inspection == Inspection::Complete;
         if !idle || !self.catalog_is_current(node) {
             return;
         }
-        let wanted = self.nodes[node.0].quarantined_collections();
         let due = |id: &CollectionId| self.nodes[node.0].copy_after_ms.get(id).is_none_or(|at| *at <= now_ms);
         let task = wanted.into_iter().filter(due).find_map(|id| self.copy_task(node, id));
         if let Some(task) = task {
@@ -51,10 +51,9 @@ impl Sequencer {
                 let log = &self.nodes[other.0];
                 // One that is behind in the catalog would bring metadata that the node has passed.
                 let ahead = log.position(Stream::Catalog) >= target.position(Stream::Catalog);
-                let looked_at = matches!(log.inspection, Inspection::Seen | Inspection::Complete);
-                let able = log.standing.applies && looked_at && ahead;
-                let sure = !log.is_quarantined(stream) && !log.doubts.is_fresh(stream);
-                able && sure && !log.other_ids.contains(&id) && log.node_collection(id).is_some()
+                let able = log.standing.applies && log.inspection.is_made() && ahead;
+                let sure = log.holds(id) && !log.doubts.is_fresh(stream);
+                able && sure && !log.other_ids.contains(&id)
             })
             .map(|other| (other, self.nodes[other.0].position(stream)))
             // A source that is behind the node itself would lose what the node has passed.
@@ -128,7 +127,7 @@ impl NodeLog {
         let reason = reason.to_owned();
         let stream = Stream::Collection(id);
         let was_in_flight = self.change(stream, |lane| {
-            let was = matches!(lane.phase, Phase::Asking | Phase::Committing { .. });
+            let was = lane.is_busy();
             lane.phase = Phase::Quarantined { reason };
             lane.spill();
             was

@@ -67,6 +67,13 @@ pub enum Inspection {
     Complete,
 }
 
+impl Inspection {
+    /// What the node holds is known: it may be read, judge, and be a source.
+    pub(super) fn is_made(self) -> bool {
+        matches!(self, Inspection::Seen | Inspection::Complete)
+    }
+}
+
 /// What a look at a node found.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
