@@ -10,6 +10,7 @@ mod promises {
     mod adoption;
     mod all_nodes_killed;
     mod balancer_killed;
+    mod bounded;
     mod chroma_suite;
     mod dead_letters;
     mod deletion_conversion;
@@ -18,6 +19,7 @@ mod promises {
     pub(crate) mod embedded;
     mod endpoints;
     mod faults;
+    mod headers;
     mod idempotency;
     mod in_doubt;
     mod late_copies;
