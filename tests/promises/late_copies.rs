@@ -14,6 +14,9 @@ use crate::harness::{Options, Place, Stack, assert_nodes_equal, get, until};
 
 const SOON: Duration = Duration::from_secs(60);
 
+/// More than a copy writes with its first request.
+const RECORDS: usize = 150;
+
 struct Withheld {
     stack: Stack,
     /// Before the replica.
@@ -21,24 +24,31 @@ struct Withheld {
     docs: String,
 }
 
-/// The replica lost its disk, and the records of its copy are on their way to it.
+/// The replica lost its disk, and the first records of its copy are on their way to it, while the last are
+/// being read.
 async fn withheld() -> Withheld {
     let place = Place::new("late-copy");
     let nodes = start_nodes(&place, 2, false).await;
-    let proxy = LateProxy::before(nodes[1].port()).await;
-    let options = Options::default().env("REQUEST_TIMEOUT", "2").env("REPLICA_URL", &proxy.url());
+    let (source, proxy) =
+        (LateProxy::before(nodes[0].port()).await, LateProxy::before(nodes[1].port()).await);
+    let options = Options::default().env("REQUEST_TIMEOUT", "2");
+    let options = options.env("PRIMARY_URL", &source.url()).env("REPLICA_URL", &proxy.url());
     let mut stack = Stack::over(place, nodes, options).await;
     for name in NODES {
         until_state(&stack.url(), name, "up").await;
     }
     let docs = create(&stack.url(), "docs").await;
     upsert(&stack.url(), &docs, "a", "the first").await;
-    upsert(&stack.url(), &docs, "b", "another").await;
+    let others: Vec<String> = (0..RECORDS).map(|n| format!("other {n:03}")).collect();
+    let body = json!({ "ids": others, "embeddings": vec![[1.0, 2.0, 3.0]; RECORDS] });
+    let (status, answer) = records(&stack.url(), &docs, "add", &body).await;
+    assert_eq!(status, 201, "{answer}");
     until_quiet(&stack.url()).await;
     proxy.withhold("the first");
+    source.withhold("other 149");
     stack.replica().wipe().unwrap();
     stack.replica().start_again().await.unwrap();
-    until(SOON, "the records are withheld", async || proxy.is_held()).await;
+    until(SOON, "records are withheld", async || proxy.is_held() && source.is_held()).await;
     Withheld { stack, proxy, docs }
 }
 

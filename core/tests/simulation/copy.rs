@@ -33,8 +33,8 @@ impl Open {
     fn close(&mut self, own: Result<Uuid, CopyFailure>) {
         self.closed = true;
         let Open { world, node, task, .. } = self;
-        if own.as_ref().is_err_and(|failure| world.leave_in_doubt(*node, failure)) {
-            world.saw("copy in doubt");
+        if let Err(failure) = &own {
+            world.leave_in_doubt(*node, failure);
         }
         let own = own.inspect(|_| world.saw("copy"));
         let counts = {
