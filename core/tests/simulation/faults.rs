@@ -38,6 +38,21 @@ impl World {
         }
     }
 
+    /// What a copy that is under way may meet.
+    pub fn copy_fault(self: &Rc<Self>) {
+        let node = NodeId(self.rng.below(self.servers.len()));
+        match self.rng.weighted(&[6, 2, 1, 1, 1]) {
+            Some(0) => self.time_out(),
+            Some(1) if self.servers[node.0].health.get() == Health::Up => {
+                self.set_health(node, Health::Suspect);
+            }
+            Some(2) => self.set_process(node, Some(Process::Gone)),
+            Some(3) => self.crash(),
+            Some(4) => self.supplant(),
+            _ => {}
+        }
+    }
+
     /// A server does not come back empty before its absence was noticed.
     fn lose_disk(&self) {
         let Some(node) = self.plan.forgetful else { return };

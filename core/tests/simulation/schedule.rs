@@ -6,6 +6,8 @@ use std::rc::Rc;
 use chroma_ha_core::ids::{NodeId, Seq};
 use chroma_ha_core::sequencer::Limits;
 
+use super::chroma::COPY;
+use super::peer::is_change;
 use super::rng::Rng;
 use super::store::Status;
 use super::world::{Health, Plan, Process, Stage, Work, World};
@@ -18,6 +20,9 @@ const DRAIN: usize = 30_000;
 
 /// Safety scans in a row that may find nothing to do.
 const SCANS: usize = 20;
+
+/// Faults that copies meet once all others have stopped: before, few are under way.
+const COPY_FAULTS: usize = 3;
 
 pub fn plan(rng: &Rng) -> Plan {
     let nodes = 1 + rng.weighted(&[1, 6, 4]).unwrap_or(0);
@@ -54,10 +59,14 @@ impl World {
         self.faulty.set(false);
         self.log_away.set(false);
         self.say(|| "faults stop".to_owned());
-        let mut scans = 0;
+        let (mut scans, mut copy_faults) = (0, COPY_FAULTS);
         for _ in 0..DRAIN {
             if self.failure.borrow().is_some() {
                 return;
+            }
+            if copy_faults > 0 && self.is_copying() && self.rng.percent(4) {
+                copy_faults -= 1;
+                self.copy_fault();
             }
             (0..self.servers.len()).for_each(|n| self.set_alive(NodeId(n)));
             if self.event() {
@@ -74,6 +83,16 @@ impl World {
             }
         }
         self.fail(format!("stuck: {}", self.state()));
+    }
+
+    fn is_copying(&self) -> bool {
+        let of_copy = |work: &Work| match work {
+            Work::Call { request, .. } => {
+                is_change(request) && request.headers.iter().any(|(n, _)| n == COPY)
+            }
+            _ => false,
+        };
+        self.ops.borrow().iter().any(|op| of_copy(&op.work))
     }
 
     fn set_alive(&self, node: NodeId) {
