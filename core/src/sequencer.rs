@@ -38,7 +38,7 @@ pub use node::{NodeLog, Standing};
 pub use outcome::{CatalogOutcome, Outcome, Ticket};
 pub use quarantine::Hindrance;
 pub use shared::Shared;
-pub use step::{CopyTask, Findings, Inspection, Role, Step, Task};
+pub use step::{CopyFailure, CopyTask, Findings, Inspection, Role, Step, Task};
 pub use troubles::{Matter, Troubles};
 pub use verify::{CompareTask, Finding, Look, Next, Purpose, ReplayTask, Scope, Verification};
 pub use view::{Gate, NodeView, Place};

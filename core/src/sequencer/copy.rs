@@ -4,7 +4,7 @@
 
 use uuid::Uuid;
 
-use super::{CopyTask, Inspection, NodeLog, Sequencer, Step};
+use super::{CopyFailure, CopyTask, Inspection, NodeLog, Sequencer, Step};
 use crate::ids::{CollectionId, NodeId, Seq, Stream};
 use crate::lane::Phase;
 use crate::port::{Leftover, LeftoverState};
@@ -76,18 +76,27 @@ impl Sequencer {
 
     /// A copy ended: the node's own id of the new collection, or why there is none. False: the node
     /// lost its standing meanwhile, or the collection is gone; the copy does not count.
-    pub fn copied(&mut self, node: NodeId, task: &CopyTask, own: Result<Uuid, String>, now_ms: u64) -> bool {
+    pub fn copied(
+        &mut self,
+        node: NodeId,
+        task: &CopyTask,
+        own: Result<Uuid, CopyFailure>,
+        now_ms: u64,
+    ) -> bool {
         let exists = self.catalog.collection(task.collection).is_some();
         let head = self.head;
         let log = &mut self.nodes[node.0];
         if log.generation != task.generation || log.copying != Some(task.collection) {
             return false;
         }
-        log.copying = None;
+        // While a write may still be executed nothing else is copied: until the node has lost its standing.
+        if !matches!(own, Err(CopyFailure::InDoubt(_))) {
+            log.copying = None;
+        }
         let own = match own {
             Ok(own) if exists => own,
             Ok(_) => return false,
-            Err(reason) => {
+            Err(CopyFailure::Broken(reason) | CopyFailure::InDoubt(reason)) => {
                 log.copy_after_ms.insert(task.collection, now_ms + RETRY_MS);
                 log.change(Stream::Collection(task.collection), |lane| {
                     lane.phase = Phase::Quarantined { reason }
@@ -102,6 +111,7 @@ impl Sequencer {
         log.copied += 1;
         let stream = Stream::Collection(task.collection);
         log.doubts.ahead(stream, head);
+        log.doubts.copied(task, own, head);
         log.change(stream, |lane| {
             lane.phase = Phase::Idle;
             lane.attempts = 0;

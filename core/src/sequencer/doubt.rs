@@ -11,6 +11,7 @@ use crate::entry::Entry;
 use crate::ids::{CollectionId, Seq, Stream};
 use crate::lane::{Lane, Phase};
 
+mod copied;
 mod readback;
 
 /// Ids that are remembered of one stream; beyond them the whole collection is read back.

@@ -96,3 +96,12 @@ pub struct CopyTask {
     pub leftover: Option<Leftover>,
     pub generation: u64,
 }
+
+/// Why a copy ended without a collection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CopyFailure {
+    /// It is tried again.
+    Broken(String),
+    /// A write had no answer: the node may execute it at any later time, so it settles first.
+    InDoubt(String),
+}
