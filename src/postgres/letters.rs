@@ -10,7 +10,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row, Transaction};
 use uuid::Uuid;
 
-use super::entries::storable;
+use super::entries::{accept, storable};
 use super::pool::{fault, run};
 use super::{number, seq_of};
 
@@ -34,8 +34,7 @@ pub(super) async fn open(tx: &Transaction<'_>, letter: &DeadLetter) -> Result<()
         (&attempts, Type::INT4),
     ];
     run(tx, sql, &row).await?;
-    let accepted = "UPDATE wal_pending_writes SET accepted = true WHERE seq = $1 AND status = 'pending'";
-    run(tx, accepted, &[(&seq, Type::INT8)]).await
+    accept(tx, letter.seq).await
 }
 
 /// The entries go the ordinary way again: pending, until every node has passed them.

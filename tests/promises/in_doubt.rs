@@ -7,12 +7,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::late::LateProxy;
-use crate::harness::nodes::{collections_url, read};
+use crate::harness::nodes::read;
 use crate::harness::stack::start_nodes;
 use crate::harness::surface::{
     NODES, create, document, node_state, records, until_quiet, until_state, upsert,
 };
-use crate::harness::{Options, Place, Stack, assert_nodes_equal, get, put, until};
+use crate::harness::{Options, Place, Stack, assert_nodes_equal, get, until};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -160,27 +160,4 @@ async fn what_a_stopped_node_executes_when_it_goes_on_changes_nothing() {
             assert_eq!(held["a"].2, json!(format!("after {node}")));
         }
     }
-}
-
-/// A change of the collection itself: no record tells of it.
-#[tokio::test]
-async fn a_change_of_a_collection_that_is_executed_late_is_undone() {
-    let delayed = delayed(2).await;
-    let url = delayed.stack.url();
-    let docs = format!("{}/{}", collections_url(&url), delayed.docs);
-    delayed.proxies[1].withhold("first-version");
-    let change = |version: &str| json!({ "new_metadata": { "version": version } });
-    assert_eq!(put(&docs, &change("first-version")).await.0, 200);
-    until(SOON, "the request is withheld", async || delayed.proxies[1].is_held()).await;
-    until(SOON, "it is given up", async || node_state(&url, NODES[1]).await != "up").await;
-    assert_eq!(put(&docs, &change("second-version")).await.0, 200);
-    let shows = async |version: &str| {
-        let own = collections_url(&delayed.stack.nodes[1].url());
-        get(&format!("{own}/docs")).await.1["metadata"]["version"] == version
-    };
-    until(SOON, "the node has applied both", async || shows("second-version").await).await;
-    let answer = delayed.proxies[1].deliver().await;
-    assert!(answer.starts_with("HTTP/1.1 200"), "executed late: {answer}");
-    assert!(shows("first-version").await);
-    until(SOON, "the log's outcome stands", async || shows("second-version").await).await;
 }

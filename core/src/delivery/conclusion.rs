@@ -134,7 +134,9 @@ impl Attempt {
         match found {
             Found::Gone => Verdict::judged(applied(), Vec::new(), empty_answer(Op::Update)),
             Found::Done { answer, catalog: None } => {
-                Verdict::judged(applied(), self.letter_closed(sequencer), answer)
+                let mut changes = self.letter_closed(sequencer);
+                changes.extend(self.hard_won(sequencer));
+                Verdict::judged(applied(), changes, answer)
             }
             Found::Done { answer, catalog: Some(found) } => {
                 let mut changes = self.catalog_changes(&found);
@@ -153,6 +155,14 @@ impl Attempt {
             Found::Unread(answer) => self.unread(now_ms, &answer),
             Found::LogAway => self.retry(now_ms),
         }
+    }
+
+    /// Accepted after nodes had failed under it.
+    fn hard_won(&self, sequencer: &Shared) -> Vec<Change> {
+        let sequencer = sequencer.lock();
+        let won = |entry: &&Arc<Entry>| sequencer.is_under_suspicion(self.node, entry);
+        let entries = self.task.entries.iter().filter(|_| self.task.role == Role::Acting);
+        entries.filter(won).map(|entry| Change::Accepted { seq: entry.seq }).collect()
     }
 
     /// What becomes durable with a catalog entry on this node.

@@ -119,6 +119,11 @@ impl Sequencer {
         log.isolated == Some(ticket.stream) && log.generation == ticket.generation
     }
 
+    /// Something went wrong under the undecided entry.
+    pub fn is_under_suspicion(&self, node: NodeId, entry: &Entry) -> bool {
+        self.suspects.get(node, Role::Acting, entry).is_some()
+    }
+
     /// Whether some node may have applied the undecided entry unnoticed. What was sent under an earlier lease
     /// is not known.
     pub fn is_doubtful(&self, node: NodeId, entry: &Entry) -> bool {

@@ -178,7 +178,7 @@ impl World {
         }
         for change in changes {
             match change {
-                Change::CatalogAccepted { seq, .. } => {
+                Change::Accepted { seq } | Change::CatalogAccepted { seq, .. } => {
                     self.decided(&self.entry(*seq), Decision::Accepted, false)
                 }
                 Change::Rejected { seq, .. } => self.decided(&self.entry(*seq), Decision::Rejected, false),
