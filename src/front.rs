@@ -21,6 +21,7 @@ mod dispatch;
 mod exchange;
 mod fate;
 mod forward;
+mod hop;
 mod key;
 mod own;
 mod read;

@@ -22,6 +22,7 @@ mod promises {
     mod headers;
     mod idempotency;
     mod in_doubt;
+    mod late_copies;
     mod lease;
     mod log_table;
     mod lost_disk;

@@ -18,6 +18,7 @@ use crate::ids::CollectionId;
 
 pub use fixed_point::{holds, look, sent};
 pub use judgement::{Judge, judge};
+pub(crate) use touched::named_ids;
 pub use touched::touched;
 
 /// Resolved once, at the entry's place in the acting node's lane, and durable before any node

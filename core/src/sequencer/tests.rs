@@ -11,6 +11,7 @@ use uuid::Uuid;
 mod carried_out;
 mod in_doubt;
 mod late;
+mod late_copies;
 mod memory;
 
 const A: NodeId = NodeId(0);

@@ -12,6 +12,7 @@ use chroma_ha_core::ids::{NodeId, Seq};
 use chroma_ha_core::port::{NodeFault, NodeRequest, NodeResponse, StoreError};
 use chroma_ha_core::sequencer::{Outcome, Role, Task};
 
+use super::peer::is_change;
 use super::world::{Lost, World};
 
 /// Failures of an entry until it is judged by what the node holds.
@@ -81,7 +82,7 @@ impl Delivery {
 
     /// A request that may change the node.
     fn note(&self, request: &NodeRequest) {
-        if request.method != "GET" && !request.path.ends_with("/get") {
+        if is_change(request) {
             let seqs = self.attempt.task().entries.iter().map(|entry| (self.node, entry.seq));
             self.world.sent.borrow_mut().extend(seqs);
         }
