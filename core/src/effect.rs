@@ -2,6 +2,7 @@
 //! depend on what is there, so at their place in the acting node's lane they are resolved to ids,
 //! once; after that every node gets the same ids. It asks and sends nothing itself.
 
+mod fixed_point;
 mod judgement;
 mod touched;
 
@@ -15,6 +16,7 @@ use crate::conversion::Deletion;
 use crate::entry::{Entry, Op};
 use crate::ids::CollectionId;
 
+pub use fixed_point::{holds, look, sent};
 pub use judgement::{Judge, judge};
 pub(crate) use touched::named_ids;
 pub use touched::touched;

@@ -34,8 +34,8 @@ impl Case<'_> {
     pub(super) fn begin_catalog(&self) -> Turn {
         match self.entry.route() {
             Route::Write(Write::CreateCollection { tenant, database }) => self.create(tenant, database),
-            Route::Write(Write::ModifyCollection { .. }) => self.modify(),
             Route::Write(Write::DeleteCollection { name, .. }) => self.delete(&name),
+            Route::Write(Write::ModifyCollection { .. }) => self.modify(),
             Route::Write(Write::CreateDatabase { tenant }) => self.create_database(tenant),
             Route::Write(Write::DeleteDatabase { tenant, database }) => {
                 self.delete_database(tenant, database)

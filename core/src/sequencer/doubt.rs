@@ -9,7 +9,7 @@ use super::NodeLog;
 use crate::effect::{self, Effect, Question};
 use crate::entry::Entry;
 use crate::ids::{CollectionId, Seq, Stream};
-use crate::lane::{Lane, Phase};
+use crate::lane::Phase;
 
 mod copied;
 mod readback;
@@ -34,6 +34,8 @@ pub struct Doubt {
     looks: usize,
     /// The stream was applied again from `first`.
     pub replayed: bool,
+    /// It had been applied up to here when it was last applied again.
+    pub through: Seq,
     /// It is to be applied again from there as soon as the lane is idle.
     pub wished: Option<Seq>,
     pub due_ms: u64,
@@ -182,8 +184,7 @@ impl NodeLog {
 
     /// What is asked right now is given up: the node may execute it at any time.
     pub(super) fn doubt_asked(&mut self) {
-        let asked = self.lanes.values().filter(|lane| lane.phase == Phase::Asking);
-        let entries: Vec<Arc<Entry>> = asked.flat_map(Lane::run).collect();
+        let entries = self.asked();
         self.doubts.note(&entries);
     }
 

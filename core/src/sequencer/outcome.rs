@@ -85,6 +85,10 @@ impl Sequencer {
             return false;
         }
         log.in_flight -= 1;
+        // After a broken connection nothing starts before the node lost its standing: it would break, too.
+        if !matches!(outcome, Outcome::InDoubt) {
+            log.isolated = log.isolated.filter(|stream| *stream != ticket.stream);
+        }
         if let Some(state) = self.streams.get_mut(&ticket.stream)
             && state.asked == Some(ticket.node)
         {
@@ -105,12 +109,14 @@ impl Sequencer {
                 }
                 self.take_catalog(node, catalog);
                 for entry in entries {
+                    self.settle_doubt(node, entry);
                     self.decide(entry, Decision::Accepted);
                     self.pass(node, entry);
                 }
             }
             Outcome::Rejected => {
                 for entry in entries {
+                    self.set_tried_aside(node, entry);
                     self.decide(entry, Decision::Rejected);
                     self.pass(node, entry);
                 }
@@ -161,6 +167,7 @@ impl Sequencer {
     pub(super) fn decide(&mut self, entry: &Arc<Entry>, decision: Decision) {
         let decision = entry.decide(decision);
         self.destructive.remove(&entry.seq);
+        self.suspects.decided(entry);
         let stream = entry.stream();
         if let Some(state) = self.streams.get_mut(&stream)
             && entry.seq > state.decided
@@ -177,6 +184,7 @@ impl Sequencer {
     /// The node is past the entry.
     pub(super) fn pass(&mut self, node: NodeId, entry: &Arc<Entry>) {
         let stream = entry.stream();
+        self.suspects.passed(node, entry);
         let log = &mut self.nodes[node.0];
         log.troubles.passed(stream, entry.seq);
         if log.first(stream) == Some(entry.seq) {
@@ -228,12 +236,6 @@ impl Sequencer {
                 }
             }),
         }
-    }
-
-    /// The node came back: what broke off because of it, copies from it as well, need not wait any longer.
-    pub(super) fn end_waits(&mut self, node: NodeId) {
-        self.nodes[node.0].end_back_off();
-        self.nodes.iter_mut().for_each(|node| node.copy_after_ms.clear());
     }
 
     /// A client was told that this entry is safe although no node has decided it.

@@ -58,7 +58,11 @@ impl World {
         if process != Process::Gone {
             return;
         }
-        // What was under way is lost, before or after it was executed.
+        self.break_calls(node);
+    }
+
+    /// What is under way at the server is lost, before or after it was executed.
+    pub fn break_calls(&self, node: NodeId) {
         self.ops.borrow_mut().retain_mut(|op| match &mut op.work {
             Work::Call { node: n, request, stage, .. } if *n == node => {
                 if matches!(stage, Stage::Sent) && self.rng.percent(30) {
@@ -122,7 +126,7 @@ impl World {
         }
         let name = ["x", "y", "z"][self.rng.below(3)];
         let at = self.database();
-        match self.rng.weighted(&[5, 5, 4, 3, 1]) {
+        match self.rng.weighted(&[20, 20, 16, 12, 4, 1]) {
             Some(0) => self.create(at, json!({ "name": name })),
             Some(1) => self.create(at, json!({ "name": name, "get_or_create": true })),
             Some(2) => {
@@ -134,6 +138,7 @@ impl World {
                 let path = format!("{}/{id}", collections(at));
                 self.draft(Op::ModifyCollection, Some(id.0), "PUT", path, &json!({ "new_name": name }))
             }
+            Some(5) => self.create(at, json!({ "name": "poison", "get_or_create": true })),
             _ => self.create(at, json!({ "name": "much too long" })),
         }
     }
@@ -201,7 +206,9 @@ impl World {
             "metadatas": ids.iter().map(|id| self.metadata(id)).collect::<Vec<_>>(),
         });
         if self.rng.percent(50) {
-            body["documents"] = ids.iter().map(|id| format!("{}", number(id))).collect();
+            let text =
+                |id: &&str| if self.rng.percent(2) { "poison".to_owned() } else { number(id).to_string() };
+            body["documents"] = ids.iter().map(text).collect();
         }
         if self.rng.percent(50) {
             let bad = self.rng.percent(12);

@@ -16,6 +16,9 @@ const SCAN_MS: u64 = 10_000;
 /// Events that a run may take to drain once faults have stopped.
 const DRAIN: usize = 30_000;
 
+/// Safety scans in a row that may find nothing to do.
+const SCANS: usize = 20;
+
 pub fn plan(rng: &Rng) -> Plan {
     let nodes = 1 + rng.weighted(&[1, 6, 4]).unwrap_or(0);
     let small = rng.percent(60);
@@ -51,21 +54,21 @@ impl World {
         self.faulty.set(false);
         self.log_away.set(false);
         self.say(|| "faults stop".to_owned());
-        let mut scanned = false;
+        let mut scans = 0;
         for _ in 0..DRAIN {
             if self.failure.borrow().is_some() {
                 return;
             }
             (0..self.servers.len()).for_each(|n| self.set_alive(NodeId(n)));
             if self.event() {
-                scanned = false;
+                scans = 0;
             } else if self.drained() {
                 return self.final_checks();
-            } else if scanned {
+            } else if scans == SCANS {
                 break;
             } else {
                 // The safety scan.
-                scanned = true;
+                scans += 1;
                 self.now_ms.set(self.now_ms.get() + SCAN_MS);
                 self.wake_all();
             }
