@@ -34,6 +34,8 @@ pub struct Doubt {
     looks: usize,
     /// The stream was applied again from `first`.
     pub replayed: bool,
+    /// How often it was, since the last entry came into doubt.
+    pub rounds: u32,
     /// It had been applied up to here when it was last applied again.
     pub through: Seq,
     /// It is to be applied again from there as soon as the lane is idle.
@@ -79,7 +81,8 @@ impl Doubts {
             let all = doubt.ids.take().zip(ids).map(|(known, more)| &known | &more);
             doubt.ids = all.filter(|ids| ids.len() <= IDS);
             doubt.version += 1;
-            (doubt.looks, doubt.replayed, doubt.due_ms, doubt.alone_since_ms) = (0, false, 0, None);
+            (doubt.looks, doubt.replayed, doubt.rounds) = (0, false, 0);
+            (doubt.due_ms, doubt.alone_since_ms) = (0, None);
         }
     }
 

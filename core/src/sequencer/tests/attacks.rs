@@ -20,6 +20,7 @@ fn catalog_entry(seq: u64, op: Op, body: Value) -> Arc<Entry> {
     let base = format!("/api/v2/tenants/{DEFAULT_TENANT}/databases/{DEFAULT_DATABASE}/collections");
     let (method, path, target) = match op {
         Op::ModifyCollection => ("PUT", format!("{base}/{DOCS}"), DOCS.0),
+        Op::CreateDatabase => ("POST", "/api/v2/tenants/t1/databases".to_owned(), Uuid::from_u128(50)),
         _ => ("POST", base, Uuid::from_u128(1_000 + u128::from(seq))),
     };
     let (write_id, method) = (seq.to_string(), method.to_owned());
@@ -158,4 +159,23 @@ fn a_write_that_is_queued_before_it_is_admitted_counts_as_acknowledged() {
     s.steps(A, 0);
     assert!(s.inspected(A, generation, Some(Findings { lost: Vec::new(), joined: true })));
     assert_eq!(readable(&s), [] as [usize; 0]);
+}
+
+/// A node that lost its disk makes the databases again that the log says; the tenant went with a reset.
+#[test]
+fn a_database_that_was_taken_away_since_is_not_asked_for() {
+    let mut s = nodes(2);
+    s.catalog.apply(&Move::TenantCreated { name: "t1".to_owned() });
+    s.admit(&[catalog_entry(1, Op::CreateDatabase, json!({ "name": "d1" }))]);
+    let first = one(&mut s, A, "a1");
+    let shared = Shared::new(s);
+    let (end, _) = deliver(&shared, A, (first, terms(3)), |_| (200, json!({})));
+    assert!(matches!(end.outcome, Outcome::Applied(_)), "{end:?}");
+    let mut s = shared.lock();
+    assert!(s.catalog.database("t1", "d1").is_some());
+    s.catalog.apply(&Move::Reset { seq: Seq(2) });
+    let second = one(&mut s, B, "f1");
+    drop(s);
+    let (end, asked) = deliver(&shared, B, (second, terms(3)), |_| (404, json!({})));
+    assert!(matches!(end.outcome, Outcome::Applied(_)) && asked.is_empty(), "{end:?}");
 }
