@@ -42,7 +42,7 @@ pub use shared::Shared;
 pub use step::{CopyTask, Findings, Inspection, Role, Step, Task};
 pub use troubles::{Matter, Troubles};
 pub use verify::{CompareTask, Finding, Look, Next, Purpose, ReplayTask, Scope, Verification};
-pub use view::{Gate, NodeView, Place};
+pub use view::{Behind, Gate, NodeView, Place};
 
 /// What is known of a stream with undecided or unapplied entries.
 #[derive(Debug, Default)]
