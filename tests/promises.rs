@@ -11,6 +11,7 @@ mod promises {
     mod all_nodes_killed;
     mod balancer_killed;
     mod chroma_suite;
+    mod dashboard;
     mod dead_letters;
     mod deletion_conversion;
     mod dev_command;

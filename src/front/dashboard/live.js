@@ -1,12 +1,12 @@
 // The connection: samples come in, the page is drawn; where none come, it says so, since when, and tries again.
 const SILENCE = 4_000;
-const AGAIN = 2_000;
+const AGAIN = 5_000;
 /** As many as the balancer keeps. */
 const POINTS = 720;
 const FACTS = 100;
 
 let source = null;
-let retry = null;
+let triedAt = 0;
 let lostAt = null;
 
 function append(list, more, most) {
@@ -43,21 +43,12 @@ function draw(news) {
 }
 
 function connect() {
-  clearTimeout(retry);
   source?.close();
+  triedAt = performance.now();
   source = new EventSource("/dashboard/events");
   source.addEventListener("snapshot", (event) => take(event, true));
   source.addEventListener("sample", (event) => take(event, false));
-  source.addEventListener("error", () => {
-    lost();
-    // After an answer that is no stream the browser gives up by itself.
-    if (source.readyState === EventSource.CLOSED) later();
-  });
-}
-
-function later() {
-  clearTimeout(retry);
-  retry = setTimeout(connect, AGAIN);
+  source.addEventListener("error", lost);
 }
 
 /** No figures come: what is shown is old. */
@@ -75,12 +66,11 @@ function lost() {
 
 setInterval(() => {
   const silent = known.now && performance.now() - known.heardAt > SILENCE;
-  if (silent || lostAt !== null) {
-    const first = lostAt === null;
-    lost();
-    // An open connection that says nothing is none.
-    if (first || source.readyState === EventSource.CLOSED) later();
-  }
+  if (!silent && lostAt === null) return;
+  lost();
+  // The browser tries by itself after a connection that broke, but not after an answer that was no stream,
+  // and an open connection that says nothing is none.
+  if (performance.now() - triedAt > AGAIN) connect();
 }, 1_000);
 
 startLetters();

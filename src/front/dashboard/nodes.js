@@ -21,8 +21,7 @@ function buildNode(node) {
     make("dl", { class: "figures" }, ...FIGURES.map(figure)),
     make("div", { class: "past" },
       make("svg", { class: "strip", viewBox: `0 0 ${WIDE} 14`, preserveAspectRatio: "none", role: "img" }),
-      make("details", {}, make("summary", {}, "History"), make("ol", { class: "log" }))),
-    make("p", { class: "extra" }));
+      make("details", {}, make("summary", {}, "History"), make("ol", { class: "log" }))));
 }
 
 function drawNodes() {
@@ -38,7 +37,7 @@ function drawNode(row, node) {
   mark(row, `node ${tone}`);
   say(row.querySelector(".badge"), `${symbol} ${node.state}`);
   say(row.querySelector(".age"), `for ${lasting(known.now.at_ms - node.since_ms)}`);
-  say(row.querySelector(".why"), `since ${moment(node.since_ms)}: ${node.reason}`);
+  say(row.querySelector(".why"), `since ${moment(node.since_ms)}: ${[node.reason, ...extra(node)].join(". ")}.`);
   const point = known.points.at(-1)?.nodes[known.now.nodes.indexOf(node)];
   const held = known.now.role === "holder";
   const values = [
@@ -48,11 +47,10 @@ function drawNode(row, node) {
     held ? count(node.cursor) : "–",
   ];
   row.querySelectorAll("dd").forEach((value, at) => say(value, values[at]));
-  say(row.querySelector(".extra"), extra(node));
   drawPast(row, node);
 }
 
-/** What is going on there, in a line; empty if there is nothing to say. */
+/** What else is going on there. */
 function extra(node) {
   const parts = [];
   if (node.copying) {
@@ -64,7 +62,7 @@ function extra(node) {
   }
   if (node.quarantined_collections > 0) parts.push(`${plural(node.quarantined_collections, "collection")} quarantined`);
   if (node.streams_in_doubt > 0) parts.push(`${plural(node.streams_in_doubt, "stream")} to be read back after unanswered requests`);
-  return parts.length ? `${parts.join(". ")}.` : "";
+  return parts;
 }
 
 /** Spans of one state within the last hour, the oldest first. */

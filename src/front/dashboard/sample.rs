@@ -21,6 +21,9 @@ const FRESH: Duration = Duration::from_millis(900);
 /// Rows of each list; the rest is counted.
 const ROWS: usize = 50;
 
+/// Streams of each node.
+const STREAMS: usize = 20;
+
 /// A stream is behind once an entry has waited for so long.
 const PATIENCE_MS: u64 = 2_000;
 
@@ -53,7 +56,7 @@ fn behind(sequencer: &Sequencer, at_ms: u64) -> Value {
     let before_ms = at_ms.saturating_sub(PATIENCE_MS);
     let mut rows = Vec::new();
     for node in sequencer.node_ids().filter(|_| sequencer.leading()) {
-        for behind in sequencer.behind(node, before_ms, ROWS) {
+        for behind in sequencer.behind(node, before_ms, STREAMS) {
             rows.push(json!({ "node": node.name(), "behind": behind }));
         }
     }
