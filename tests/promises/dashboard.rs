@@ -288,7 +288,10 @@ async fn an_operator_retries_a_dead_letter_on_the_page_with_the_key() {
     browser.press("Enter").await;
     shows(&mut browser, SOON, "#key-state", "A key is kept").await;
     shows(&mut browser, SOON, "#letters .reason", "upsert, 2 attempts: 400").await;
-    assert!(browser.text("#letters .reason").await.contains("refused by the <b>test</b>"), "text, not markup");
+    assert!(
+        browser.text("#letters .reason").await.contains("refused by the <b>test</b>"),
+        "text, not markup"
+    );
     refuser.refuse(None);
     browser.value("document.querySelector('#letters button').focus()").await;
     browser.press("Enter").await;
