@@ -12,6 +12,8 @@ use crate::pressure::Pressure;
 pub struct Headline {
     pub severity: Severity,
     pub what: String,
+    /// More about it, where there is more to say.
+    pub detail: Option<String>,
     /// In milliseconds since the Unix epoch.
     pub since_ms: Option<u64>,
     /// On users.
@@ -74,7 +76,7 @@ pub fn headlines(facts: &Facts) -> Vec<Headline> {
 
 fn line(severity: Severity, since_ms: Option<u64>, [what, effect, action]: [&str; 3]) -> Headline {
     let [what, effect, action] = [what, effect, action].map(str::to_owned);
-    Headline { severity, what, since_ms, effect, action }
+    Headline { severity, what, detail: None, since_ms, effect, action }
 }
 
 fn calm(facts: &Facts) -> Headline {
@@ -140,14 +142,22 @@ fn of_nodes(facts: &Facts) -> Vec<Headline> {
     lines
 }
 
-fn of_node(node: &NodeFacts, facts: &Facts) -> Option<Headline> {
-    let others = match &facts.acting {
+/// What users notice of a node that is not used.
+fn without(node: &NodeFacts, facts: &Facts) -> String {
+    match &facts.acting {
         Some(acting) if *acting != node.name => {
             format!("Users notice nothing: {acting} answers in its place")
         }
-        _ => "Users notice nothing: other nodes answer in its place".to_owned(),
-    };
-    let name = &node.name;
+        _ if !matches!(facts.log, Log::Here) => "Other nodes are read in its place".to_owned(),
+        _ => {
+            "Served is what the other nodes are up to date with; the rest waits, then is answered 503 or 504"
+                .to_owned()
+        }
+    }
+}
+
+fn of_node(node: &NodeFacts, facts: &Facts) -> Option<Headline> {
+    let (name, others) = (&node.name, without(node, facts));
     let held = matches!(facts.log, Log::Here);
     // No figures: who listens to the page would hear the sentence again with each of them.
     let missing = if held { ", and the log keeps what it misses" } else { "" };
@@ -171,7 +181,9 @@ fn of_node(node: &NodeFacts, facts: &Facts) -> Option<Headline> {
             "Nothing to do.",
         ),
         NodeState::CatchingUp | NodeState::Rebuilding => {
-            let effect = "Users notice nothing: it is read only where it is up to date.".to_owned();
+            let calm = facts.acting.as_ref().is_some_and(|acting| acting != name);
+            let effect =
+                if calm { format!("{others}.") } else { "It is used where it is up to date.".to_owned() };
             (Severity::Info, format!("{name} is catching up"), effect, "Nothing to do.")
         }
         NodeState::Up if node.lag > MOMENT => {
@@ -184,8 +196,8 @@ fn of_node(node: &NodeFacts, facts: &Facts) -> Option<Headline> {
 }
 
 fn of_matter(alert: &Alert, since_ms: Option<u64>) -> Headline {
-    let what = format!("{} ({})", alert.title, alert.what.trim_end_matches('.'));
-    line(alert.severity, since_ms, [&what, &alert.effect, &alert.action])
+    let told = line(alert.severity, since_ms, [&alert.title, &alert.effect, &alert.action]);
+    Headline { detail: Some(alert.what.clone()), ..told }
 }
 
 fn of_pressure(facts: &Facts) -> Option<Headline> {

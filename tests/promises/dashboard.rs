@@ -46,8 +46,10 @@ async fn a_killed_node_is_in_the_stream_within_three_seconds() {
     assert_eq!(events.headers()["cache-control"], "no-store");
     let first = events.next().await.expect("a snapshot");
     assert_eq!(first.name, "snapshot");
-    let calm = &first.data["now"]["headlines"][0];
-    assert_eq!(calm["what"], "All 2 nodes are up and follow the log", "{}", first.data);
+    // A busy machine may be a matter of its own.
+    let told = first.data["now"]["headlines"].to_string();
+    assert!(!told.contains("replica-1") && !told.contains("primary"), "{told}");
+    assert_eq!(replica(&first.data)["state"], "up");
     let changes = first.data["lately"]["changes"].as_array().expect("changes");
     assert!(
         changes.iter().any(|one| one["of"] == "replica-1" && one["to"] == "up"),
@@ -210,8 +212,10 @@ async fn the_page_shows_a_killed_node_within_three_seconds_and_says_when_it_hear
     until_state(&stack.url(), "replica-1", "up").await;
     let Some(mut browser) = page(&stack).await else { return };
     let load = Load::start(&stack.url(), 2, 2).await;
-    shows(&mut browser, SOON, "#sentence", "All 2 nodes are up").await;
     load.a_round(SOON).await;
+    let told = browser.text("#headline").await;
+    assert!(!told.is_empty() && !told.contains("replica-1 is down"), "{told}");
+    shows(&mut browser, SOON, "#charts [data-key=applied] .legend", "/s").await;
     browser.shots("1-before").await;
 
     let killed = Instant::now();
@@ -233,7 +237,7 @@ async fn the_page_shows_a_killed_node_within_three_seconds_and_says_when_it_hear
 
     stack.replica().start_again().await.expect("a second start");
     shows(&mut browser, SOON, "[data-key=replica-1] .badge", "up").await;
-    shows(&mut browser, SOON, "#sentence", "All 2 nodes are up").await;
+    assert!(!browser.text("#headline").await.contains("replica-1 is down"));
     shows(&mut browser, SOON, "#changes", "replica-1: suspect → down").await;
     browser.shots("3-after").await;
     load.assert_nothing_failed();
@@ -246,7 +250,8 @@ async fn the_page_shows_a_killed_node_within_three_seconds_and_says_when_it_hear
     browser.shots("4-disconnected").await;
     stack.balancer.start_again().await;
     shows(&mut browser, SOON, "#link", "Live").await;
-    shows(&mut browser, SOON, "#sentence", "All 2 nodes are up").await;
+    shows(&mut browser, SOON, "[data-key=replica-1] .badge", "up").await;
+    assert!(!browser.text("#sentence").await.contains("has not heard"));
     assert_eq!(browser.value("document.body.className").await, "live");
 }
 

@@ -45,11 +45,21 @@ fn a_node_that_is_down_is_a_warning_with_who_answers_and_what_it_misses() {
     let mut gone = facts([NodeState::Down, NodeState::Up]);
     gone.acting = Some("replica-1".to_owned());
     assert!(first(&gone).effect.starts_with("Users notice nothing: replica-1 answers"));
-    gone.acting = Some("primary".to_owned());
-    assert!(
-        first(&gone).effect.starts_with("Users notice nothing: other nodes answer"),
-        "a node does not stand in for itself"
-    );
+    for acting in [Some("primary".to_owned()), None] {
+        gone.acting = acting;
+        let effect = first(&gone).effect;
+        assert!(effect.starts_with("Served is what the other nodes"), "nobody stands in for it: {effect}");
+    }
+}
+
+#[test]
+fn a_node_that_catches_up_is_no_alarm_and_promises_no_more_than_there_is() {
+    let mut back = facts([NodeState::Up, NodeState::CatchingUp]);
+    let told = first(&back);
+    assert_eq!((told.severity, told.what.as_str()), (Severity::Info, "replica-1 is catching up"));
+    assert_eq!(told.effect, "Users notice nothing: primary answers in its place.");
+    back.acting = None;
+    assert_eq!(first(&back).effect, "It is used where it is up to date.");
 }
 
 #[test]
@@ -106,7 +116,8 @@ fn an_open_matter_is_told_with_its_own_words_in_the_order_of_severity() {
     troubled.matters = vec![(alert, Some(9))];
     troubled.pressure = Pressure::Busy;
     let told = headlines(&troubled);
-    assert_eq!(told[0].what, "replica-1 refuses an accepted write (Entry 42 is a dead letter)");
+    assert_eq!(told[0].what, "replica-1 refuses an accepted write");
+    assert_eq!(told[0].detail.as_deref(), Some("Entry 42 is a dead letter."));
     assert_eq!((told[0].since_ms, told.len()), (Some(9), 3));
     assert!(told.windows(2).all(|pair| pair[0].severity >= pair[1].severity));
 }

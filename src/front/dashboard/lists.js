@@ -6,6 +6,11 @@ function sentence(headline) {
   return `${headline.what}${since}`;
 }
 
+/** More about it, what users notice, what to do. */
+function advice(headline) {
+  return [headline.detail, headline.effect, headline.action].filter(Boolean).map(ended).join(" ");
+}
+
 function drawHeadline() {
   const [first, ...rest] = known.now.headlines;
   // Nothing is wrong, or only on its way.
@@ -13,11 +18,11 @@ function drawHeadline() {
   mark($("headline"), `headline ${first.severity === "info" && !calm ? "quiet" : TONES[first.severity]}`);
   say($("sentence"), ended(sentence(first)));
   say($("lasting"), first.since_ms ? lasting(known.now.at_ms - first.since_ms) : "");
-  say($("advice"), `${ended(first.effect)} ${ended(first.action)}`);
+  say($("advice"), advice(first));
   keep($("matters"), rest, (one) => one.what, () => make("li", {}, make("b", {}), " ", make("span", {})), (row, one) => {
     mark(row, one.severity === "info" ? "quiet" : TONES[one.severity]);
     say(row.firstChild, ended(sentence(one)));
-    say(row.lastChild, `${ended(one.effect)} ${ended(one.action)}`);
+    say(row.lastChild, advice(one));
   });
 }
 
@@ -41,9 +46,8 @@ function drawAside() {
 
 function drawBehind() {
   const rows = known.now.behind;
-  const total = known.now.nodes.reduce((sum, node) => sum + node.waiting_streams, 0);
   const held = known.now.role === "holder";
-  say($("behind-count"), rows.length ? count(rows.length < total ? total : rows.length) : "");
+  say($("behind-count"), rows.length ? count(rows.length) : "");
   show($("behind-none"), !rows.length);
   say($("behind-none"), held ? "None by more than 2 s." : "Known to the balancer that holds the log only.");
   drawTable("behind", rows, ({ node, behind }) => `${node} ${behind.stream}`, ({ node, behind }) => [
@@ -87,6 +91,8 @@ function drawActors() {
   }
 }
 
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "local time";
+
 function drawFacts() {
   const now = known.now;
   say($("service"), now.service);
@@ -102,6 +108,7 @@ function drawFacts() {
     `${count(now.requests.in_flight)} of ${plural(now.requests.limit, "request")}`,
     `version ${now.version}`,
     `up ${lasting(now.uptime_seconds * 1000)}`,
+    `times in ${zone}`,
   ];
   keep($("facts"), parts.filter(Boolean), (text) => parts.indexOf(text), () => make("span"), (item, text) => say(item, text));
 }
