@@ -164,6 +164,9 @@ impl Browser {
             self.look([width, 900], dark).await;
             let height = self.value("document.documentElement.scrollHeight").await;
             self.look([width, u32::try_from(height.as_u64().unwrap_or(900)).unwrap_or(900)], dark).await;
+            // Painted twice at the new size before the picture is taken.
+            let painted = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 500, 1))))";
+            self.value(painted).await;
             let shot = json!({"format": "png", "captureBeyondViewport": true});
             let shot = self.call("Page.captureScreenshot", &shot).await;
             let picture = BASE64_STANDARD.decode(shot["data"].as_str().unwrap_or_default()).expect("base64");

@@ -236,7 +236,7 @@ async fn the_page_shows_a_killed_node_within_three_seconds_and_says_when_it_hear
     browser.shots("2-during").await;
 
     stack.replica().start_again().await.expect("a second start");
-    shows(&mut browser, SOON, "[data-key=replica-1] .badge", "up").await;
+    shows(&mut browser, SOON, "[data-key=replica-1] .badge", "● up").await;
     assert!(!browser.text("#headline").await.contains("replica-1 is down"));
     shows(&mut browser, SOON, "#changes", "replica-1: suspect → down").await;
     browser.shots("3-after").await;
@@ -250,7 +250,7 @@ async fn the_page_shows_a_killed_node_within_three_seconds_and_says_when_it_hear
     browser.shots("4-disconnected").await;
     stack.balancer.start_again().await;
     shows(&mut browser, SOON, "#link", "Live").await;
-    shows(&mut browser, SOON, "[data-key=replica-1] .badge", "up").await;
+    shows(&mut browser, SOON, "[data-key=replica-1] .badge", "● up").await;
     assert!(!browser.text("#sentence").await.contains("has not heard"));
     assert_eq!(browser.value("document.body.className").await, "live");
 }

@@ -1,10 +1,19 @@
 // The charts of the last hour: lines drawn as SVG, one moment read in all of them at once, and the same
 // values as words and as a table.
-const HOUR = 3_600_000;
+const MINUTE = 60_000;
 const WIDE = 400;
 const HIGH = 96;
 /** Without a point for so long the line is broken: the balancer was not there. */
 const GAP = 16_000;
+
+/** An hour, or less while the balancer is young: what is shown fills the charts. */
+function span() {
+  const age = known.now ? known.now.uptime_seconds * 1000 : 0;
+  return ([5, 15, 30].find((minutes) => age < minutes * MINUTE) ?? 60) * MINUTE;
+}
+
+/** A place from 0 to `WIDE`, by time; `end` is on the right. */
+const across = (end) => (ms) => (WIDE * (ms - (end - span()))) / span();
 
 /** The moment that is read, in balancer time; none: the latest. */
 let reading = null;
@@ -56,7 +65,7 @@ function buildChart(chart) {
     make("figcaption", {}, make("h3", {}, chart.title), make("span", { class: "note" }, chart.unit)),
     make("ul", { class: "legend" }),
     make("div", { class: "plot" }, svg, top),
-    make("p", { class: "axis", "aria-hidden": "true" }, make("span", {}, "60 min ago"), make("span", {}, "30"), make("span", {}, "now")),
+    make("p", { class: "axis", "aria-hidden": "true" }, make("span", {}), make("span", {}), make("span", {}, "now")),
     details);
 }
 
@@ -74,7 +83,7 @@ function drawChart(figure, chart) {
   const peak = highest(lines);
   const ceiling = Math.max(chart.least, peak > 0 ? round(peak) : 0);
   const svg = figure.querySelector("svg");
-  const x = (ms) => (WIDE * (ms - (end - HOUR))) / HOUR;
+  const x = across(end);
   const y = (value) => HIGH - (HIGH - 2) * Math.min(1, value / ceiling) - 1;
   const drawn = [0, 0.5].map((part) => make("line", { class: "grid", x1: 0, x2: WIDE, y1: y(part * ceiling), y2: y(part * ceiling) }));
   for (const change of known.changes) {
@@ -86,6 +95,9 @@ function drawChart(figure, chart) {
   if (reading) drawn.push(make("line", { class: "reading", x1: x(reading), x2: x(reading), y1: 0, y2: HIGH }));
   svg.replaceChildren(...drawn);
   say(figure.querySelector(".top"), chart.text(ceiling));
+  const [from, middle] = figure.querySelector(".axis").children;
+  say(from, `${span() / MINUTE} min ago`);
+  say(middle, `${span() / MINUTE / 2}`);
   const point = pointAt(reading);
   keep(figure.querySelector(".legend"), lines, (line) => line.name,
     (line) => make("li", { class: `s${lines.indexOf(line) % 6}` }, make("span", {}, line.name), " ", make("b", {})),
@@ -163,7 +175,7 @@ function read(ms) {
 function listen(svg) {
   svg.addEventListener("pointermove", (event) => {
     const box = svg.getBoundingClientRect();
-    read(balancerTime() - HOUR + (HOUR * (event.clientX - box.left)) / box.width);
+    read(balancerTime() - span() + (span() * (event.clientX - box.left)) / box.width);
   });
   svg.addEventListener("pointerleave", () => read(null));
   svg.addEventListener("blur", () => read(null));

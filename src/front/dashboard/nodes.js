@@ -69,7 +69,7 @@ function extra(node) {
 function spans(node, end) {
   const mine = known.changes.filter((change) => change.of === node.name);
   const all = [];
-  let from = Math.max(end - HOUR, end - known.now.uptime_seconds * 1000);
+  let from = Math.max(end - span(), end - known.now.uptime_seconds * 1000);
   let state = mine.length ? mine[0].from : node.state;
   for (const change of mine) {
     if (change.at_ms > from) all.push({ from, to: change.at_ms, state });
@@ -83,7 +83,7 @@ function spans(node, end) {
 function drawPast(row, node) {
   const end = balancerTime();
   const svg = row.querySelector("svg");
-  const x = (ms) => (WIDE * (ms - (end - HOUR))) / HOUR;
+  const x = across(end);
   const all = spans(node, end);
   svg.replaceChildren(...all.map((span) => {
     const tone = STATES[span.state]?.[1] ?? "quiet";
