@@ -116,3 +116,43 @@ impl Node for ChromaNode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chroma_ha_core::ids::NodeId;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::config::RedactedUrl;
+
+    /// A server that answers one request with headers of every kind.
+    async fn talkative() -> RedactedUrl {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let _request = socket.read(&mut [0; 1 << 12]).await.unwrap();
+            let answer = "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\nserver: one-of-many\r\n\
+                set-cookie: a=b\r\nchroma-trace-id: 7\r\nkeep-alive: timeout=77\r\ncontent-length: 2\r\n\r\n{}";
+            socket.write_all(answer.as_bytes()).await.unwrap();
+        });
+        RedactedUrl::new(format!("http://127.0.0.1:{port}"))
+    }
+
+    /// What is kept of a write's answer may be told again, by another balancer.
+    #[tokio::test]
+    async fn of_an_answer_only_these_headers_are_kept() {
+        let _there_already = rustls::crypto::ring::default_provider().install_default();
+        let config = NodeConfig { id: NodeId::PRIMARY, url: talkative().await, auth: None };
+        let upstream = Upstream { request_timeout: Duration::from_secs(10), pool_size: 1, ca_file: None };
+        let node = ChromaNode::new(&config, &upstream).unwrap();
+        let (path, headers, body) = ("/".to_owned(), Vec::new(), bytes::Bytes::from_static(b"{}"));
+        let request = NodeRequest { method: "POST", path, headers, body, timeout: Duration::from_secs(10) };
+        let answer = node.call(request).await.unwrap();
+        assert_eq!((answer.status, &answer.body[..]), (201, b"{}".as_slice()));
+        let kept: Vec<_> =
+            answer.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(kept, [("content-type", "application/json"), ("chroma-trace-id", "7")]);
+    }
+}

@@ -22,6 +22,7 @@ mod dispatch;
 mod exchange;
 mod fate;
 mod forward;
+mod hop;
 mod key;
 mod own;
 mod read;

@@ -10,6 +10,7 @@ mod promises {
     mod adoption;
     mod all_nodes_killed;
     mod balancer_killed;
+    mod bounded;
     mod chroma_suite;
     mod dashboard;
     mod dead_letters;
@@ -19,8 +20,10 @@ mod promises {
     pub(crate) mod embedded;
     mod endpoints;
     mod faults;
+    mod headers;
     mod idempotency;
     mod in_doubt;
+    mod late_copies;
     mod lease;
     mod log_table;
     mod lost_disk;

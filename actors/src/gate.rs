@@ -76,6 +76,9 @@ impl Drop for Place<'_> {
 mod tests {
     use super::*;
 
+    /// Longer than any wait of these tests.
+    const LONG: Duration = Duration::from_secs(10);
+
     #[tokio::test]
     async fn beyond_limit_and_queue_it_says_no_at_once() {
         let gate = RequestGate::new(1, 1, Duration::from_millis(50));
@@ -84,9 +87,12 @@ mod tests {
             let gate = Arc::clone(&gate);
             async move { gate.enter().await.map(drop) }
         });
-        while gate.queued() == 0 {
-            tokio::task::yield_now().await;
-        }
+        let waits = async {
+            while gate.queued() == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(LONG, waits).await.expect("no second permit");
         assert_eq!(gate.enter().await.map(drop), Err(Shed::QueueFull));
         drop(held);
         assert_eq!(waiting.await.unwrap(), Ok(()));
@@ -97,7 +103,8 @@ mod tests {
     async fn a_wait_ends_in_time() {
         let gate = RequestGate::new(1, 1, Duration::from_millis(10));
         let _held = gate.enter().await.unwrap();
-        assert_eq!(gate.enter().await.map(drop), Err(Shed::TimedOut));
+        let refused = tokio::time::timeout(LONG, gate.enter()).await.expect("an end of the wait");
+        assert_eq!(refused.map(drop), Err(Shed::TimedOut));
         assert_eq!(gate.queued(), 0);
     }
 }

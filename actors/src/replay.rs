@@ -12,7 +12,7 @@ use actix::prelude::*;
 use chroma_ha_core::entry::{Decision, Entry};
 use chroma_ha_core::health::{NodeState, Observation};
 use chroma_ha_core::ids::{NodeId, Stream};
-use chroma_ha_core::port::{Change, LogStore, Page};
+use chroma_ha_core::port::{Change, Page};
 use chroma_ha_core::sequencer::Step;
 use tracing::warn;
 
@@ -38,7 +38,6 @@ const READ_BACK: Duration = Duration::from_secs(1);
 
 pub struct ReplayActor {
     delivery: Delivery,
-    store: Arc<dyn LogStore>,
     scan_interval: Duration,
     verify_interval: Duration,
     told: Told,
@@ -48,13 +47,12 @@ pub struct ReplayActor {
 impl ReplayActor {
     pub fn new(
         delivery: Delivery,
-        store: Arc<dyn LogStore>,
         scan_interval: Duration,
         verify_interval: Duration,
         told: Told,
         watched: Arc<Watched>,
     ) -> ReplayActor {
-        ReplayActor { delivery, store, scan_interval, verify_interval, told, watched }
+        ReplayActor { delivery, scan_interval, verify_interval, told, watched }
     }
 
     fn board(&self) -> &Arc<Board> {
@@ -117,10 +115,10 @@ impl ReplayActor {
     }
 
     fn load(&self, stream: Option<Stream>, page: Page, life: u64) -> impl Future<Output = ()> + use<> {
-        let (store, board, node) = (Arc::clone(&self.store), Arc::clone(self.board()), self.node());
+        let (log, board, node) = (Arc::clone(&self.delivery.log), Arc::clone(self.board()), self.node());
         let watched = Arc::clone(&self.watched);
         async move {
-            match store.page(page).await {
+            match log.page(page).await {
                 Ok(pages) => {
                     let (entries, through) = (pages.entries, pages.complete_through);
                     let mut sequencer = board.sequencer();
@@ -153,9 +151,7 @@ impl ReplayActor {
             NodeState::Up if self.board().sequencer().is_barred(self.node()) => Observation::FellBehind,
             _ => return,
         };
-        {
-            let _ = self.delivery.health.try_send(Observed { node: self.node(), observation });
-        }
+        let _ = self.delivery.health.try_send(Observed { node: self.node(), observation });
     }
 }
 

@@ -158,11 +158,10 @@ impl ActorSystem {
             let (store, nodes, settings) =
                 (Arc::clone(&ports.store), Arc::clone(&ports.nodes), settings.clone());
             guard::start(&replay_arbiter.handle(), row, tell(&supervisor), move |_| {
-                let log = store();
                 let delivery = Delivery {
                     node,
                     ports: Fenced::all(&board.counted(nodes()), &board),
-                    log: Arc::clone(&log),
+                    log: store(),
                     board,
                     epoch: 0,
                     wal,
@@ -176,7 +175,7 @@ impl ActorSystem {
                     alerts: alerts.clone(),
                 };
                 let (scan, verify) = (settings.scan_interval, settings.verify_interval);
-                ReplayActor::new(delivery, log, scan, verify, Told::new(alerts), own)
+                ReplayActor::new(delivery, scan, verify, Told::new(alerts), own)
             });
         }
         let gate = RequestGate::new(settings.max_requests, settings.max_queued, settings.queue_timeout);

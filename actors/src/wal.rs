@@ -132,7 +132,7 @@ impl WalActor {
         let (board, store, stats) =
             (Arc::clone(&self.board), Arc::clone(&self.store), Arc::clone(&self.stats));
         actix_rt::spawn(async move {
-            let started = std::time::Instant::now();
+            let started = Instant::now();
             let result = commit_group(&board, &*store, group).await;
             stats.commit(started.elapsed(), result.as_ref().copied().unwrap_or(0));
             me.do_send(Committed(result.map(drop)));

@@ -16,6 +16,7 @@ use crate::entry::{Entry, Op};
 use crate::ids::CollectionId;
 
 pub use judgement::{Judge, judge};
+pub(crate) use touched::named_ids;
 pub use touched::touched;
 
 /// Resolved once, at the entry's place in the acting node's lane, and durable before any node

@@ -27,7 +27,6 @@ mod other_ids;
 pub mod outcome;
 pub mod quarantine;
 pub mod ready;
-mod recovery;
 pub mod shared;
 pub mod step;
 pub mod troubles;
@@ -39,7 +38,7 @@ pub use node::{NodeLog, Standing};
 pub use outcome::{CatalogOutcome, Outcome, Ticket};
 pub use quarantine::Hindrance;
 pub use shared::Shared;
-pub use step::{CopyTask, Findings, Inspection, Role, Step, Task};
+pub use step::{CopyFailure, CopyTask, Findings, Inspection, Role, Step, Task};
 pub use troubles::{Matter, Troubles};
 pub use verify::{CompareTask, Finding, Look, Next, Purpose, ReplayTask, Scope, Verification};
 pub use view::{Behind, Gate, NodeView, Place};
@@ -86,7 +85,7 @@ pub struct Sequencer {
 impl Sequencer {
     /// A balancer that does not hold the lease yet.
     pub fn new(limits: Limits, nodes: usize) -> Sequencer {
-        let node = || NodeLog::recovered(Seq::ZERO, Seq::ZERO, Vec::new());
+        let node = NodeLog::default;
         Sequencer {
             epoch: 0,
             head: Seq::ZERO,
@@ -108,9 +107,9 @@ impl Sequencer {
     /// sent under an earlier lease may still be executing.
     pub fn recover(&mut self, recovered: Recovered) {
         let Recovered { head, epoch, tenants, databases, collections, deleted, mut nodes, .. } = recovered;
-        let names: Vec<String> = (0..self.nodes.len()).map(|n| NodeId(n).name()).collect();
-        for (name, node) in names.iter().zip(&mut self.nodes) {
-            let stored = nodes.iter().position(|n| n.name == *name).map(|at| nodes.swap_remove(at));
+        for (n, node) in self.nodes.iter_mut().enumerate() {
+            let name = NodeId(n).name();
+            let stored = nodes.iter().position(|n| n.name == name).map(|at| nodes.swap_remove(at));
             *node = NodeLog::remembered(stored.unwrap_or_default(), node);
             node.inherit_doubts(head);
         }

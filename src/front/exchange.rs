@@ -51,13 +51,23 @@ pub(super) struct Outgoing {
     pub(super) status: u16,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Body,
-    /// Nothing was logged, and no node was asked: this balancer may not answer now, another one may.
+    /// Neither answered nor, as far as that is known, logged: this balancer may not answer now, another one
+    /// may, and it may be tried again.
     pub(super) untaken: bool,
 }
 
 impl Outgoing {
     pub(super) fn whole(status: u16, headers: Vec<(String, String)>, body: impl Into<Bytes>) -> Outgoing {
         Outgoing { status, headers, body: Body::Whole(body.into()), untaken: false }
+    }
+
+    pub(super) fn streamed(
+        status: u16,
+        headers: Vec<(String, String)>,
+        stream: ByteStream,
+        length: Option<u64>,
+    ) -> Outgoing {
+        Outgoing { status, headers, body: Body::Stream(stream, length), untaken: false }
     }
 
     pub(super) fn json(status: u16, body: impl Into<Bytes>) -> Outgoing {

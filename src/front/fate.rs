@@ -8,19 +8,14 @@ use chroma_ha_core::entry::Decision;
 use chroma_ha_core::port::WriteRow;
 use serde_json::{Value, json};
 
-use super::Worker;
+use super::{Worker, rescue};
 
 pub(super) async fn fate(worker: web::Data<Worker>, write_id: web::Path<String>) -> HttpResponse {
     let system = &worker.shared.system;
     match system.wal.send(Find { write_id: write_id.into_inner() }).await {
         Ok(Ok(Some(row))) => HttpResponse::Ok().json(shown(&system.board, &row)),
-        Ok(Ok(None)) => HttpResponse::NotFound().json(json!({
-            "error": "NotFoundError",
-            "message": "no write with this id is in the log: it was never acknowledged, or its retention has passed",
-        })),
-        Ok(Err(_)) | Err(_) => HttpResponse::ServiceUnavailable()
-            .append_header(("retry-after", "1"))
-            .json(json!({ "error": "ServiceUnavailable", "message": "the write-ahead log cannot be reached; try again" })),
+        Ok(Ok(None)) => rescue::no_such_write().into_response(),
+        Ok(Err(_)) | Err(_) => rescue::log_unreadable().into_response(),
     }
 }
 

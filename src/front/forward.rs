@@ -10,10 +10,8 @@ use chroma_ha_core::lease::Peer;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 
-use super::exchange::{Body, Incoming, Outgoing};
-use super::read::NOT_PASSED;
-use super::turn::Tried;
-use super::{Worker, key, rescue};
+use super::exchange::{Incoming, Outgoing};
+use super::{Worker, hop, key, rescue};
 
 /// Bears the key of the log's balancers. A request with it is not passed on again, whatever the key.
 const PEER: &str = "x-chroma-ha-peer";
@@ -73,8 +71,8 @@ pub(super) fn disclaim(answer: Outgoing, forwarded: bool) -> Outgoing {
     if forwarded && answer.untaken { answer.with(NOT_HOLDER, "1") } else { answer }
 }
 
-/// The holder's answer. Given up when another balancer becomes the holder.
-pub(super) async fn forward(worker: &Worker, peer: &Peer, incoming: &mut Incoming) -> Tried {
+/// The holder's answer, or that it gave none. Given up when another balancer becomes the holder.
+pub(super) async fn forward(worker: &Worker, peer: &Peer, incoming: &mut Incoming) -> Outgoing {
     let mut holder = worker.shared.system.board.lease.watch();
     let moved = async {
         let there = Holder::Elsewhere(peer.clone());
@@ -86,16 +84,13 @@ pub(super) async fn forward(worker: &Worker, peer: &Peer, incoming: &mut Incomin
         outcome = ask(worker, peer, incoming) => outcome,
         () = moved => Err(Unanswered::InDoubt),
     };
-    match outcome {
-        Ok(answer) => Tried::Answered(answer),
-        Err(Unanswered::NotTaken) => Tried::Untaken(rescue::no_holder()),
-        Err(Unanswered::InDoubt) => {
-            incoming.attempt.repeatable = true;
-            Tried::Untaken(rescue::no_holder())
-        }
-    }
+    outcome.unwrap_or_else(|unanswered| {
+        incoming.attempt.repeatable |= unanswered == Unanswered::InDoubt;
+        rescue::no_holder()
+    })
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unanswered {
     /// The holder did nothing: it could not be reached, or is not the holder.
     NotTaken,
@@ -112,11 +107,7 @@ async fn ask(worker: &Worker, peer: &Peer, incoming: &Incoming) -> Result<Outgoi
         return Err(Unanswered::NotTaken);
     }
     let status = response.status().as_u16();
-    let headers = response.headers().iter();
-    let headers: Vec<(String, String)> = headers
-        .filter(|(name, _)| !NOT_PASSED.contains(&name.as_str()))
-        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
-        .collect();
+    let headers = hop::headers(&response);
     let length = response.content_length();
     let mut rest = Box::pin(response.bytes_stream().map_err(std::io::Error::other));
     let mut begun: Vec<Bytes> = Vec::new();
@@ -127,32 +118,20 @@ async fn ask(worker: &Worker, peer: &Peer, incoming: &Incoming) -> Result<Outgoi
         begun.push(chunk);
         if size > WHOLE_BYTES {
             let all = stream::iter(begun.into_iter().map(Ok)).chain(rest);
-            return Ok(Outgoing {
-                status,
-                headers,
-                body: Body::Stream(Box::pin(all), length),
-                untaken: false,
-            });
+            return Ok(Outgoing::streamed(status, headers, Box::pin(all), length));
         }
     }
     Ok(Outgoing::whole(status, headers, begun.concat()))
 }
 
 fn request(worker: &Worker, peer: &Peer, incoming: &Incoming) -> reqwest::RequestBuilder {
-    let method = reqwest::Method::from_bytes(incoming.method.as_bytes()).unwrap_or(reqwest::Method::GET);
     let shared = &worker.shared;
     let wait = shared.config.upstream.request_timeout + shared.config.limits.queue_timeout + LENIENCE;
     let url = format!("{}{}", peer.address.trim_end_matches('/'), incoming.path_and_query);
-    let mut request = worker.client.request(method, url).timeout(wait);
-    for (name, value) in &incoming.headers {
-        let passed = !NOT_PASSED.iter().any(|hop| name.eq_ignore_ascii_case(hop));
-        if passed || name.eq_ignore_ascii_case(key::HEADER) {
-            request = request.header(name, value);
-        }
-    }
+    let passes = |name: &str| hop::passes(name) || name.eq_ignore_ascii_case(key::HEADER);
+    let request = hop::request(&worker.client, url, wait, incoming, passes);
     let key = &shared.system.board.lease.company().key.0;
-    request = request.header(PEER, key).header(WRITE, &incoming.attempt.write_id);
-    if incoming.body.is_empty() { request } else { request.body(incoming.body.clone()) }
+    request.header(PEER, key).header(WRITE, &incoming.attempt.write_id)
 }
 
 #[cfg(test)]

@@ -18,26 +18,11 @@ use chroma_ha_core::sequencer::Gate;
 use futures_util::TryStreamExt;
 use uuid::Uuid;
 
-use super::exchange::{Body, Incoming, Outgoing};
-use super::{Worker, catalog, rescue};
+use super::exchange::{Incoming, Outgoing};
+use super::{Worker, catalog, hop, rescue};
 
 /// How often a read is tried, on different nodes where there are any.
 const TRIES: usize = 3;
-
-/// Headers that concern one connection, or that the client library sets itself.
-pub(super) const NOT_PASSED: [&str; 11] = [
-    "host",
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "transfer-encoding",
-    "te",
-    "trailer",
-    "upgrade",
-    "content-length",
-    "expect",
-    super::key::HEADER,
-];
 
 /// How long a read waits for the log to be read: the lease is tried for every second.
 pub(super) const RECOVERY: Duration = Duration::from_secs(2);
@@ -175,22 +160,16 @@ async fn ask(
 }
 
 fn request(worker: &Worker, node: NodeId, path: &str, incoming: &Incoming) -> reqwest::RequestBuilder {
-    let method = reqwest::Method::from_bytes(incoming.method.as_bytes()).unwrap_or(reqwest::Method::GET);
-    let mut request = worker
-        .client
-        .request(method, format!("{}{path}", worker.urls[node.0]))
-        .timeout(worker.shared.config.upstream.request_timeout);
+    let url = format!("{}{path}", worker.urls[node.0]);
     let auth = worker.shared.config.nodes[node.0].auth.as_ref().map(|auth| auth.header());
-    for (name, value) in &incoming.headers {
-        let replaced = auth.as_ref().is_some_and(|(own, _)| name.eq_ignore_ascii_case(own));
-        if !replaced && !NOT_PASSED.iter().any(|hop| name.eq_ignore_ascii_case(hop)) {
-            request = request.header(name, value);
-        }
+    let replaced = |name: &str| auth.as_ref().is_some_and(|(own, _)| name.eq_ignore_ascii_case(own));
+    let wait = worker.shared.config.upstream.request_timeout;
+    let passes = |name: &str| hop::passes(name) && !replaced(name);
+    let request = hop::request(&worker.client, url, wait, incoming, passes);
+    match &auth {
+        Some((name, value)) => request.header(*name, value.expose()),
+        None => request,
     }
-    if let Some((name, value)) = auth {
-        request = request.header(name, value.expose());
-    }
-    if incoming.body.is_empty() { request } else { request.body(incoming.body.clone()) }
 }
 
 /// The node's answer as ours. Error texts may name the collection, so they are read whole.
@@ -200,11 +179,7 @@ async fn take(
     ids: Option<(CollectionId, Uuid)>,
 ) -> Result<Outgoing, NodeFault> {
     let status = response.status().as_u16();
-    let headers = response.headers().iter();
-    let headers: Vec<(String, String)> = headers
-        .filter(|(name, _)| !NOT_PASSED.contains(&name.as_str()))
-        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
-        .collect();
+    let headers = hop::headers(&response);
     if let Some((logical, own)) = ids.filter(|_| status >= 400) {
         let body = response.bytes().await.map_err(|error| NodeFault::Lost(error.to_string()))?;
         return Ok(Outgoing::whole(status, headers, with_id(&body, own, logical.0)));
@@ -213,5 +188,5 @@ async fn take(
     let stream = response.bytes_stream().map_err(std::io::Error::other).inspect_ok(move |_: &Bytes| {
         let _held_while_streaming = &outstanding;
     });
-    Ok(Outgoing { status, headers, body: Body::Stream(Box::pin(stream), length), untaken: false })
+    Ok(Outgoing::streamed(status, headers, Box::pin(stream), length))
 }

@@ -64,6 +64,31 @@ pub(super) fn refusal(refusal: &Refusal) -> Outgoing {
     }
 }
 
+/// The write is in the log, and nothing more can be said of it in time.
+pub(super) fn pending(write_id: &str, record: bool) -> Outgoing {
+    if record {
+        let message = format!(
+            "the write is in the log and will be applied, but no Chroma server has judged it yet; see /wal/writes/{write_id}"
+        );
+        return Outgoing::error(504, "Timeout", &message);
+    }
+    unavailable(&format!(
+        "the write is in the log, but no Chroma server could judge it; before trying again see /wal/writes/{write_id}"
+    ))
+}
+
+pub(super) fn no_such_write() -> Outgoing {
+    Outgoing::error(
+        404,
+        "NotFoundError",
+        "no write with this id is in the log: it was never acknowledged, or its retention has passed",
+    )
+}
+
+pub(super) fn log_unreadable() -> Outgoing {
+    unavailable("the write-ahead log cannot be reached; try again")
+}
+
 pub(super) fn shed(shed: Shed) -> Outgoing {
     match shed {
         Shed::QueueFull => unavailable("too many requests are waiting; try again"),

@@ -2,11 +2,11 @@
 //! request is held within a deadline, so that a deploy or the death of a holder fails none. It answers
 //! nothing itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chroma_ha_actors::board::Holder;
 use chroma_ha_core::route::{Read, Route};
-use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
@@ -18,13 +18,6 @@ const TAKEOVER: Duration = Duration::from_secs(5);
 
 /// Before a holder that could not answer is asked again.
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// What came of a try.
-pub(super) enum Tried {
-    Answered(Outgoing),
-    /// Neither answered nor, as far as that is known, logged: it may be tried again.
-    Untaken(Outgoing),
-}
 
 pub(super) async fn answer(
     worker: &Worker,
@@ -41,23 +34,15 @@ pub(super) async fn answer(
     let deadline = Instant::now() + worker.shared.config.wal.lease_time + TAKEOVER;
     loop {
         let now = holder.borrow_and_update().clone();
-        let tried = match &now {
+        let answer = match &now {
             Holder::Elsewhere(peer) => forward::forward(worker, peer, &mut incoming).await,
-            _ => here(dispatch::answer(worker, route.clone(), incoming.clone(), Arc::clone(&permit)).await),
-        };
-        let untaken = match tried {
-            Tried::Answered(answer) => return answer,
-            Tried::Untaken(untaken) => untaken,
+            _ => dispatch::answer(worker, route.clone(), incoming.clone(), Arc::clone(&permit)).await,
         };
         // Nobody can take the lease while PostgreSQL is away, and nobody knows for how long that is.
-        if matches!(now, Holder::Unknown | Holder::Lost) || !lease.log_answers() || Instant::now() >= deadline
-        {
-            return untaken;
+        let in_vain = matches!(now, Holder::Unknown | Holder::Lost) || !lease.log_answers();
+        if !answer.untaken || in_vain || Instant::now() >= deadline {
+            return answer;
         }
         let _ = timeout_at(deadline.min(Instant::now() + PAUSE), holder.changed()).await;
     }
-}
-
-fn here(outgoing: Outgoing) -> Tried {
-    if outgoing.untaken { Tried::Untaken(outgoing) } else { Tried::Answered(outgoing) }
 }

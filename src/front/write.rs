@@ -96,17 +96,7 @@ fn answered(written: Written, record: bool) -> Outgoing {
     let outgoing = match outcome {
         WriteOutcome::Answered(answer) => Outgoing::whole(answer.status, answer.headers, answer.body),
         WriteOutcome::Queued => Outgoing::json(202, "{}"),
-        WriteOutcome::Pending if record => Outgoing::error(
-            504,
-            "Timeout",
-            &format!("the write is in the log and will be applied, but no Chroma server has judged it yet; see /wal/writes/{write_id}"),
-        ),
-        WriteOutcome::Pending => Outgoing::error(
-            503,
-            "ServiceUnavailable",
-            &format!("the write is in the log, but no Chroma server could judge it; before trying again see /wal/writes/{write_id}"),
-        )
-        .with("retry-after", "1"),
+        WriteOutcome::Pending => rescue::pending(&write_id, record),
     };
     let outgoing = if replayed { outgoing.with(REPLAYED, "true") } else { outgoing };
     outgoing.with(WRITE_ID, write_id)

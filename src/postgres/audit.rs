@@ -7,14 +7,14 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row, Transaction};
 
 use super::entries::storable;
-use super::pool::fault;
+use super::pool::{fault, run};
 
 pub(super) async fn add(tx: &Transaction<'_>, deed: &Deed) -> Result<(), StoreError> {
     let sql = "INSERT INTO audit_log (actor, action, target, outcome, detail) VALUES ($1, $2, $3, $4, $5)";
     let texts =
         [&deed.actor, &deed.action, &deed.target, &deed.outcome, &deed.detail].map(|text| storable(text));
     let row = texts.each_ref().map(|text| (text as &(dyn ToSql + Sync), Type::TEXT));
-    tx.execute_typed(sql, &row).await.map(drop).map_err(fault)
+    run(tx, sql, &row).await
 }
 
 pub(super) async fn page(client: &Client, page: AuditPage) -> Result<Vec<AuditRow>, StoreError> {

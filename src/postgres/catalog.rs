@@ -10,14 +10,8 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Transaction};
 use uuid::Uuid;
 
-use super::pool::fault;
+use super::pool::{Params, fault, run};
 use super::{copies, letters, number, quarantine, seq_of};
-
-type Params<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
-
-pub(super) async fn run(tx: &Transaction<'_>, sql: &str, params: Params<'_>) -> Result<(), StoreError> {
-    tx.execute_typed(sql, params).await.map(drop).map_err(fault)
-}
 
 pub(super) async fn apply(tx: &Transaction<'_>, step: &Move) -> Result<(), StoreError> {
     match step {

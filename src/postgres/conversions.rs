@@ -9,7 +9,7 @@ use tokio_postgres::Transaction;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::number;
-use super::pool::fault;
+use super::pool::run;
 
 /// Of an entry that is being read: what it came to, by node. The effect is not looked into: PostgreSQL
 /// refuses to, where an id holds \u0000.
@@ -27,7 +27,7 @@ pub(super) async fn keep(
         FROM wal_pending_writes w WHERE w.seq = $1 ON CONFLICT DO NOTHING";
     let row: [(&(dyn ToSql + Sync), Type); 3] =
         [(&number(seq), Type::INT8), (&node, Type::TEXT), (&ids, Type::TEXT)];
-    tx.execute_typed(sql, &row).await.map(drop).map_err(fault)
+    run(tx, sql, &row).await
 }
 
 /// Those whose entries are gone.
@@ -36,7 +36,7 @@ pub(super) async fn expire(tx: &Transaction<'_>, through: Seq, limit: i64) -> Re
             SELECT c.seq FROM wal_conversions c WHERE c.seq <= $1 \
                 AND NOT EXISTS (SELECT FROM wal_pending_writes w WHERE w.seq = c.seq) LIMIT $2)";
     let params: [(&(dyn ToSql + Sync), Type); 2] = [(&number(through), Type::INT8), (&limit, Type::INT8)];
-    tx.execute_typed(sql, &params).await.map(drop).map_err(fault)
+    run(tx, sql, &params).await
 }
 
 pub(super) fn read(text: Option<&str>) -> BTreeMap<String, Vec<String>> {
@@ -49,5 +49,5 @@ pub(super) async fn mark(
     collection: CollectionId,
 ) -> Result<(), StoreError> {
     let sql = "UPDATE catalog_mappings SET other_ids = true WHERE node = $1 AND collection = $2";
-    tx.execute_typed(sql, &[(&node, Type::TEXT), (&collection.0, Type::UUID)]).await.map(drop).map_err(fault)
+    run(tx, sql, &[(&node, Type::TEXT), (&collection.0, Type::UUID)]).await
 }

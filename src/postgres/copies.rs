@@ -7,8 +7,7 @@ use tokio_postgres::Transaction;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
-use super::catalog::run;
-use super::pool::fault;
+use super::pool::{fault, run};
 use super::{number, seq_of};
 
 /// What a copy will replace on the node; `None`: the copy has ended.

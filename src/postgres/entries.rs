@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chroma_ha_core::effect::Effect;
 use chroma_ha_core::entry::Entry;
-use chroma_ha_core::ids::{Seq, Stream};
+use chroma_ha_core::ids::{CollectionId, Seq, Stream};
 use chroma_ha_core::port::StoreError;
 use serde_json::Value;
 use tokio_postgres::types::{ToSql, Type};
@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::conversions;
 use super::lease::{self, Held};
 use super::number;
-use super::pool::fault;
+use super::pool::{fault, run};
 
 /// The epoch and the position before the first entry must be what we think they are, else nothing is
 /// inserted. One statement is one transaction and one flush.
@@ -117,6 +117,10 @@ pub(super) fn stream_key(stream: Stream) -> Option<Uuid> {
     }
 }
 
+pub(super) fn stream_of(key: Option<Uuid>) -> Stream {
+    key.map(CollectionId).map_or(Stream::Catalog, Stream::Collection)
+}
+
 /// An object, as operators expect; pairs in the unlikely case that a name comes twice.
 pub(super) fn headers_to_json(headers: &[(String, String)]) -> Value {
     let object: serde_json::Map<String, Value> =
@@ -138,10 +142,7 @@ pub(super) async fn set_effects(
     let sql = "UPDATE wal_pending_writes w SET accepted = accepted OR $3, updated_at = now(), \
             effect = CASE WHEN $3 THEN e.effect::json ELSE coalesce(w.effect, e.effect::json) END \
         FROM unnest($1::bigint[], $2::text[]) AS e (seq, effect) WHERE w.seq = e.seq";
-    tx.execute_typed(sql, &[(&seqs, Type::INT8_ARRAY), (&values, Type::TEXT_ARRAY), (&accepted, Type::BOOL)])
-        .await
-        .map_err(fault)?;
-    Ok(())
+    run(tx, sql, &[(&seqs, Type::INT8_ARRAY), (&values, Type::TEXT_ARRAY), (&accepted, Type::BOOL)]).await
 }
 
 /// Entries that the acting node refused. An accepted or completed one stays what it is.
@@ -152,8 +153,7 @@ pub(super) async fn reject(tx: &Transaction<'_>, rejected: &[(Seq, &str)]) -> Re
         SET status = 'rejected', error_message = e.reason, updated_at = now() \
         FROM unnest($1::bigint[], $2::text[]) AS e (seq, reason) \
         WHERE w.seq = e.seq AND w.status = 'pending' AND NOT w.accepted";
-    tx.execute_typed(sql, &[(&seqs, Type::INT8_ARRAY), (&reasons, Type::TEXT_ARRAY)]).await.map_err(fault)?;
-    Ok(())
+    run(tx, sql, &[(&seqs, Type::INT8_ARRAY), (&reasons, Type::TEXT_ARRAY)]).await
 }
 
 /// Failed deliveries so far and the last error of each.
@@ -168,13 +168,8 @@ pub(super) async fn set_attempts(
         SET retry_count = greatest(w.retry_count, e.retries), error_message = e.error, updated_at = now() \
         FROM unnest($1::bigint[], $2::int[], $3::text[]) AS e (seq, retries, error) \
         WHERE w.seq = e.seq AND w.status IN ('pending', 'failed')";
-    tx.execute_typed(
-        sql,
-        &[(&seqs, Type::INT8_ARRAY), (&retries, Type::INT4_ARRAY), (&errors, Type::TEXT_ARRAY)],
-    )
-    .await
-    .map_err(fault)?;
-    Ok(())
+    run(tx, sql, &[(&seqs, Type::INT8_ARRAY), (&retries, Type::INT4_ARRAY), (&errors, Type::TEXT_ARRAY)])
+        .await
 }
 
 /// PostgreSQL's text holds no NUL, and nobody reads a megabyte of error.

@@ -11,7 +11,7 @@ use tokio_postgres::{Client, Row, Transaction};
 use uuid::Uuid;
 
 use super::entries::storable;
-use super::pool::fault;
+use super::pool::{fault, run};
 use super::{number, seq_of};
 
 /// The letter, and that the entry was accepted: a record entry's acceptance is not stored otherwise.
@@ -33,9 +33,9 @@ pub(super) async fn open(tx: &Transaction<'_>, letter: &DeadLetter) -> Result<()
         (&reason, Type::TEXT),
         (&attempts, Type::INT4),
     ];
-    tx.execute_typed(sql, &row).await.map_err(fault)?;
+    run(tx, sql, &row).await?;
     let accepted = "UPDATE wal_pending_writes SET accepted = true WHERE seq = $1 AND status = 'pending'";
-    tx.execute_typed(accepted, &[(&seq, Type::INT8)]).await.map(drop).map_err(fault)
+    run(tx, accepted, &[(&seq, Type::INT8)]).await
 }
 
 /// The entries go the ordinary way again: pending, until every node has passed them.
@@ -81,7 +81,7 @@ async fn reopen(tx: &Transaction<'_>, closed: &[Row]) -> Result<(), StoreError> 
     let sql = "UPDATE wal_pending_writes w SET status = 'pending', updated_at = now() \
         WHERE w.seq = ANY ($1) AND w.status = 'failed' AND NOT EXISTS ( \
             SELECT FROM dead_letters d WHERE d.seq = w.seq AND d.state = 'open')";
-    tx.execute_typed(sql, &[(&seqs, Type::INT8_ARRAY)]).await.map(drop).map_err(fault)
+    run(tx, sql, &[(&seqs, Type::INT8_ARRAY)]).await
 }
 
 /// Entries that only nodes with an open letter still lack are `failed`.
@@ -98,7 +98,7 @@ pub(super) async fn fail(tx: &Transaction<'_>) -> Result<(), StoreError> {
                 AND CASE WHEN w.stream IS NULL THEN c.catalog_seq ELSE c.applied_seq END < d.seq \
                 AND NOT EXISTS (SELECT FROM dead_letters o \
                     WHERE o.seq = d.seq AND o.node = c.node AND o.state = 'open'))";
-    tx.execute_typed(sql, &[]).await.map(drop).map_err(fault)
+    run(tx, sql, &[]).await
 }
 
 /// Closed letters that are older than the retention.

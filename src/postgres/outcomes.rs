@@ -4,14 +4,13 @@
 use bytes::Bytes;
 use chroma_ha_core::answer::Answer;
 use chroma_ha_core::idempotency::{Claimed, Fate, kept};
-use chroma_ha_core::ids::{CollectionId, Seq, Stream};
+use chroma_ha_core::ids::Seq;
 use chroma_ha_core::port::StoreError;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row, Transaction};
-use uuid::Uuid;
 
-use super::entries::{headers_to_json, storable};
-use super::pool::fault;
+use super::entries::{headers_to_json, storable, stream_of};
+use super::pool::{fault, run};
 use super::reads::headers_from_json;
 use super::{lease, number, seq_of};
 
@@ -31,7 +30,7 @@ pub(super) async fn keep(tx: &Transaction<'_>, seq: Seq, answer: &Answer) -> Res
         (&headers_to_json(&headers), Type::JSONB),
         (&answer.body.as_ref(), Type::BYTEA),
     ];
-    tx.execute_typed(sql, &row).await.map(drop).map_err(fault)
+    run(tx, sql, &row).await
 }
 
 pub(super) async fn recall(client: &Client, key: [u8; 32]) -> Result<Option<Claimed>, StoreError> {
@@ -43,13 +42,12 @@ pub(super) async fn recall(client: &Client, key: [u8; 32]) -> Result<Option<Clai
     let Some(row) = row else { return Ok(None) };
     let seq = seq_of(row.get("seq"));
     let digest = row.get::<_, &[u8]>("digest").try_into();
-    let stream = row.get::<_, Option<Uuid>>("stream").map(CollectionId);
     Ok(Some(Claimed {
         digest: digest
             .map_err(|_| StoreError::Refused(format!("the claim on {seq} has a strange digest")))?,
         write_id: row.get("write_id"),
         seq,
-        stream: stream.map_or(Stream::Catalog, Stream::Collection),
+        stream: stream_of(row.get("stream")),
         fate: fate(&row),
     }))
 }

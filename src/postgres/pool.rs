@@ -9,8 +9,9 @@ use bb8_postgres::PostgresConnectionManager;
 use chroma_ha_core::port::StoreError;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Transaction};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::settings::Settings;
@@ -163,6 +164,13 @@ pub(super) async fn within<T>(
             Err(StoreError::Unavailable(format!("no answer within {seconds} s while {doing}")))
         }
     }
+}
+
+pub(super) type Params<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
+
+/// One statement that answers nothing.
+pub(super) async fn run(tx: &Transaction<'_>, sql: &str, params: Params<'_>) -> Result<(), StoreError> {
+    tx.execute_typed(sql, params).await.map(drop).map_err(fault)
 }
 
 /// What an error means to the log: come back later, or never.

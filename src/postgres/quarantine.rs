@@ -8,7 +8,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::entries::storable;
-use super::pool::fault;
+use super::pool::{fault, run};
 
 /// `None`: the collection is in order there again.
 pub(super) async fn set(
@@ -19,23 +19,19 @@ pub(super) async fn set(
 ) -> Result<(), StoreError> {
     let Some(reason) = reason.map(storable) else {
         let sql = "DELETE FROM quarantined_collections WHERE node = $1 AND collection = $2";
-        let gone = tx.execute_typed(sql, &[(&node, Type::TEXT), (&collection, Type::UUID)]).await;
-        return gone.map(drop).map_err(fault);
+        return run(tx, sql, &[(&node, Type::TEXT), (&collection, Type::UUID)]).await;
     };
     let sql = "INSERT INTO quarantined_collections (node, collection, reason) \
         SELECT $1, id, $3 FROM catalog_collections WHERE id = $2 AND deleted_seq IS NULL \
         ON CONFLICT (node, collection) DO UPDATE SET reason = excluded.reason";
-    tx.execute_typed(sql, &[(&node, Type::TEXT), (&collection, Type::UUID), (&reason, Type::TEXT)])
-        .await
-        .map(drop)
-        .map_err(fault)
+    run(tx, sql, &[(&node, Type::TEXT), (&collection, Type::UUID), (&reason, Type::TEXT)]).await
 }
 
 /// What was deleted since needs no quarantine any more.
 pub(super) async fn forget_deleted(tx: &Transaction<'_>) -> Result<(), StoreError> {
     let sql = "DELETE FROM quarantined_collections q WHERE NOT EXISTS ( \
         SELECT FROM catalog_collections c WHERE c.id = q.collection AND c.deleted_seq IS NULL)";
-    tx.execute_typed(sql, &[]).await.map(drop).map_err(fault)
+    run(tx, sql, &[]).await
 }
 
 pub(super) async fn recover(tx: &Transaction<'_>) -> Result<Vec<(String, CollectionId, String)>, StoreError> {

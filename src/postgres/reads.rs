@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chroma_ha_core::effect::Effect;
 use chroma_ha_core::entry::{Decision, Draft, Entry, Op};
-use chroma_ha_core::ids::{CollectionId, Stream};
 use chroma_ha_core::port::{Page, Pages, StoreError, WriteRow};
 use futures_util::future::try_join;
 use serde_json::Value;
@@ -15,7 +14,7 @@ use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::conversions;
-use super::entries::stream_key;
+use super::entries::{stream_key, stream_of};
 use super::pool::fault;
 use super::{number, seq_of};
 
@@ -119,7 +118,6 @@ pub(super) async fn find(client: &Client, write_id: &str) -> Result<Option<Write
         "completed" | "failed" => Some(Decision::Accepted),
         _ => row.get::<_, bool>("accepted").then_some(Decision::Accepted),
     };
-    let stream = row.get::<_, Option<Uuid>>("stream").map(CollectionId);
     Ok(Some(WriteRow {
         write_id: row.get("write_id"),
         seq: seq_of(row.get("seq")),
@@ -131,7 +129,7 @@ pub(super) async fn find(client: &Client, write_id: &str) -> Result<Option<Write
         error_message: row.get("error_message"),
         timestamp: row.get::<_, Option<String>>("logged").unwrap_or_default(),
         updated_at: row.get::<_, Option<String>>("updated").unwrap_or_default(),
-        stream: stream.map_or(Stream::Catalog, Stream::Collection),
+        stream: stream_of(row.get("stream")),
         decision,
     }))
 }

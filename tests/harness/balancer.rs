@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use chroma_ha::config::table::OPTIONS;
 use chroma_ha::dev::{Launch, Process, free_port, http_status};
 use nix::sys::signal::Signal;
 use tokio::time::sleep;
@@ -14,29 +15,9 @@ const STOP_IN: Duration = Duration::from_secs(30);
 const PORT_TRIES: u32 = 3;
 
 /// Settings of the person who runs the tests must not change what is tested.
-const ITS_OWN: [&str; 21] = [
-    "ADMIN_",
-    "ADVERTISE_",
-    "CHECK_",
-    "CHROMA_",
-    "CONNECTION_",
-    "DATABASE_",
-    "FAILURE_",
-    "LEASE_",
-    "LOAD_",
-    "MAX_",
-    "PG",
-    "PORT",
-    "PRIMARY_",
-    "READ_",
-    "REPLICA_",
-    "REQUEST_",
-    "SHUTDOWN_",
-    "SLACK_",
-    "UPSTREAM_",
-    "WAL_",
-    "WRITE_",
-];
+fn its_own() -> Vec<&'static str> {
+    OPTIONS.iter().map(|option| option.name).chain(["PG"]).collect()
+}
 
 pub(crate) struct Balancer {
     env: Vec<(String, String)>,
@@ -96,7 +77,7 @@ impl Balancer {
     pub(crate) fn launch(&mut self) {
         self.process = None;
         let mut launch = Launch::new(env!("CARGO_BIN_EXE_chroma-ha"), &self.log).args(["serve"]);
-        launch.without_env = ITS_OWN.to_vec();
+        launch.without_env = its_own();
         launch = launch.env("PORT", self.port.to_string()).env("ADVERTISE_URL", self.url());
         launch.env.extend(self.env.iter().cloned());
         self.process = Some(launch.start().expect("the balancer program"));

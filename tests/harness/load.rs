@@ -148,12 +148,12 @@ impl Load {
         .await;
     }
 
-    /// Not answered 2xx, and how many of them were 503 with `Retry-After`.
     /// From now on a new connection may find nobody; what is under way must still be answered.
     pub(crate) fn closing(&self) {
         self.shared.book().closing = Some(Instant::now());
     }
 
+    /// Not answered 2xx, and how many of them were 503 with `Retry-After`.
     pub(crate) fn failures(&self) -> (Vec<String>, usize) {
         let book = self.shared.book();
         (book.failed.clone(), book.asked_to_wait)

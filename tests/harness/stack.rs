@@ -85,15 +85,6 @@ impl Stack {
         Balancer::launched(self.env.clone(), log)
     }
 
-    /// The same, with a way of its own to the database.
-    pub(crate) fn launch_beside_over(&mut self, database_url: &str) -> Balancer {
-        let mut beside = self.launch_beside();
-        beside.kill9();
-        beside.set_env("DATABASE_URL", database_url);
-        beside.launch();
-        beside
-    }
-
     pub(crate) fn url(&self) -> String {
         self.balancer.url()
     }

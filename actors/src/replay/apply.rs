@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::copy::Conflict;
-use super::peer::Peer;
+use super::peer::{Peer, PeerError, Trusted};
 use crate::board::{Board, Verdict};
 use crate::health::Observed;
 use crate::slack::Raise;
@@ -52,7 +52,12 @@ pub struct Delivery {
 
 impl Delivery {
     pub fn peer(&self, node: NodeId) -> Peer<'_> {
-        Peer { port: &*self.ports[node.0], timeout: self.timeout }
+        Peer { port: &*self.ports[node.0], timeout: self.timeout, trusted: None }
+    }
+
+    /// Asked only as long as it keeps the standing that it has lost so often before.
+    pub fn source(&self, node: NodeId, losses: u64) -> Peer<'_> {
+        Peer { trusted: Some(Trusted { board: &self.board, node, losses }), ..self.peer(node) }
     }
 
     fn terms(&self) -> Terms {
@@ -95,6 +100,13 @@ impl Delivery {
     pub async fn record(&self, changes: Vec<Change>) -> Result<(), StoreError> {
         let stopped = |error: MailboxError| Err(StoreError::Unavailable(error.to_string()));
         self.wal.send(Record { epoch: self.epoch, changes }).await.unwrap_or_else(stopped)
+    }
+
+    /// Health hears of a change without an answer: nothing else is sent there before the node has settled.
+    pub fn leave_in_doubt(&self, error: &PeerError) -> bool {
+        let PeerError::InDoubt { fault, .. } = error else { return false };
+        self.observe(Observation::ApplyFailed(Failure::Fault(fault.clone())));
+        true
     }
 
     fn observe(&self, observation: Observation) {

@@ -1,11 +1,36 @@
-//! What a node tells of records, one by one, as the core compares them.
+//! What a node tells of records: passed on as it is, or one by one as the core compares them. It asks
+//! for nothing.
 
 use chroma_ha_core::likeness::{self, Record};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::peer::{PeerError, Records};
+use super::peer::PeerError;
+
+/// Records as `get` answers them, passed on as they are.
+#[derive(Debug, Deserialize)]
+pub struct Records {
+    pub ids: Vec<String>,
+    pub embeddings: Option<Box<RawValue>>,
+    pub metadatas: Option<Box<RawValue>>,
+    pub documents: Option<Box<RawValue>>,
+    pub uris: Option<Box<RawValue>>,
+}
+
+impl Records {
+    /// Chroma shows a record that is being written or deleted without its embedding, and then says nothing
+    /// about whose it is.
+    pub(super) fn is_whole(&self) -> bool {
+        let shown = self.embeddings.as_ref().map_or(0, |raw| rows(raw.get()));
+        shown == self.ids.len()
+    }
+}
+
+/// How many lists a list of lists of numbers has.
+fn rows(text: &str) -> usize {
+    text.bytes().filter(|byte| *byte == b'[').count().saturating_sub(1)
+}
 
 pub(super) fn by_id(records: Records) -> Result<likeness::Records, PeerError> {
     let Records { ids, embeddings, metadatas, documents, uris } = records;

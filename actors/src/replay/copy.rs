@@ -5,10 +5,9 @@
 use std::time::Instant;
 
 use chroma_ha_core::catalog::Collection;
-use chroma_ha_core::ids::NodeId;
 use chroma_ha_core::operator::{Closing, Letters};
 use chroma_ha_core::port::Change;
-use chroma_ha_core::sequencer::CopyTask;
+use chroma_ha_core::sequencer::{CopyFailure, CopyTask};
 use tracing::{info, warn};
 use uuid::Uuid;
 
@@ -34,17 +33,16 @@ pub enum Conflict {
     PrimaryWins,
 }
 
-/// Copies, and tells the sequencer. `losses`: how often each node had lost its standing before.
+/// Copies, and tells the sequencer. `losses`: how often each node had lost its standing before. The loss
+/// of the source ends what is asked of it, not what is being written to the node: that is waited for.
 pub async fn copy(delivery: Delivery, task: CopyTask, losses: Vec<u64>) {
     let node = delivery.node;
     let mut open = Open { delivery: &delivery, task: &task, begun: Instant::now(), closed: false };
     info!(%node, collection = %task.collection, source = %task.source, position = %task.position, "copying a collection");
-    let lost = |node: NodeId| delivery.board.lost(node, losses[node.0]);
     let made = tokio::select! {
         biased;
-        () = lost(node) => Err(PeerError::Conflict("the node was lost meanwhile".to_owned())),
-        () = lost(task.source) => Err(PeerError::Conflict("the source was lost meanwhile".to_owned())),
-        made = make(&delivery, &task) => made,
+        () = delivery.board.lost(node, losses[node.0]) => Err(PeerError::Conflict("the node was lost meanwhile".to_owned())),
+        made = make(&delivery, &task, losses[task.source.0]) => made,
     };
     open.close(made);
 }
@@ -71,7 +69,9 @@ impl Open<'_> {
             }
             Err(error) => {
                 warn!(%node, %collection, %error, seconds, "copying the collection failed; it stays away from this node");
-                Err(error.to_string())
+                let in_doubt = self.delivery.leave_in_doubt(&error);
+                let reason = error.to_string();
+                Err(if in_doubt { CopyFailure::InDoubt(reason) } else { CopyFailure::Broken(reason) })
             }
         };
         let made = own.is_ok();
@@ -80,7 +80,7 @@ impl Open<'_> {
         }
     }
 
-    fn tell(&self, own: Result<Uuid, String>) -> bool {
+    fn tell(&self, own: Result<Uuid, CopyFailure>) -> bool {
         let board = &self.delivery.board;
         board.set_copy(self.delivery.node, None);
         let now_ms = board.now_ms();
@@ -93,7 +93,7 @@ impl Open<'_> {
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         if !self.closed {
-            self.tell(Err("the copy broke off".to_owned()));
+            self.tell(Err(CopyFailure::Broken("the copy broke off".to_owned())));
         }
     }
 }
@@ -113,11 +113,11 @@ struct Original<'a> {
 }
 
 impl<'a> Original<'a> {
-    async fn of(delivery: &'a Delivery, task: &CopyTask) -> Result<Original<'a>, PeerError> {
+    async fn of(delivery: &'a Delivery, task: &CopyTask, losses: u64) -> Result<Original<'a>, PeerError> {
         let gone = || PeerError::Conflict("the collection was deleted meanwhile".to_owned());
         let place =
             delivery.board.sequencer().catalog.collection(task.collection).cloned().ok_or_else(gone)?;
-        let peer = delivery.peer(task.source);
+        let peer = delivery.source(task.source, losses);
         let described =
             peer.collection(&place.tenant, &place.database, &place.name).await?.ok_or_else(gone)?;
         let theirs = delivery.board.sequencer().node_collection(task.source, task.collection);
@@ -133,8 +133,9 @@ impl<'a> Original<'a> {
     }
 }
 
-async fn make(delivery: &Delivery, task: &CopyTask) -> Result<Made, PeerError> {
-    let original = Original::of(delivery, task).await?;
+/// `losses`: of the source.
+async fn make(delivery: &Delivery, task: &CopyTask, losses: u64) -> Result<Made, PeerError> {
+    let original = Original::of(delivery, task, losses).await?;
     let place = &original.place;
     let target = delivery.peer(delivery.node);
     let total = original.side.peer.count(&original.side.path).await?;

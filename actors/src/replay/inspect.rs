@@ -34,6 +34,10 @@ pub async fn inspect(delivery: Delivery, adopt: bool, generation: u64, losses: u
         Ok(findings) => Some(findings),
         Err(error) => {
             warn!(%node, %error, "looking at what the node holds failed; trying again");
+            if delivery.leave_in_doubt(&error) {
+                open.closed = true;
+                return; // the look stays under way until the node has lost its standing
+            }
             tokio::time::sleep(std::time::Duration::from_millis(500)).await;
             None
         }
@@ -116,8 +120,7 @@ async fn ensure_places(peer: &Peer<'_>, expected: &Expected) -> Result<(), PeerE
         let (status, _) =
             peer.call("looking up the tenant", "GET", format!("/api/v2/tenants/{tenant}"), None).await?;
         if status == 404 {
-            let body = serde_json::json!({ "name": tenant }).to_string();
-            peer.call("creating the tenant", "POST", "/api/v2/tenants".to_owned(), Some(body)).await?;
+            create(peer, "creating the tenant", "/api/v2/tenants".to_owned(), tenant).await?;
         }
     }
     for (tenant, database) in &expected.databases {
@@ -125,11 +128,19 @@ async fn ensure_places(peer: &Peer<'_>, expected: &Expected) -> Result<(), PeerE
         let (status, _) =
             peer.call("looking up the database", "GET", format!("{place}/{database}"), None).await?;
         if status == 404 {
-            let body = serde_json::json!({ "name": database }).to_string();
-            peer.call("creating the database", "POST", place, Some(body)).await?;
+            create(peer, "creating the database", place, database).await?;
         }
     }
     Ok(())
+}
+
+/// A refusal is not judged: what is still lacking is found by whoever needs it.
+async fn create(peer: &Peer<'_>, what: &'static str, path: String, name: &str) -> Result<(), PeerError> {
+    let body = serde_json::json!({ "name": name }).to_string();
+    match peer.change(what, "POST", path, Some(body)).await {
+        Ok(_) | Err(PeerError::Refused { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// What the primary holds before the first write is the cluster's contents: its ids become the logical

@@ -4,13 +4,16 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chroma_ha_core::ids::NodeId;
 use chroma_ha_core::port::{Node, NodeFault, NodeRequest};
 use chroma_ha_core::route::collection_by_name_path;
 pub use chroma_ha_core::route::records_path;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use uuid::Uuid;
+
+use super::contents::Records;
+use crate::board::Board;
 
 /// How often a read is tried that meets a write, and how long between.
 const READS: usize = 20;
@@ -21,6 +24,9 @@ const MOMENT: Duration = Duration::from_millis(50);
 pub enum PeerError {
     #[error("{what}: {fault}")]
     Fault { what: &'static str, fault: NodeFault },
+    /// Of a request that changes the node: it may be executed at any later time.
+    #[error("{what}: {fault}; it may still be executed")]
+    InDoubt { what: &'static str, fault: NodeFault },
     #[error("{what} was answered {status}: {text}")]
     Refused { what: &'static str, status: u16, text: String },
     #[error("{what}: the answer could not be read: {cause}")]
@@ -44,28 +50,13 @@ pub struct Described {
     pub configuration_json: Value,
 }
 
-/// Records as `get` answers them, passed on as they are.
-#[derive(Debug, Deserialize)]
-pub struct Records {
-    pub ids: Vec<String>,
-    pub embeddings: Option<Box<RawValue>>,
-    pub metadatas: Option<Box<RawValue>>,
-    pub documents: Option<Box<RawValue>>,
-    pub uris: Option<Box<RawValue>>,
-}
-
-impl Records {
-    /// Chroma shows a record that is being written or deleted without its embedding, and then says nothing
-    /// about whose it is.
-    fn is_whole(&self) -> bool {
-        let shown = self.embeddings.as_ref().map_or(0, |raw| rows(raw.get()));
-        shown == self.ids.len()
-    }
-}
-
-/// How many lists a list of lists of numbers has.
-fn rows(text: &str) -> usize {
-    text.bytes().filter(|byte| *byte == b'[').count().saturating_sub(1)
+/// A standing that a node had: what was lost since is found by comparison.
+#[derive(Clone, Copy)]
+pub struct Trusted<'a> {
+    pub board: &'a Board,
+    pub node: NodeId,
+    /// How often it had lost its standing.
+    pub losses: u64,
 }
 
 /// One node, asked with one time limit.
@@ -73,6 +64,8 @@ fn rows(text: &str) -> usize {
 pub struct Peer<'a> {
     pub port: &'a dyn Node,
     pub timeout: Duration,
+    /// Whose loss of standing ends a question; who asks without it sees to that otherwise.
+    pub trusted: Option<Trusted<'a>>,
 }
 
 impl Peer<'_> {
@@ -86,8 +79,34 @@ impl Peer<'_> {
         let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         let body = body.map(Bytes::from).unwrap_or_default();
         let request = NodeRequest { method, path, headers, body, timeout: self.timeout };
-        let response = self.port.call(request).await.map_err(|fault| PeerError::Fault { what, fault })?;
+        let answer = tokio::select! {
+            biased;
+            () = self.distrusted() => return Err(PeerError::Conflict("the source was lost meanwhile".to_owned())),
+            answer = self.port.call(request) => answer,
+        };
+        let response = answer.map_err(|fault| PeerError::Fault { what, fault })?;
         Ok((response.status, response.body))
+    }
+
+    async fn distrusted(&self) {
+        match self.trusted {
+            Some(Trusted { board, node, losses }) => board.lost(node, losses).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// As `ask`, for what changes the node. To be awaited to its end: nobody else knows that it was sent.
+    pub async fn change(
+        &self,
+        what: &'static str,
+        method: &'static str,
+        path: String,
+        body: Option<String>,
+    ) -> Result<Bytes, PeerError> {
+        self.ask(what, method, path, body).await.map_err(|error| match error {
+            PeerError::Fault { what, fault } if fault.in_doubt() => PeerError::InDoubt { what, fault },
+            other => other,
+        })
     }
 
     /// The answer, if it is a success.

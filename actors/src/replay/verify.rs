@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use chroma_ha_core::ids::NodeId;
 use chroma_ha_core::port::Change;
 use chroma_ha_core::sequencer::{CompareTask, Finding, Look, Next, Purpose, ReplayTask, Scope};
 use tracing::{info, warn};
@@ -153,24 +152,21 @@ impl Comparison<'_> {
         for look in 0..LOOKS {
             let held = look >= UNHELD;
             let seen = tokio::time::timeout(HOLD, self.look(sides, &left, held)).await;
-            let next = match seen {
+            match seen {
                 Ok(Seen::Void) => return Ok(Some(Next::Nothing)),
                 Ok(Seen::Failed(error)) => return Err(error),
-                Ok(Seen::Differing(differing)) if differing.is_empty() => None,
+                Ok(Seen::Differing(differing)) if differing.is_empty() => {
+                    self.let_go();
+                    return Ok(None);
+                }
                 Ok(Seen::Differing(differing)) => {
                     left = differing;
-                    Some(self.tell(self.finding(&left)))
-                }
-                Err(_) => Some(Next::LookAgain),
-            };
-            match next {
-                Some(Next::LookAgain) => {}
-                settled => {
-                    if settled.is_none() {
-                        self.let_go();
+                    match self.tell(self.finding(&left)) {
+                        Next::LookAgain => {}
+                        next => return Ok(Some(next)),
                     }
-                    return Ok(settled);
                 }
+                Err(_) => {} // not in time
             }
             self.let_go();
             tokio::time::sleep(ROUND).await;
@@ -221,7 +217,7 @@ impl Comparison<'_> {
 
     /// Says it once, where it is known to count.
     fn note(&self, finding: &Finding, next: &Next) {
-        let (node, collection): (NodeId, _) = (self.delivery.node, self.task.collection);
+        let (node, collection) = (self.delivery.node, self.task.collection);
         match finding {
             Finding::Equal { records } => {
                 info!(%node, %collection, records, purpose = ?self.task.purpose, "equal")

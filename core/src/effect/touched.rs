@@ -9,19 +9,22 @@ use crate::entry::{Entry, Op};
 
 /// The ids; `None`: not to be told from the entry, because nobody has resolved it yet.
 pub fn touched(entry: &Entry) -> Option<Vec<String>> {
-    #[derive(Deserialize)]
-    struct Ids {
-        ids: Vec<String>,
-    }
     match entry.effect() {
         Some(Effect::Ids { ids } | Effect::Deletion(Deletion { ids, .. })) => Some(ids.clone()),
         Some(Effect::Collection { .. } | Effect::Plain) => Some(Vec::new()),
         None if entry.draft.op == Op::Delete && filters(&entry.draft.body) => None,
         // What is no list of ids was refused, and changed nothing.
-        None => {
-            Some(serde_json::from_slice::<Ids>(&entry.draft.body).map(|body| body.ids).unwrap_or_default())
-        }
+        None => Some(named_ids(&entry.draft.body).unwrap_or_default()),
     }
+}
+
+/// The ids that a request names, if it names some.
+pub(crate) fn named_ids(body: &[u8]) -> Option<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Named {
+        ids: Vec<String>,
+    }
+    serde_json::from_slice::<Named>(body).ok().map(|named| named.ids)
 }
 
 fn filters(body: &[u8]) -> bool {

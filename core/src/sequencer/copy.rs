@@ -4,7 +4,7 @@
 
 use uuid::Uuid;
 
-use super::{CopyTask, Inspection, NodeLog, Sequencer, Step};
+use super::{CopyFailure, CopyTask, Inspection, NodeLog, Sequencer, Step};
 use crate::ids::{CollectionId, NodeId, Seq, Stream};
 use crate::lane::Phase;
 use crate::port::{Leftover, LeftoverState};
@@ -16,15 +16,15 @@ impl Sequencer {
     /// The next copy onto the node, one at a time.
     pub(super) fn push_copy(&mut self, node: NodeId, now_ms: u64, steps: &mut Vec<Step>) {
         let log = &mut self.nodes[node.0];
-        let idle = log.copying.is_none() && log.inspection == Inspection::Complete;
-        if !log.has_quarantined() {
+        let wanted = log.quarantined_collections();
+        if wanted.is_empty() {
             log.copied = 0;
             return;
         }
+        let idle = log.copying.is_none() && log.inspection == Inspection::Complete;
         if !idle || !self.catalog_is_current(node) {
             return;
         }
-        let wanted = self.nodes[node.0].quarantined_collections();
         let due = |id: &CollectionId| self.nodes[node.0].copy_after_ms.get(id).is_none_or(|at| *at <= now_ms);
         let task = wanted.into_iter().filter(due).find_map(|id| self.copy_task(node, id));
         if let Some(task) = task {
@@ -51,10 +51,9 @@ impl Sequencer {
                 let log = &self.nodes[other.0];
                 // One that is behind in the catalog would bring metadata that the node has passed.
                 let ahead = log.position(Stream::Catalog) >= target.position(Stream::Catalog);
-                let looked_at = matches!(log.inspection, Inspection::Seen | Inspection::Complete);
-                let able = log.standing.applies && looked_at && ahead;
-                let sure = !log.is_quarantined(stream) && !log.doubts.is_fresh(stream);
-                able && sure && !log.other_ids.contains(&id) && log.node_collection(id).is_some()
+                let able = log.standing.applies && log.inspection.is_made() && ahead;
+                let sure = log.holds(id) && !log.doubts.is_fresh(stream);
+                able && sure && !log.other_ids.contains(&id)
             })
             .map(|other| (other, self.nodes[other.0].position(stream)))
             // A source that is behind the node itself would lose what the node has passed.
@@ -77,18 +76,27 @@ impl Sequencer {
 
     /// A copy ended: the node's own id of the new collection, or why there is none. False: the node
     /// lost its standing meanwhile, or the collection is gone; the copy does not count.
-    pub fn copied(&mut self, node: NodeId, task: &CopyTask, own: Result<Uuid, String>, now_ms: u64) -> bool {
+    pub fn copied(
+        &mut self,
+        node: NodeId,
+        task: &CopyTask,
+        own: Result<Uuid, CopyFailure>,
+        now_ms: u64,
+    ) -> bool {
         let exists = self.catalog.collection(task.collection).is_some();
         let head = self.head;
         let log = &mut self.nodes[node.0];
         if log.generation != task.generation || log.copying != Some(task.collection) {
             return false;
         }
-        log.copying = None;
+        // While a write may still be executed nothing else is copied: until the node has lost its standing.
+        if !matches!(own, Err(CopyFailure::InDoubt(_))) {
+            log.copying = None;
+        }
         let own = match own {
             Ok(own) if exists => own,
             Ok(_) => return false,
-            Err(reason) => {
+            Err(CopyFailure::Broken(reason) | CopyFailure::InDoubt(reason)) => {
                 log.copy_after_ms.insert(task.collection, now_ms + RETRY_MS);
                 log.change(Stream::Collection(task.collection), |lane| {
                     lane.phase = Phase::Quarantined { reason }
@@ -103,6 +111,7 @@ impl Sequencer {
         log.copied += 1;
         let stream = Stream::Collection(task.collection);
         log.doubts.ahead(stream, head);
+        log.doubts.copied(task, own, head);
         log.change(stream, |lane| {
             lane.phase = Phase::Idle;
             lane.attempts = 0;
@@ -128,7 +137,7 @@ impl NodeLog {
         let reason = reason.to_owned();
         let stream = Stream::Collection(id);
         let was_in_flight = self.change(stream, |lane| {
-            let was = matches!(lane.phase, Phase::Asking | Phase::Committing { .. });
+            let was = lane.is_busy();
             lane.phase = Phase::Quarantined { reason };
             lane.spill();
             was

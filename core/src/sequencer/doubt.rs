@@ -5,16 +5,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use bytes::Bytes;
-use serde::Deserialize;
-use uuid::Uuid;
-
 use super::NodeLog;
 use crate::effect::{self, Effect, Question};
-use crate::entry::{Entry, Op};
+use crate::entry::Entry;
 use crate::ids::{CollectionId, Seq, Stream};
 use crate::lane::{Lane, Phase};
 
+mod copied;
 mod readback;
 
 /// Ids that are remembered of one stream; beyond them the whole collection is read back.
@@ -69,19 +66,16 @@ impl Doubts {
     /// These were sent, and what became of them is not known.
     pub fn note(&mut self, entries: &[Arc<Entry>]) {
         for entry in entries {
-            let touched = touched(entry);
-            if touched.as_ref().is_some_and(BTreeSet::is_empty) {
+            let ids = within_reach(entry);
+            if ids.as_ref().is_some_and(BTreeSet::is_empty) {
                 continue;
             }
             let fresh = || Doubt { first: entry.seq, ids: Some(BTreeSet::new()), ..Doubt::default() };
             let doubt = self.streams.entry(entry.stream()).or_insert_with(fresh);
             doubt.first = doubt.first.min(entry.seq);
             doubt.last = doubt.last.max(entry.seq);
-            doubt.ids = doubt.ids.take().zip(touched).map(|(mut ids, more)| {
-                ids.extend(more);
-                ids
-            });
-            doubt.ids = doubt.ids.take().filter(|ids| ids.len() <= IDS);
+            let all = doubt.ids.take().zip(ids).map(|(known, more)| &known | &more);
+            doubt.ids = all.filter(|ids| ids.len() <= IDS);
             doubt.version += 1;
             (doubt.looks, doubt.replayed, doubt.due_ms, doubt.alone_since_ms) = (0, false, 0, None);
         }
@@ -199,47 +193,24 @@ impl NodeLog {
         doubtful.map_or(self.cursor(), |first| first.min(self.cursor()))
     }
 
-    /// The node's collection is another one now: what is late finds nothing.
-    pub(super) fn forget_doubt_of(&mut self, id: CollectionId, old: Uuid, becomes: Option<Uuid>) {
-        if becomes != Some(old) {
-            self.forget_doubt(id);
-        }
-    }
-
+    /// The node's collection is another one now, or none.
     pub(super) fn forget_doubt(&mut self, id: CollectionId) {
         self.doubts.forget(Stream::Collection(id));
     }
 }
 
-/// Which records a request for this entry can change; `None`: any.
-fn touched(entry: &Entry) -> Option<BTreeSet<String>> {
+/// Which records a request for this entry can change, whatever its effect came to since; `None`: any.
+fn within_reach(entry: &Entry) -> Option<BTreeSet<String>> {
     let Entry { draft, .. } = entry;
-    match entry.effect() {
-        Some(Effect::Ids { ids }) => return Some(ids.iter().cloned().collect()),
+    let named = || effect::named_ids(&draft.body);
+    let ids = match entry.effect() {
+        Some(Effect::Ids { ids }) => ids.clone(),
         // The acting node may have got the client's own ids instead: those that were none then, too.
-        Some(Effect::Deletion(deletion)) => {
-            return Some(
-                deletion.ids.iter().cloned().chain(named(&draft.body).unwrap_or_default()).collect(),
-            );
-        }
+        Some(Effect::Deletion(deletion)) => [deletion.ids.clone(), named().unwrap_or_default()].concat(),
         // Only the question was sent.
-        None if asks_first(draft.op, &draft.body) => return Some(BTreeSet::new()),
-        _ => {}
-    }
-    if !draft.op.is_record() {
-        return None;
-    }
-    named(&draft.body).map(|ids| ids.into_iter().collect())
-}
-
-fn named(body: &[u8]) -> Option<Vec<String>> {
-    #[derive(Deserialize)]
-    struct Named {
-        ids: Vec<String>,
-    }
-    serde_json::from_slice::<Named>(body).ok().map(|named| named.ids)
-}
-
-fn asks_first(op: Op, body: &Bytes) -> bool {
-    matches!(effect::question(op, body), Question::Get(_))
+        None if matches!(effect::question(draft.op, &draft.body), Question::Get(_)) => Vec::new(),
+        _ if draft.op.is_record() => named()?,
+        _ => return None,
+    };
+    Some(ids.into_iter().collect())
 }

@@ -18,7 +18,7 @@ impl Sequencer {
             Inspection::Seen | Inspection::Complete => return true,
             Inspection::UnderWay => return false,
             // What is being asked or made durable may make and remove what the look goes by.
-            Inspection::Due if log.is_asked(Stream::Catalog) => return false,
+            Inspection::Due if log.lane(Stream::Catalog).is_some_and(Lane::is_busy) => return false,
             Inspection::Due => {}
         }
         if log.joined || first {
@@ -117,13 +117,5 @@ impl Sequencer {
             Op::DeleteCollection => self.subject(entry) == Some(id),
             op => op.is_destructive(),
         }
-    }
-}
-
-impl NodeLog {
-    /// An entry of the stream is under way on the node.
-    fn is_asked(&self, stream: Stream) -> bool {
-        let phase = self.lane(stream).map(|lane| &lane.phase);
-        matches!(phase, Some(Phase::Asking | Phase::Committing { .. }))
     }
 }

@@ -4,7 +4,7 @@
 
 use super::{Hindrance, NodeLog, Sequencer};
 use crate::ids::{NodeId, Seq, Stream};
-use crate::lane::Phase;
+use crate::lane::{Lane, Phase};
 
 impl NodeLog {
     /// The entry of the stream that the node refuses although it was accepted.
@@ -50,12 +50,9 @@ impl Sequencer {
         let log = &self.nodes[node.0];
         let letter = log.troubles.letters.iter().find(|(_, letter)| **letter == seq);
         let stream = letter.map(|(stream, _)| *stream).ok_or(Hindrance::NoSuchLetter)?;
-        let phase = log.lane(stream).map(|lane| &lane.phase);
         let Stream::Collection(id) = stream else {
-            return match phase {
-                Some(Phase::Asking | Phase::Committing { .. }) => Err(Hindrance::BeingTried),
-                _ => Ok(stream),
-            };
+            let busy = log.lane(stream).is_some_and(Lane::is_busy);
+            return if busy { Err(Hindrance::BeingTried) } else { Ok(stream) };
         };
         if log.copying == Some(id) {
             return Err(Hindrance::BeingCopied);
@@ -63,10 +60,7 @@ impl Sequencer {
         if log.node_collection(id).is_none() {
             return Err(Hindrance::NoCopy);
         }
-        match phase {
-            Some(Phase::Quarantined { .. }) => Ok(stream),
-            _ => Err(Hindrance::BeingTried),
-        }
+        if log.is_quarantined(stream) { Ok(stream) } else { Err(Hindrance::BeingTried) }
     }
 
     /// The lane tries the entry again. The letter stays until the node has taken it.

@@ -26,7 +26,7 @@ impl Sequencer {
 
     /// Whether the others can get the collection from this node, now or once it has caught up.
     fn is_source(&self, node: NodeId, id: CollectionId) -> bool {
-        self.holds(node, id) || self.may_create(node, id)
+        self.nodes[node.0].holds(id) || self.may_create(node, id)
     }
 
     /// The node is behind: its creation may be still to come.
@@ -34,11 +34,6 @@ impl Sequencer {
         let log = &self.nodes[node.0];
         let lacks = log.node_collection(id).is_none() && !log.is_quarantined(Stream::Collection(id));
         log.joined && lacks && !self.catalog_is_current(node)
-    }
-
-    fn holds(&self, node: NodeId, id: CollectionId) -> bool {
-        let log = &self.nodes[node.0];
-        log.node_collection(id).is_some() && !log.is_quarantined(Stream::Collection(id))
     }
 
     /// What is remembered of deleted collections that every node is past.

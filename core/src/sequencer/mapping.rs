@@ -3,11 +3,16 @@
 use uuid::Uuid;
 
 use super::NodeLog;
-use crate::ids::CollectionId;
+use crate::ids::{CollectionId, Stream};
 
 impl NodeLog {
     pub fn node_collection(&self, id: CollectionId) -> Option<Uuid> {
         self.mapped.get(&id).copied()
+    }
+
+    /// The node has a copy that is not set aside.
+    pub fn holds(&self, id: CollectionId) -> bool {
+        self.node_collection(id).is_some() && !self.is_quarantined(Stream::Collection(id))
     }
 
     /// Every collection of the node that the log knows, with the node's own id.
@@ -31,7 +36,9 @@ impl NodeLog {
         }
         if let Some(old) = self.mapped.remove(&id) {
             self.logical.remove(&old);
-            self.forget_doubt_of(id, old, node_collection);
+            if node_collection != Some(old) {
+                self.forget_doubt(id);
+            }
         }
         if let Some(own) = node_collection {
             self.mapped.insert(id, own);

@@ -12,7 +12,7 @@ use super::{Inspection, Limits, Troubles};
 use crate::entry::Entry;
 use crate::ids::{CollectionId, Seq, Stream};
 use crate::lane::{Lane, Phase, Span};
-use crate::port::Leftover;
+use crate::port::{Leftover, RecoveredNode};
 
 /// What the node's health allows. Derived from its `health` state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct Standing {
     pub suspect: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct NodeLog {
     pub standing: Standing,
     /// Rises whenever the node loses its standing: outcomes of older requests do not count.
@@ -65,31 +65,26 @@ pub struct NodeLog {
 }
 
 impl NodeLog {
-    pub fn recovered(cursor: Seq, catalog_cursor: Seq, mapped: Vec<(CollectionId, Uuid)>) -> NodeLog {
-        NodeLog {
-            standing: Standing::default(),
-            generation: 0,
-            fed: cursor,
-            feeding: false,
-            stale_from: None,
-            lanes: HashMap::new(),
-            waiting: BTreeSet::new(),
-            catalog_cursor,
-            logical: mapped.iter().map(|(c, n)| (*n, *c)).collect(),
-            mapped: mapped.into_iter().collect(),
-            queued_bytes: 0,
-            in_flight: 0,
-            joined: false,
-            inspection: Inspection::Due,
-            copying: None,
-            copy_after_ms: HashMap::new(),
-            leftovers: HashMap::new(),
-            other_ids: HashSet::new(),
-            doubts: Doubts::default(),
-            comparing: None,
-            copied: 0,
-            troubles: Troubles::default(),
-        }
+    /// As the log remembers the node. Its health stays, but no lane moves until that says so again: what
+    /// was sent before may still be executing.
+    pub(super) fn remembered(stored: RecoveredNode, before: &NodeLog) -> NodeLog {
+        let mut node = NodeLog {
+            standing: Standing { applies: false, ..before.standing },
+            generation: before.generation + 1,
+            fed: stored.cursor,
+            catalog_cursor: stored.catalog_cursor.max(stored.cursor),
+            logical: stored.mapped.iter().map(|(id, own)| (*own, *id)).collect(),
+            mapped: stored.mapped.into_iter().collect(),
+            joined: stored.joined,
+            other_ids: stored.other_ids.into_iter().collect(),
+            leftovers: stored.copying.into_iter().collect(),
+            ..NodeLog::default()
+        };
+        stored.quarantined.into_iter().for_each(|(id, reason)| node.quarantine(id, &reason));
+        let stream = |id: Option<_>| id.map_or(Stream::Catalog, Stream::Collection);
+        node.troubles.letters = stored.letters.into_iter().map(|(id, seq)| (stream(id), seq)).collect();
+        node.troubles.skips = stored.skipped.into_iter().collect();
+        node
     }
 
     /// Every entry up to here is applied.

@@ -145,10 +145,10 @@ impl Sequencer {
             log.map(id, own);
             if own.is_none() {
                 log.leftovers.remove(&id);
-            }
-            // Created elsewhere, but the node holds something else under this name.
-            if own.is_none() && exists {
-                log.quarantine(id, "the node holds other records under this name");
+                // Created elsewhere, but the node holds something else under this name.
+                if exists {
+                    log.quarantine(id, "the node holds other records under this name");
+                }
             }
         }
     }

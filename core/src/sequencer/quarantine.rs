@@ -2,7 +2,7 @@
 //! comparison's that found a difference. The log remembers it first, so that a restart does not trust
 //! the node again.
 
-use super::{NodeLog, Sequencer};
+use super::Sequencer;
 use crate::ids::{CollectionId, NodeId, Stream};
 use crate::lane::Phase;
 
@@ -38,15 +38,10 @@ pub enum Hindrance {
 impl Sequencer {
     /// Whether the collection can be set aside on the node and copied to it anew.
     pub fn rebuildable(&self, node: NodeId, id: CollectionId) -> Result<(), Hindrance> {
-        let stream = Stream::Collection(id);
         if self.catalog.collection(id).is_none() {
             return Err(Hindrance::NoSuchCollection);
         }
-        let holds = |other: &NodeId| {
-            let log = &self.nodes[other.0];
-            *other != node && log.node_collection(id).is_some() && !log.is_quarantined(stream)
-        };
-        if !self.node_ids().any(|other| holds(&other)) {
+        if !self.node_ids().any(|other| other != node && self.nodes[other.0].holds(id)) {
             return Err(Hindrance::NoSource);
         }
         let log = &self.nodes[node.0];
@@ -54,7 +49,7 @@ impl Sequencer {
             return Err(Hindrance::BeingCopied);
         }
         // Its outcome counts whatever happens: the lane must not be taken away under it.
-        match log.lane(stream).map(|lane| &lane.phase) {
+        match log.lane(Stream::Collection(id)).map(|lane| &lane.phase) {
             Some(Phase::Committing { .. }) => Err(Hindrance::UnderWay),
             _ => Ok(()),
         }
@@ -73,11 +68,5 @@ impl Sequencer {
             state.asked = None;
         }
         Ok(())
-    }
-}
-
-impl NodeLog {
-    pub fn has_quarantined(&self) -> bool {
-        self.lanes.values().any(|lane| matches!(lane.phase, Phase::Quarantined { .. }))
     }
 }

@@ -67,6 +67,13 @@ pub enum Inspection {
     Complete,
 }
 
+impl Inspection {
+    /// What the node holds is known: it may be read, judge, and be a source.
+    pub(super) fn is_made(self) -> bool {
+        matches!(self, Inspection::Seen | Inspection::Complete)
+    }
+}
+
 /// What a look at a node found.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
@@ -88,4 +95,13 @@ pub struct CopyTask {
     /// What no mapping names any more, and what may be done with it.
     pub leftover: Option<Leftover>,
     pub generation: u64,
+}
+
+/// Why a copy ended without a collection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CopyFailure {
+    /// It is tried again.
+    Broken(String),
+    /// A write had no answer: the node may execute it at any later time, so it settles first.
+    InDoubt(String),
 }

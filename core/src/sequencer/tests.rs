@@ -8,7 +8,11 @@ use crate::ids::CollectionId;
 use bytes::Bytes;
 use uuid::Uuid;
 
+mod carried_out;
 mod in_doubt;
+mod late;
+mod late_copies;
+mod memory;
 
 const A: NodeId = NodeId(0);
 const B: NodeId = NodeId(1);

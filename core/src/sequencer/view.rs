@@ -108,8 +108,7 @@ impl Sequencer {
         let Gate::Stream(stream) = gate else { return Some(None) };
         let shown = self.streams.get(&stream).map_or(Seq::ZERO, |s| s.acked).max(self.recovered_head);
         let fresh = log.fed >= shown && log.first(stream).is_none_or(|first| first > shown);
-        let looked_at = matches!(log.inspection, Inspection::Seen | Inspection::Complete);
-        if !fresh || log.is_quarantined(stream) || (log.standing.serves && !looked_at) {
+        if !fresh || log.is_quarantined(stream) || (log.standing.serves && !log.inspection.is_made()) {
             return None;
         }
         match stream {

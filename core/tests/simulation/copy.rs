@@ -8,13 +8,13 @@ use chroma_ha_core::ids::{NodeId, Stream};
 use chroma_ha_core::listing::{Listing, Turn};
 use chroma_ha_core::operator::{Closing, Letters};
 use chroma_ha_core::port::{Change, Leftover, LeftoverState};
-use chroma_ha_core::sequencer::CopyTask;
+use chroma_ha_core::sequencer::{CopyFailure, CopyTask};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::chroma::own_id;
 use super::names::Place;
-use super::peer::{by_name, collections};
+use super::peer::{broken, by_name, collections};
 use super::world::World;
 
 /// Ids listed with one request, records carried with one.
@@ -30,9 +30,12 @@ struct Open {
 }
 
 impl Open {
-    fn close(&mut self, own: Result<Uuid, String>) {
+    fn close(&mut self, own: Result<Uuid, CopyFailure>) {
         self.closed = true;
         let Open { world, node, task, .. } = self;
+        if let Err(failure) = &own {
+            world.leave_in_doubt(*node, failure);
+        }
         let own = own.inspect(|_| world.saw("copy"));
         let counts = {
             let mut sequencer = world.sequencer.lock();
@@ -52,7 +55,7 @@ impl Drop for Open {
     fn drop(&mut self) {
         if !self.closed {
             self.world.saw("copy broke off");
-            self.close(Err("the copy broke off".to_owned()));
+            self.close(broken("the copy broke off"));
         }
     }
 }
@@ -73,11 +76,12 @@ impl World {
         });
     }
 
-    async fn make(&self, node: NodeId, task: &CopyTask) -> Result<Uuid, String> {
-        let place = self.place_of(task).ok_or("the collection was deleted meanwhile")?;
-        let from = self.found(task.source, &place).await?.ok_or("the collection was deleted meanwhile")?;
+    async fn make(&self, node: NodeId, task: &CopyTask) -> Result<Uuid, CopyFailure> {
+        let gone = || CopyFailure::Broken("the collection was deleted meanwhile".to_owned());
+        let place = self.place_of(task).ok_or_else(gone)?;
+        let from = self.found(task.source, &place).await?.ok_or_else(gone)?;
         if self.sequencer.lock().node_collection(task.source, task.collection) != Some(from) {
-            return Err("the source holds another collection of this name".to_owned());
+            return broken("the source holds another collection of this name");
         }
         let (own, resumed) = match self.room(node, task, &place).await? {
             Room::Begun(own) => (own, true),
@@ -110,7 +114,7 @@ impl World {
         Some((place.tenant.clone(), place.database.clone(), place.name.clone()))
     }
 
-    async fn room(&self, node: NodeId, task: &CopyTask, place: &Place) -> Result<Room, String> {
+    async fn room(&self, node: NodeId, task: &CopyTask, place: &Place) -> Result<Room, CopyFailure> {
         let Some(there) = self.found(node, place).await? else { return Ok(Room::Free) };
         let left = task.leftover.filter(|left| left.node_collection == there).map(|left| left.state);
         if matches!(left, Some(LeftoverState::Begun(_))) {
@@ -118,22 +122,22 @@ impl World {
             return Ok(Room::Begun(there));
         }
         if self.sequencer.lock().logical(node, there).is_some_and(|id| id != task.collection) {
-            return Err("the node holds another collection of the catalog under this name".to_owned());
+            return broken("the node holds another collection of the catalog under this name");
         }
         let path = format!("{}/{there}/count", collections((&place.0, &place.1)));
         let held = self.ask(node, "GET", path, Value::Null).await?;
         let ours = task.replaces.contains(&there) || self.sequencer.lock().is_outlived(node, there);
         if held != 0 && !ours {
-            return Err("the node holds other records under the name".to_owned());
+            return broken("the node holds other records under the name");
         }
         self.copying(node, task, there, None).await?;
         self.ask(node, "DELETE", by_name(place), Value::Null).await.map(|_| Room::Free)
     }
 
-    async fn create_copy(&self, node: NodeId, task: &CopyTask, place: &Place) -> Result<Uuid, String> {
+    async fn create_copy(&self, node: NodeId, task: &CopyTask, place: &Place) -> Result<Uuid, CopyFailure> {
         let path = collections((&place.0, &place.1));
         let answer = self.ask(node, "POST", path, json!({ "name": place.2 })).await?;
-        let own = own_id(&answer).ok_or("no id")?;
+        let own = own_id(&answer).ok_or_else(|| CopyFailure::Broken("no id".to_owned()))?;
         self.copying(node, task, own, Some(LeftoverState::Begun(task.position))).await?;
         Ok(own)
     }
@@ -145,7 +149,7 @@ impl World {
         task: &CopyTask,
         own: Uuid,
         begun: Option<LeftoverState>,
-    ) -> Result<(), String> {
+    ) -> Result<(), CopyFailure> {
         let (name, collection, node_collection) = (node.name(), task.collection, Some(own));
         let unmapped = Change::Mapped { node: name.clone(), collection, node_collection: None };
         let left = match begun {
@@ -155,7 +159,7 @@ impl World {
             _ => Change::Copying { node: name, collection, node_collection },
         };
         if !self.record(vec![unmapped, left]).await {
-            return Err("the log is away".to_owned());
+            return broken("the log is away");
         }
         let left = Leftover { node_collection: own, state: begun.unwrap_or(LeftoverState::Void) };
         self.sequencer.lock().leftover(node, collection, left);
@@ -169,7 +173,7 @@ impl World {
         (from, to): (&str, &str),
         mut ids: Vec<String>,
         resumed: bool,
-    ) -> Result<(), String> {
+    ) -> Result<(), CopyFailure> {
         if resumed && !ids.is_empty() {
             let ask = json!({ "ids": ids, "include": [] });
             let held = self::ids(&self.ask(node, "POST", format!("{to}/get"), ask).await?);
@@ -185,7 +189,7 @@ impl World {
         Ok(())
     }
 
-    async fn finish_copy(&self, node: NodeId, task: &CopyTask, own: Uuid) -> Result<Uuid, String> {
+    async fn finish_copy(&self, node: NodeId, task: &CopyTask, own: Uuid) -> Result<Uuid, CopyFailure> {
         let (node, collection) = (node.name(), task.collection);
         let letters = Letters::Collection(collection);
         let changes = vec![
@@ -194,7 +198,7 @@ impl World {
             Change::LettersClosed { node: node.clone(), letters, how: Closing::Rebuilt },
             Change::Quarantined { node, collection, reason: None },
         ];
-        self.record(changes).await.then_some(own).ok_or_else(|| "the log is away".to_owned())
+        if self.record(changes).await { Ok(own) } else { broken("the log is away") }
     }
 }
 

@@ -12,6 +12,7 @@ use chroma_ha_core::ids::NodeId;
 use chroma_ha_core::port::{NodeRequest, StoreError};
 use chroma_ha_core::sequencer::{Outcome, Role, Task};
 
+use super::peer::is_change;
 use super::world::{Lost, World};
 
 /// More than any run needs: no error becomes a verdict here, and a refusing follower gets stuck.
@@ -79,7 +80,7 @@ impl Delivery {
 
     /// A request that may change the node.
     fn note(&self, request: &NodeRequest) {
-        if request.method != "GET" && !request.path.ends_with("/get") {
+        if is_change(request) {
             let seqs = self.attempt.task().entries.iter().map(|entry| (self.node, entry.seq));
             self.world.sent.borrow_mut().extend(seqs);
         }

@@ -7,13 +7,13 @@ use std::rc::Rc;
 
 use chroma_ha_core::ids::{CollectionId, NodeId};
 use chroma_ha_core::port::Change;
-use chroma_ha_core::sequencer::Findings;
+use chroma_ha_core::sequencer::{CopyFailure, Findings};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::chroma::own_id;
 use super::names::Database;
-use super::peer::collections;
+use super::peer::{broken, collections};
 use super::world::World;
 
 /// Tenants, databases and the node's own collections.
@@ -25,7 +25,10 @@ impl World {
         self.spawn(&Rc::new(Cell::new(Some(node))), async move {
             let findings = world.look_at(node).await;
             world.say(|| format!("{node} was looked at: {findings:?}"));
-            if findings.is_err() {
+            if let Err(failure) = &findings {
+                if world.leave_in_doubt(node, failure) {
+                    return;
+                }
                 world.sleep(500).await;
             }
             if findings.as_ref().is_ok_and(|found| !found.lost.is_empty()) {
@@ -36,7 +39,7 @@ impl World {
         });
     }
 
-    async fn look_at(&self, node: NodeId) -> Result<Findings, String> {
+    async fn look_at(&self, node: NodeId) -> Result<Findings, CopyFailure> {
         let (tenants, databases, mapped) = self.expected(node);
         for tenant in tenants {
             let path = format!("/api/v2/tenants/{tenant}");
@@ -61,12 +64,12 @@ impl World {
         self.lost(node, lost).await
     }
 
-    async fn lost(&self, node: NodeId, lost: Vec<CollectionId>) -> Result<Findings, String> {
+    async fn lost(&self, node: NodeId, lost: Vec<CollectionId>) -> Result<Findings, CopyFailure> {
         let gone =
             |id: &CollectionId| Change::Mapped { node: node.name(), collection: *id, node_collection: None };
         let changes: Vec<Change> = lost.iter().map(gone).collect();
         if !changes.is_empty() && !self.record(changes).await {
-            return Err("the log is away".to_owned());
+            return broken("the log is away");
         }
         Ok(Findings { lost, joined: true })
     }

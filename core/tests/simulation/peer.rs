@@ -4,6 +4,7 @@ use bytes::Bytes;
 use chroma_ha_core::ids::NodeId;
 use chroma_ha_core::listing::Deletes;
 use chroma_ha_core::port::NodeRequest;
+use chroma_ha_core::sequencer::CopyFailure;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -15,7 +16,11 @@ use super::world::{Stage, Work, World};
 const EVERYTHING: u64 = 1 << 40;
 
 /// What a node answered, or why it did not.
-pub type Said = Result<(u16, Value), String>;
+pub type Said = Result<(u16, Value), CopyFailure>;
+
+pub fn broken<T>(reason: impl Into<String>) -> Result<T, CopyFailure> {
+    Err(CopyFailure::Broken(reason.into()))
+}
 
 pub fn collections((tenant, database): (&str, &str)) -> String {
     format!("/api/v2/tenants/{tenant}/databases/{database}/collections")
@@ -31,11 +36,13 @@ impl World {
         let copies = if method == "POST" && path.ends_with("/collections") { vec![COPY] } else { Vec::new() };
         let headers = copies.into_iter().map(|name| (name.to_owned(), String::new())).collect();
         let request = NodeRequest { method, path, headers, body, timeout: Default::default() };
-        let response = self.call(node, request).await.map_err(|fault| {
-            if fault.in_doubt() {
-                self.servers[node.0].suspicion.set(true);
-            }
-            fault.to_string()
+        if self.is_distrusted(node) {
+            return broken("the source was lost meanwhile");
+        }
+        let changes = is_change(&request);
+        let response = self.call(node, request).await.map_err(|fault| match fault.to_string() {
+            text if changes && fault.in_doubt() => CopyFailure::InDoubt(text),
+            text => CopyFailure::Broken(text),
         })?;
         Ok((response.status, parsed(&response.body)))
     }
@@ -47,18 +54,27 @@ impl World {
         method: &'static str,
         path: String,
         body: Value,
-    ) -> Result<Value, String> {
+    ) -> Result<Value, CopyFailure> {
         match self.say_to(node, method, path, body).await? {
             (200..=299, answer) => Ok(answer),
-            (status, _) => Err(format!("{node} answered {status}")),
+            (status, _) => broken(format!("{node} answered {status}")),
         }
     }
 
-    pub async fn found(&self, node: NodeId, place: &Place) -> Result<Option<Uuid>, String> {
+    /// Health hears of a change without an answer.
+    pub fn leave_in_doubt(&self, node: NodeId, failure: &CopyFailure) -> bool {
+        let in_doubt = matches!(failure, CopyFailure::InDoubt(_));
+        if in_doubt {
+            self.servers[node.0].suspicion.set(true);
+        }
+        in_doubt
+    }
+
+    pub async fn found(&self, node: NodeId, place: &Place) -> Result<Option<Uuid>, CopyFailure> {
         match self.say_to(node, "GET", by_name(place), Value::Null).await? {
             (200, answer) => Ok(own_id(&answer)),
             (404, _) => Ok(None),
-            (status, _) => Err(format!("{node} answered {status}")),
+            (status, _) => broken(format!("{node} answered {status}")),
         }
     }
 
@@ -79,6 +95,10 @@ impl World {
             *self.deletes_sent.borrow_mut().entry((node, own)).or_default() += records;
         }
     }
+}
+
+pub fn is_change(request: &NodeRequest) -> bool {
+    request.method != "GET" && !request.path.ends_with("/get")
 }
 
 fn named(request: &NodeRequest, own: Uuid) -> u64 {

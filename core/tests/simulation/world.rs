@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::chroma::Chroma;
 use super::oracle::Oracle;
+use super::peer::is_change;
 use super::rng::Rng;
 use super::store::Store;
 
@@ -110,6 +111,8 @@ pub struct World {
     pub oracle: RefCell<Oracle>,
     pub ops: RefCell<Vec<Op>>,
     tasks: RefCell<BTreeMap<u64, Running>>,
+    /// What a task was reading lost its standing while the task changed something else.
+    distrusted: RefCell<BTreeSet<(u64, NodeId)>>,
     /// Records named in deletes of one collection on one node.
     pub deletes_sent: RefCell<BTreeMap<(NodeId, Uuid), u64>>,
     /// How far the log was when a collection was copied: the node may show as much at once.
@@ -152,6 +155,7 @@ impl World {
             oracle: RefCell::default(),
             ops: RefCell::default(),
             tasks: RefCell::default(),
+            distrusted: RefCell::default(),
             deletes_sent: RefCell::default(),
             copied: RefCell::default(),
             timers: RefCell::default(),
@@ -208,7 +212,7 @@ impl World {
         self.spawn_with(lost, None, future);
     }
 
-    /// As `spawn`; it ends with the other node's standing as well.
+    /// As `spawn`; what it asks the other node ends with that one's standing.
     pub fn spawn_with(&self, lost: &Lost, reads: Option<NodeId>, future: impl Future<Output = ()> + 'static) {
         let id = self.id();
         let running = Running { future: Box::pin(future), lost: Rc::clone(lost), reads };
@@ -230,7 +234,11 @@ impl World {
     pub fn drop_tasks(&self, lost: impl Fn(Option<NodeId>) -> bool) {
         let mut ended = BTreeSet::new();
         self.tasks.borrow_mut().retain(|id, task| {
-            let ends = lost(task.lost.get()) || lost(task.reads);
+            let unread = lost(task.reads) && !self.changes(*id);
+            if lost(task.reads) {
+                self.distrusted.borrow_mut().extend(task.reads.map(|node| (*id, node)));
+            }
+            let ends = lost(task.lost.get()) || unread;
             if ends {
                 ended.insert(*id);
             }
@@ -251,6 +259,20 @@ impl World {
                 _ => false,
             }
         });
+    }
+
+    /// The task waits for the end of something that it changes.
+    fn changes(&self, id: u64) -> bool {
+        let changes = |work: &Work| match work {
+            Work::Call { request, .. } => is_change(request),
+            work => matches!(work, Work::Record { .. }),
+        };
+        self.ops.borrow().iter().any(|op| op.owner == id && changes(&op.work))
+    }
+
+    /// The running task must not ask the node any more: it lost its standing.
+    pub fn is_distrusted(&self, node: NodeId) -> bool {
+        self.distrusted.borrow().contains(&(self.current.get(), node))
     }
 
     // Awaits

@@ -13,8 +13,8 @@ use chroma_ha_core::portion::Portion;
 use chroma_ha_core::sequencer::CopyTask;
 
 use super::super::apply::Delivery;
-use super::super::contents::by_id;
-use super::super::peer::{PeerError, Records};
+use super::super::contents::{Records, by_id};
+use super::super::peer::PeerError;
 use super::records::{Ids, Side, carry};
 use crate::board::DeleteWatch;
 

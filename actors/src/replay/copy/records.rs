@@ -7,7 +7,8 @@ use chroma_ha_core::listing::{Listing, Turn};
 use chroma_ha_core::portion::Portion;
 use serde_json::json;
 
-use super::super::peer::{Peer, PeerError, Records};
+use super::super::contents::Records;
+use super::super::peer::{Peer, PeerError};
 use crate::board::DeleteWatch;
 
 /// Ids listed with one request.
@@ -37,12 +38,12 @@ impl Side<'_> {
             return Ok(());
         }
         let path = format!("{}/add", self.path);
-        self.peer.ask("adding copied records", "POST", path, Some(body(records))).await.map(drop)
+        self.peer.change("adding copied records", "POST", path, Some(body(records))).await.map(drop)
     }
 
     pub(in crate::replay) async fn delete(&self, ids: &[String]) -> Result<(), PeerError> {
         let (path, body) = (format!("{}/delete", self.path), json!({ "ids": ids }).to_string());
-        self.peer.ask("deleting what a copy replaces", "POST", path, Some(body)).await.map(drop)
+        self.peer.change("deleting what a copy replaces", "POST", path, Some(body)).await.map(drop)
     }
 }
 
@@ -149,8 +150,10 @@ pub(in crate::replay) async fn carry(
             write(from, to, chunk, records).await?;
             Ok(Some((records.ids.len(), started.elapsed())))
         };
-        let (next, written) = tokio::try_join!(reading, writing)?;
-        read = next;
+        // Whatever became of the reading, what is being written is waited for.
+        let (next, written) = tokio::join!(reading, writing);
+        let written = written?;
+        read = next?;
         if let Some((count, took)) = written {
             portion.took(count, took);
             carried(count);

@@ -70,7 +70,7 @@ pub(super) async fn make(
     void(delivery, task, there.id).await?;
     let what = "deleting what the copy replaces";
     let path = collection_by_name_path(&place.tenant, &place.database, &place.name);
-    target.ask(what, "DELETE", path, None).await.map(|_| Room::Free)
+    target.change(what, "DELETE", path, None).await.map(|_| Room::Free)
 }
 
 /// Mapped here, or left by a copy: of this collection, or of one that has been deleted since.
@@ -110,7 +110,7 @@ pub(super) async fn create(
     }
     let what = "creating the copy";
     let path = collections_path(&place.tenant, &place.database);
-    let answer = target.ask(what, "POST", path, Some(Value::Object(body).to_string())).await?;
+    let answer = target.change(what, "POST", path, Some(Value::Object(body).to_string())).await?;
     let own = read::<Described>(what, &answer)?.id;
     let (node, collection, position) = (delivery.node.name(), task.collection, task.position);
     let changes = vec![

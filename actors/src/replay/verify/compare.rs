@@ -9,8 +9,8 @@ use chroma_ha_core::likeness;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::replay::contents::by_id;
-use crate::replay::peer::{Peer, PeerError, Records, read};
+use crate::replay::contents::{Records, by_id};
+use crate::replay::peer::{Peer, PeerError, read};
 
 /// Records read with one request to each node.
 pub(super) const PAGE: usize = 250;

@@ -10,6 +10,9 @@ use crate::sequencer::{CompareTask, Finding, Inspection, Next, Purpose, ReplayTa
 /// How long a node with nobody to compare with is left alone before the log is applied again.
 const ALONE_MS: u64 = 2_000;
 
+/// After a look that settled nothing: when the next one is due.
+const UNSETTLED_MS: u64 = 1_000;
+
 impl Sequencer {
     /// The first collection whose look is due and can be made.
     pub(in crate::sequencer) fn doubt_task(&mut self, node: NodeId, now_ms: u64) -> Option<CompareTask> {
@@ -22,7 +25,7 @@ impl Sequencer {
                 self.nodes[node.0].forget_doubt(id);
                 continue;
             }
-            let Some(version) = self.is_past_doubt(node, stream).map(|doubt| doubt.version) else { continue };
+            let Some(version) = self.passed_doubt(node, stream).map(|doubt| doubt.version) else { continue };
             let task = self
                 .witness(id, node)
                 .and_then(|other| self.compare_task(node, other, id, Purpose::Doubt { version }));
@@ -34,14 +37,14 @@ impl Sequencer {
     }
 
     /// The doubt of a stream, if the node's lane has passed all of it.
-    fn is_past_doubt(&self, node: NodeId, stream: Stream) -> Option<&Doubt> {
+    fn passed_doubt(&self, node: NodeId, stream: Stream) -> Option<&Doubt> {
         let log = &self.nodes[node.0];
         log.doubts.of(stream).filter(|doubt| log.position(stream) >= doubt.last)
     }
 
     /// A late request may have taken a collection away: the node is inspected again.
     fn look_again_at_catalog(&mut self, node: NodeId, now_ms: u64) {
-        let Some(version) = self.is_past_doubt(node, Stream::Catalog).map(|doubt| doubt.version) else {
+        let Some(version) = self.passed_doubt(node, Stream::Catalog).map(|doubt| doubt.version) else {
             return;
         };
         let log = &mut self.nodes[node.0];
@@ -55,7 +58,7 @@ impl Sequencer {
     pub(in crate::sequencer) fn lone_replay(&mut self, node: NodeId, now_ms: u64) -> Option<ReplayTask> {
         for stream in self.nodes[node.0].doubts.due(now_ms) {
             let Stream::Collection(id) = stream else { continue };
-            if self.is_past_doubt(node, stream).is_none() || self.at_hand(node, id).is_none() {
+            if self.passed_doubt(node, stream).is_none() || self.at_hand(node, id).is_none() {
                 continue;
             }
             let own_ids = self.has_other_ids(node, id);
@@ -110,14 +113,14 @@ impl Sequencer {
                 return Next::Nothing;
             }
             Finding::Undecided { .. } => {
-                doubt.due_ms = Self::again_at(now_ms);
+                doubt.due_ms = now_ms + UNSETTLED_MS;
                 return Next::Nothing;
             }
             Finding::Differs { .. } => {}
         }
         doubt.reopen();
         let (first, replayed) = (doubt.first, doubt.replayed);
-        doubt.due_ms = Self::again_at(now_ms);
+        doubt.due_ms = now_ms + UNSETTLED_MS;
         // If both are in doubt nobody knows which one is wrong: only the log does.
         let witness = self.nodes[task.reference.0].doubts.of_mut(stream);
         let sure = witness.is_none_or(|other| {

@@ -8,6 +8,8 @@ use crate::delivery::{self, Attempt, Input, Terms};
 use crate::health::Observation;
 use crate::port::NodeFault;
 
+mod alone;
+
 fn in_doubt(s: &mut Sequencer, node: NodeId, task: &Task) {
     assert!(s.finish(ticket(node, task), &task.entries, Outcome::InDoubt));
 }
@@ -156,22 +158,6 @@ fn of_two_nodes_in_doubt_neither_is_copied_before_the_log_was_applied_to_both() 
 }
 
 #[test]
-fn alone_a_node_is_given_the_log_once_more() {
-    let mut s = nodes(1);
-    s.admit(&[write(1, "a")]);
-    let late = one(&mut s, A, "a1");
-    s.set_standing(A, SUSPECT);
-    assert!(!applied(&mut s, A, &late));
-    s.set_standing(A, UP);
-    let again = one(&mut s, A, "a1");
-    assert!(applied(&mut s, A, &again));
-    assert!(s.steps(A, 0).is_empty() && s.steps(A, 1_999).is_empty());
-    let steps = s.steps(A, 2_000);
-    let [Step::Replay(task)] = &steps[..] else { panic!("{steps:?}") };
-    assert!(s.replay(A, task) && s.node(A).cursor() == Seq(0));
-}
-
-#[test]
 fn no_answer_leaves_the_entry_in_doubt_and_a_refused_connection_does_not() {
     for (fault, stays) in
         [(NodeFault::Timeout(1), true), (NodeFault::Lost(String::new()), true), (NodeFault::Refused, false)]
@@ -212,41 +198,6 @@ fn a_node_with_other_ids_is_compared_with_nobody() {
     assert!(s.steps(B, 4_000).is_empty());
     assert_eq!(s.node(B).durable_cursor(), Seq(1));
     assert!(s.node(B).doubts.of(STREAM).is_none());
-}
-
-/// The only other node has other ids: the log must do, as with a single node.
-#[test]
-fn a_node_beside_one_with_other_ids_is_given_the_log_once_more() {
-    let mut s = nodes(2);
-    s.set_other_ids(B, DOCS, true);
-    s.admit(&[write(1, "a")]);
-    let late = one(&mut s, A, "a1");
-    in_doubt(&mut s, A, &late);
-    s.set_standing(A, SUSPECT);
-    s.set_standing(A, UP);
-    let again = one(&mut s, A, "a1");
-    assert!(applied(&mut s, A, &again));
-    assert!(s.steps(A, 0).is_empty());
-    let steps = s.steps(A, 2_000);
-    let [Step::Replay(task)] = &steps[..] else { panic!("{steps:?}") };
-    assert!(s.replay(A, task));
-}
-
-/// The other node is inspected, settles or is copied to: it is back before the log must do.
-#[test]
-fn a_witness_that_is_away_for_a_moment_is_waited_for() {
-    let mut s = given_up();
-    s.set_standing(A, SUSPECT);
-    assert!(s.steps(B, 0).is_empty());
-    s.set_standing(A, UP);
-    idle(&mut s, A);
-    let task = comparison(&mut s, B, 10);
-    s.abandon(B, &task);
-    s.set_standing(A, SUSPECT);
-    assert!(s.steps(B, 2_500).is_empty(), "alone for a moment, twice");
-    s.set_standing(A, UP);
-    idle(&mut s, A);
-    comparison(&mut s, B, 2_600);
 }
 
 /// Under a load that never pauses the lane is busy whenever the log is to be applied again.

@@ -3,16 +3,11 @@
 //! a load that never pauses, the lanes are held at one position for the moment of a look. What was read
 //! is judged by the reader; what follows from it is here.
 
-use crate::ids::{CollectionId, NodeId, Seq, Stream};
-use crate::lane::{Lane, Phase};
-use crate::sequencer::{
-    CompareTask, Finding, Inspection, Look, Next, NodeLog, Purpose, ReplayTask, Sequencer, Step,
-};
-
 use uuid::Uuid;
 
-/// A comparison that came to no end is tried again so much later.
-const AGAIN_MS: u64 = 1_000;
+use crate::ids::{CollectionId, NodeId, Seq, Stream};
+use crate::lane::{Lane, Phase};
+use crate::sequencer::{CompareTask, Finding, Look, Next, Purpose, ReplayTask, Sequencer, Step};
 
 /// A comparison under way.
 #[derive(Debug)]
@@ -22,6 +17,14 @@ pub(in crate::sequencer) struct Comparing {
     disturbed: bool,
     /// Neither lane goes beyond this position.
     hold: Option<Seq>,
+}
+
+impl Comparing {
+    /// Whether this comparison, made for `owner`, reads that stream of that node.
+    fn reads(&self, owner: NodeId, node: NodeId, stream: Stream) -> bool {
+        let concerned = owner == node || self.task.reference == node;
+        concerned && stream == Stream::Collection(self.task.collection)
+    }
 }
 
 impl Sequencer {
@@ -46,8 +49,7 @@ impl Sequencer {
     /// The node's own id of a collection, if the node can be asked for it.
     pub(in crate::sequencer) fn at_hand(&self, node: NodeId, id: CollectionId) -> Option<Uuid> {
         let log = &self.nodes[node.0];
-        let looked_at = matches!(log.inspection, Inspection::Seen | Inspection::Complete);
-        let able = log.standing.applies && looked_at && !log.is_quarantined(Stream::Collection(id));
+        let able = log.standing.applies && log.inspection.is_made() && log.holds(id);
         let exists = self.catalog.collection(id).is_some();
         log.node_collection(id).filter(|_| able && exists)
     }
@@ -115,19 +117,16 @@ impl Sequencer {
         self.leading && under_way && own && theirs && generations == task.generations
     }
 
-    /// The first entry of the stream that the node has not applied; `None` within: it has all there is.
-    /// Not to be told while a request is under way or failed, while the log is still being read, or while
-    /// the node may show more than its lane has applied.
-    fn stands_at(&self, node: NodeId, stream: Stream) -> Option<Option<Seq>> {
+    /// Up to where the node has applied the stream. Not to be told while a request is under way or failed,
+    /// while the log is still being read, or while the node may show more than its lane has applied.
+    fn stands_at(&self, node: NodeId, stream: Stream) -> Option<Seq> {
         let log = &self.nodes[node.0];
         let unsure = |lane: &Lane| lane.is_busy() || lane.attempts > 0;
         if log.lane(stream).is_some_and(unsure) || log.position(stream) < log.doubts.shown_through(stream) {
             return None;
         }
-        match log.first(stream) {
-            Some(first) => Some(Some(first)),
-            None => (log.fed == self.head).then_some(None),
-        }
+        let read = log.first(stream).is_some() || log.fed == self.head;
+        read.then(|| log.position(stream))
     }
 
     /// How far the node is once what is under way has ended.
@@ -139,22 +138,18 @@ impl Sequencer {
 
     /// The lane must not send this entry yet: a look is under way.
     pub(in crate::sequencer) fn is_held(&self, node: NodeId, stream: Stream, seq: Seq) -> bool {
-        let holds = |(at, log): (usize, &NodeLog)| {
-            log.comparing.as_ref().is_some_and(|comparing| {
-                let concerns = at == node.0 || comparing.task.reference == node;
-                let same = stream == Stream::Collection(comparing.task.collection);
-                concerns && same && comparing.hold.is_some_and(|position| seq > position)
+        self.node_ids().any(|owner| {
+            self.nodes[owner.0].comparing.as_ref().is_some_and(|comparing| {
+                comparing.reads(owner, node, stream) && comparing.hold.is_some_and(|position| seq > position)
             })
-        };
-        self.nodes.iter().enumerate().any(holds)
+        })
     }
 
     /// Something is sent to the node: looks that are under way do not count.
     pub(in crate::sequencer) fn disturb(&mut self, node: NodeId, stream: Stream) {
         for (at, log) in self.nodes.iter_mut().enumerate() {
             if let Some(comparing) = &mut log.comparing
-                && (at == node.0 || comparing.task.reference == node)
-                && stream == Stream::Collection(comparing.task.collection)
+                && comparing.reads(NodeId(at), node, stream)
             {
                 comparing.disturbed = true;
             }
@@ -183,7 +178,7 @@ impl Sequencer {
             Next::Nothing | Next::LookAgain => self.abandon(node, task),
             Next::Replay(_) | Next::Rebuild => {
                 if let Some(comparing) = &mut self.nodes[node.0].comparing {
-                    comparing.hold = Some(comparing.hold.unwrap_or(held));
+                    comparing.hold.get_or_insert(held);
                 }
             }
         }
@@ -238,9 +233,5 @@ impl Sequencer {
         if let Some(doubt) = log.doubts.of_mut(stream) {
             (doubt.replayed, doubt.due_ms, doubt.wished) = (true, 0, None);
         }
-    }
-
-    pub(in crate::sequencer) fn again_at(now_ms: u64) -> u64 {
-        now_ms + AGAIN_MS
     }
 }

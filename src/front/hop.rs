@@ -1,0 +1,51 @@
+//! What of a request and of its answer goes on over one hop, to a node or to the holder of the lease? What
+//! concerns one connection, or the balancer alone, does not. It names no address and sends nothing.
+
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder, Response};
+
+use super::exchange::Incoming;
+
+/// Headers that concern one connection, that the client library sets itself, or that are for us.
+const NOT_PASSED: [&str; 11] = [
+    "host",
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "upgrade",
+    "content-length",
+    "expect",
+    super::key::HEADER,
+];
+
+pub(super) fn passes(name: &str) -> bool {
+    !NOT_PASSED.iter().any(|kept| name.eq_ignore_ascii_case(kept))
+}
+
+/// The client's request to another address, with those of its headers that `passes` lets through.
+pub(super) fn request(
+    client: &Client,
+    url: String,
+    wait: Duration,
+    incoming: &Incoming,
+    passes: impl Fn(&str) -> bool,
+) -> RequestBuilder {
+    let method = Method::from_bytes(incoming.method.as_bytes()).unwrap_or(Method::GET);
+    let mut request = client.request(method, url).timeout(wait);
+    for (name, value) in incoming.headers.iter().filter(|(name, _)| passes(name)) {
+        request = request.header(name, value);
+    }
+    if incoming.body.is_empty() { request } else { request.body(incoming.body.clone()) }
+}
+
+/// Those of an answer's headers that the client gets.
+pub(super) fn headers(response: &Response) -> Vec<(String, String)> {
+    let passed = response.headers().iter().filter(|(name, _)| passes(name.as_str()));
+    passed
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+        .collect()
+}
