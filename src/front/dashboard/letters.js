@@ -39,6 +39,7 @@ function drawLetters() {
   const { open, rows } = known.now.dead_letters;
   say($("letters-count"), open ? count(open) : "");
   show($("letters-none"), !open);
+  say($("letters-none"), unlessUnknown("No node refuses an accepted write."));
   keep($("letters"), rows, (letter) => letter.id, buildLetter, (row, letter) => {
     say(row.querySelector(".place"), `in ${letter.place}`);
     say(row.querySelector(".reason"), reasons.get(letter.id) ?? (adminKey() ? "" : "The node's answer is shown with the admin key."));

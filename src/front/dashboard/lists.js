@@ -26,6 +26,11 @@ function drawHeadline() {
   });
 }
 
+/** That nothing is there is known only to the balancer that holds the log. */
+function unlessUnknown(text) {
+  return known.now.role === "holder" ? text : "Known only to the balancer that holds the log.";
+}
+
 /** A table's rows; `cells` gives the texts of an item. */
 function drawTable(id, items, key, cells, numbers = []) {
   const titles = [...$(id).tHead.rows[0].cells].map((cell) => cell.textContent);
@@ -41,15 +46,15 @@ function drawAside() {
   const { count: all, rows } = known.now.quarantined;
   say($("aside-count"), all ? count(all) : "");
   show($("aside-none"), !all);
+  say($("aside-none"), unlessUnknown("Every collection is served from every node that is up."));
   drawTable("aside", rows, (row) => `${row.node} ${row.stream}`, (row) => [row.node, row.place, row.reason]);
 }
 
 function drawBehind() {
   const rows = known.now.behind;
-  const held = known.now.role === "holder";
   say($("behind-count"), rows.length ? count(rows.length) : "");
   show($("behind-none"), !rows.length);
-  say($("behind-none"), held ? "None by more than 2 s." : "Known to the balancer that holds the log only.");
+  say($("behind-none"), unlessUnknown("None by more than 2 s."));
   drawTable("behind", rows, ({ node, behind }) => `${node} ${behind.stream}`, ({ node, behind }) => [
     node,
     behind.place,
@@ -101,7 +106,7 @@ function drawFacts() {
   const log = now.write_ahead_log;
   const parts = [
     now.role === "holder" ? "holds the log" : `stands by${now.holder ? `, holder ${now.holder}` : ""}`,
-    `acting ${now.acting ?? "none"}`,
+    now.role === "holder" ? `acting ${now.acting ?? "none"}` : null,
     `epoch ${count(now.epoch)}`,
     now.role === "holder" ? `log at ${count(log.head)}, ${count(log.pending_writes)} pending` : null,
     plural(now.collections, "collection"),
