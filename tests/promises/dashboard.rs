@@ -168,8 +168,12 @@ async fn open_pages_are_bounded_and_hold_up_no_stop() {
 }
 
 #[tokio::test]
-async fn the_page_carries_no_data_and_may_run_nothing_but_its_own() {
-    let stack = Stack::start(Options::default()).await;
+async fn the_page_carries_no_data_and_may_run_nothing_but_its_own_and_no_secret_is_in_its_stream() {
+    let mut stack = Stack::start(Options::default().env("ADMIN_TOKEN", "hidden-word")).await;
+    stack.balancer.stop().await;
+    let with_user = stack.primary().url().replace("http://", "http://someone:hidden-word@");
+    stack.balancer.set_env("PRIMARY_URL", &with_user);
+    stack.balancer.start_again().await;
     let url = format!("{}/dashboard", stack.url());
     let answer = client::client().get(&url).send().await.expect("the page");
     let header = |name: &str| answer.headers()[name].to_str().expect("text").to_owned();
@@ -179,6 +183,12 @@ async fn the_page_carries_no_data_and_may_run_nothing_but_its_own() {
     assert!(policy.starts_with("default-src 'none';") && !policy.contains("unsafe"), "{policy}");
     let text = answer.text().await.expect("the page");
     assert!(!text.contains(&stack.nodes[0].url()), "figures come by the stream only");
+    let mut events = Events::open(&events_url(&stack)).await.expect("a stream");
+    let snapshot = events.next().await.expect("a snapshot").data.to_string();
+    assert!(
+        snapshot.contains(&stack.nodes[0].port().to_string()) && !snapshot.contains("hidden-word"),
+        "{snapshot}"
+    );
 }
 
 /// Opens the page and waits until it shows figures.
