@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use super::dead_letters;
@@ -252,6 +253,12 @@ async fn the_page_shows_a_killed_node_within_three_seconds_and_says_when_it_hear
     browser.shots("3-after").await;
     load.assert_nothing_failed();
     load.end(&stack, SOON).await;
+
+    // A connection that is open and says nothing is no connection.
+    stack.balancer.signal(Signal::SIGSTOP);
+    shows(&mut browser, SOON, "#link", "Disconnected since ").await;
+    stack.balancer.signal(Signal::SIGCONT);
+    shows(&mut browser, SOON, "#link", "Live").await;
 
     stack.balancer.kill9();
     shows(&mut browser, SOON, "#link", "Disconnected since ").await;
