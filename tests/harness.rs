@@ -30,7 +30,7 @@ pub(crate) use client::{delete, get, post, put, request};
 pub(crate) use load::Load;
 pub(crate) use nodes::{Record, assert_nodes_equal, difference, node_records, until};
 pub(crate) use place::Place;
-pub(crate) use refuser::Refuser;
+pub(crate) use refuser::{Poison, Refuser};
 pub(crate) use shared::toolbox;
 pub(crate) use stack::{Options, Stack};
 pub(crate) use twin::Twin;

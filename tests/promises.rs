@@ -32,6 +32,7 @@ mod promises {
     mod node_hung;
     mod nothing_comes_back;
     mod old_api;
+    mod poison;
     mod postgres_restarted;
     mod primary_killed;
     mod python_client;

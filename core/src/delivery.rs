@@ -1,7 +1,7 @@
 //! How is one task carried out on one node? A state machine: it is handed what was awaited and says what
 //! comes next, until the task has ended. It performs nothing: the replay actor and the simulation drive
 //! the same steps. The parts: `record` and `catalog` and `create` (what is asked for which entry),
-//! `case` (what an answer means), `conclusion` and `refusal` (what becomes of the task).
+//! `case` (what an answer means), `conclusion`, `failure` and `refusal` (what becomes of it).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,11 +23,13 @@ mod catalog;
 mod conclusion;
 mod create;
 mod deletion;
+mod failure;
 mod record;
 mod refusal;
 
 use case::Case;
 use conclusion::Verdict;
+use failure::unkeepable;
 
 /// How patient deliveries to a node are.
 #[derive(Clone, Debug)]
@@ -92,6 +94,8 @@ pub enum Found {
     Refused(Answer),
     /// No judgement.
     Failed(Failure, Option<Answer>),
+    /// A failure; whether the entry was applied all the same could not be read.
+    Unread(Answer),
     /// The log cannot be reached.
     LogAway,
 }
@@ -218,6 +222,10 @@ impl Attempt {
                 Awaited::Create(awaited) => case.create_answered(awaited, response),
             },
             (Stage::Fixing, Input::Recorded(Ok(()))) => case.effect_recorded(),
+            // The log keeps no such effect, and nothing was sent.
+            (Stage::Fixing, Input::Recorded(Err(StoreError::Refused(reason)))) => {
+                Turn::Found(Found::Refused(unkeepable(&reason)))
+            }
             (Stage::Converting(ids), Input::Recorded(Ok(()))) => case.conversion_recorded(ids),
             (Stage::Fixing | Stage::Converting(_), Input::Recorded(Err(_))) => Turn::Found(Found::LogAway),
             (stage, input) => {
@@ -227,3 +235,6 @@ impl Attempt {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 //! depend on what is there, so at their place in the acting node's lane they are resolved to ids,
 //! once; after that every node gets the same ids. It asks and sends nothing itself.
 
+mod fixed_point;
 mod judgement;
 mod touched;
 
@@ -15,6 +16,7 @@ use crate::conversion::Deletion;
 use crate::entry::{Entry, Op};
 use crate::ids::CollectionId;
 
+pub use fixed_point::{holds, look, sent};
 pub use judgement::{Judge, judge};
 pub(crate) use touched::named_ids;
 pub use touched::touched;
@@ -93,6 +95,21 @@ pub fn send(entry: &Entry) -> Send {
         Op::Delete => deletion_of(ids),
         _ => Send::Body(body.clone()),
     }
+}
+
+/// The client's own request, for Chroma to judge every row of it. Records that were missing have another
+/// name in it, which no record bears: asked again after a later entry made one of them, it reaches none.
+pub fn whole(entry: &Entry) -> Send {
+    let body = &entry.draft.body;
+    let (Some(Effect::Ids { ids: existing }), Some(mut fields)) = (entry.effect(), object(body)) else {
+        return Send::Body(body.clone());
+    };
+    for id in fields.get_mut("ids").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(missing) = id.as_str().filter(|id| !id.is_empty() && !existing.iter().any(|e| e == id)) {
+            *id = Value::from(format!("{missing} ({})", entry.draft.write_id));
+        }
+    }
+    Send::Body(bytes(&Value::Object(fields)))
 }
 
 /// A delete of just these.

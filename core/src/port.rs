@@ -48,6 +48,9 @@ pub enum Change {
     Rejected { seq: Seq, reason: String },
     /// What the client of an entry with a key is told, each time it asks. The first one stays.
     Outcome { seq: Seq, answer: Answer },
+    /// The acting node accepted a record entry under which nodes had failed: whoever recovers must not judge it
+    /// again by what nodes hold then.
+    Accepted { seq: Seq },
     /// The acting node accepted a catalog entry; `moves` is what it did to the catalog.
     CatalogAccepted { seq: Seq, effect: Effect, moves: Vec<Move> },
     /// The node applied the catalog stream up to here.

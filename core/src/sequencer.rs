@@ -1,7 +1,8 @@
 //! Who acts, who follows, how far is each node. One value holds what every lane needs to decide
 //! together: it is changed synchronously, under one lock, by the actors, which then do what it says.
-//! It performs nothing itself. The parts: `node` (one node's position), `acting` (who judges), `copy`
-//! (what a node must be given anew), `leading` (whether it may go on at all), `ready` (what may go next),
+//! It performs nothing itself. The parts: `node` (one node's position), `acting` (who judges), `suspicion`
+//! (which entry is to blame), `copy` (what a node must be given anew), `leading` (whether it may go on at
+//! all), `ready` (what may go next),
 //! `outcome` (what a finished request changes), `view` (what readers and operators see).
 
 use std::collections::{BTreeMap, HashMap};
@@ -10,7 +11,6 @@ use std::sync::Arc;
 use crate::catalog::Catalog;
 use crate::entry::{Decision, Entry};
 use crate::ids::{NodeId, Seq, Stream};
-use crate::lane::Phase;
 use crate::port::Recovered;
 
 mod acting;
@@ -25,10 +25,13 @@ mod mapping;
 pub mod node;
 mod other_ids;
 pub mod outcome;
+mod pages;
 pub mod quarantine;
 pub mod ready;
 pub mod shared;
+mod standing;
 pub mod step;
+pub mod suspicion;
 pub mod troubles;
 mod verify;
 pub mod view;
@@ -39,6 +42,7 @@ pub use outcome::{CatalogOutcome, Outcome, Ticket};
 pub use quarantine::Hindrance;
 pub use shared::Shared;
 pub use step::{CopyFailure, CopyTask, Findings, Inspection, Role, Step, Task};
+pub use suspicion::Blame;
 pub use troubles::{Matter, Troubles};
 pub use verify::{CompareTask, Finding, Look, Next, Purpose, ReplayTask, Scope, Verification};
 pub use view::{Behind, Gate, NodeView, Place};
@@ -70,6 +74,7 @@ pub struct Sequencer {
     streams: HashMap<Stream, StreamState>,
     /// Undecided entries that may make a collection disappear.
     destructive: BTreeMap<Seq, Arc<Entry>>,
+    suspects: suspicion::Suspects,
     nodes: Vec<NodeLog>,
     pub catalog: Catalog,
     limits: Limits,
@@ -93,6 +98,7 @@ impl Sequencer {
             floor: Seq::ZERO,
             streams: HashMap::new(),
             destructive: BTreeMap::new(),
+            suspects: suspicion::Suspects::default(),
             nodes: (0..nodes).map(|_| node()).collect(),
             catalog: Catalog::fresh(),
             limits,
@@ -120,6 +126,7 @@ impl Sequencer {
         self.floor = self.nodes.iter().map(|n| n.fed).max().unwrap_or_default();
         self.streams.clear();
         self.destructive.clear();
+        self.suspects = suspicion::Suspects::default();
         self.catalog = Catalog::recovered(tenants, databases, collections, deleted);
         self.leading = true;
         self.resting = false;
@@ -198,28 +205,6 @@ impl Sequencer {
             let decided = self.streams.get(&entry.stream()).map_or(self.floor, |s| s.decided);
             (entry.seq <= decided).then_some(Decision::Accepted)
         })
-    }
-
-    pub fn set_standing(&mut self, node: NodeId, standing: Standing) {
-        let was = self.nodes[node.0].standing;
-        self.nodes[node.0].set_standing(standing);
-        if was.applies && !standing.applies {
-            self.release_asked(node);
-        }
-        if standing.applies && !was.applies {
-            self.end_waits(node);
-        }
-    }
-
-    /// Streams that wait for this node's verdict may ask another one, unless its answer already counts.
-    fn release_asked(&mut self, node: NodeId) {
-        let log = &self.nodes[node.0];
-        for (stream, state) in &mut self.streams {
-            let counts = log.lane(*stream).is_some_and(|l| matches!(l.phase, Phase::Committing { .. }));
-            if state.asked == Some(node) && !counts {
-                state.asked = None;
-            }
-        }
     }
 
     pub fn node(&self, node: NodeId) -> &NodeLog {

@@ -97,6 +97,8 @@ fn cases() -> Vec<String> {
         "takeover",
         "late and fenced",
         "moot upsert Rejected",
+        "failing Rejected",
+        "failing Accepted",
         "lost disk",
         "lost collections",
         "copy",

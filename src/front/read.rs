@@ -85,6 +85,9 @@ pub(super) async fn forward(
                     continue;
                 }
             }
+            Ok(answer) if answer.status == 404 && is_denied(worker, &chosen, collection, incoming) => {
+                last = Some(answer);
+            }
             Ok(answer) => return answer,
             Err(fault) => last = Some(rescue::node(&fault)),
         }
@@ -94,6 +97,25 @@ pub(super) async fn forward(
         }
     }
     last.unwrap_or_else(|| rescue::refusal(&Refusal::NoReadableNode))
+}
+
+/// Whether the node says that there is no collection which it should hold: it may have come back with an empty
+/// disk between two probes. It is looked at again, and another node is asked.
+fn is_denied(
+    worker: &Worker,
+    chosen: &Readable,
+    collection: Option<CollectionId>,
+    incoming: &Incoming,
+) -> bool {
+    // Other reads below a collection are answered 404 for other reasons, too.
+    let of_records = ["/get", "/query", "/count"].iter().any(|verb| incoming.path().ends_with(verb));
+    let Some((id, own)) = collection.zip(chosen.node_collection).filter(|_| of_records) else { return false };
+    let board = &worker.shared.system.board;
+    let denied = board.sequencer().denied(chosen.node, id, own);
+    if denied {
+        board.wake(chosen.node);
+    }
+    denied
 }
 
 fn others(worker: &Worker, gate: Gate, node: NodeId, avoid: &[NodeId]) -> bool {

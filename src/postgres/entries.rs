@@ -145,6 +145,13 @@ pub(super) async fn set_effects(
     run(tx, sql, &[(&seqs, Type::INT8_ARRAY), (&values, Type::TEXT_ARRAY), (&accepted, Type::BOOL)]).await
 }
 
+/// A record entry whose acceptance must not be left to the cursors.
+pub(super) async fn accept(tx: &Transaction<'_>, seq: Seq) -> Result<(), StoreError> {
+    let sql = "UPDATE wal_pending_writes SET accepted = true, updated_at = now() \
+        WHERE seq = $1 AND status = 'pending'";
+    run(tx, sql, &[(&number(seq), Type::INT8)]).await
+}
+
 /// Entries that the acting node refused. An accepted or completed one stays what it is.
 pub(super) async fn reject(tx: &Transaction<'_>, rejected: &[(Seq, &str)]) -> Result<(), StoreError> {
     let seqs: Vec<i64> = rejected.iter().map(|(seq, _)| number(*seq)).collect();

@@ -120,10 +120,11 @@ async fn evict(session: &Session) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// This balancer lives. Not written more often than it is worth.
+/// This balancer lives. Written at least every tenth of the shortest lease, because a lease is over that
+/// long after it, and no more often than it is worth.
 const SEEN: &str = "INSERT INTO wal_balancers (instance, address, seen_at) VALUES ($1, $2, clock_timestamp()) \
     ON CONFLICT (instance) DO UPDATE SET seen_at = excluded.seen_at, address = excluded.address \
-    WHERE wal_balancers.seen_at < excluded.seen_at - interval '500 ms'";
+    WHERE wal_balancers.seen_at < excluded.seen_at - interval '100 ms'";
 
 /// Balancers that went without a word.
 const FORGET: &str = "DELETE FROM wal_balancers WHERE seen_at < now() - interval '1 day'";

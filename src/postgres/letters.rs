@@ -10,7 +10,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row, Transaction};
 use uuid::Uuid;
 
-use super::entries::storable;
+use super::entries::{accept, storable};
 use super::pool::{fault, run};
 use super::{number, seq_of};
 
@@ -34,8 +34,7 @@ pub(super) async fn open(tx: &Transaction<'_>, letter: &DeadLetter) -> Result<()
         (&attempts, Type::INT4),
     ];
     run(tx, sql, &row).await?;
-    let accepted = "UPDATE wal_pending_writes SET accepted = true WHERE seq = $1 AND status = 'pending'";
-    run(tx, accepted, &[(&seq, Type::INT8)]).await
+    accept(tx, letter.seq).await
 }
 
 /// The entries go the ordinary way again: pending, until every node has passed them.
@@ -91,9 +90,11 @@ pub(super) async fn fail(tx: &Transaction<'_>) -> Result<(), StoreError> {
     if !rows.first().is_some_and(|row| row.get(0)) {
         return Ok(());
     }
-    let sql = "UPDATE wal_pending_writes w SET status = 'failed', error_message = d.reason, \
+    // Locked: one that is being closed at this moment would reopen its entry before this fails it.
+    let sql = "WITH open AS MATERIALIZED (SELECT * FROM dead_letters WHERE state = 'open' FOR SHARE) \
+        UPDATE wal_pending_writes w SET status = 'failed', error_message = d.reason, \
             retry_count = greatest(w.retry_count, d.attempts), updated_at = now() \
-        FROM dead_letters d WHERE d.state = 'open' AND w.seq = d.seq AND w.status = 'pending' \
+        FROM open d WHERE w.seq = d.seq AND w.status = 'pending' \
             AND NOT EXISTS (SELECT FROM wal_cursors c WHERE c.joined \
                 AND CASE WHEN w.stream IS NULL THEN c.catalog_seq ELSE c.applied_seq END < d.seq \
                 AND NOT EXISTS (SELECT FROM dead_letters o \

@@ -39,7 +39,8 @@ impl<'a> Bulk<'a> {
                     let cursor = bulk.cursors.entry(node).or_default();
                     cursor.1 = cursor.1.max(*seq);
                 }
-                Change::CatalogAccepted { .. }
+                Change::Accepted { .. }
+                | Change::CatalogAccepted { .. }
                 | Change::Outcome { .. }
                 | Change::Converted { .. }
                 | Change::OtherIds { .. }
@@ -87,6 +88,7 @@ pub(super) async fn commit(client: &mut Client, epoch: i64, changes: &[Change]) 
     }
     for change in changes {
         match change {
+            Change::Accepted { seq } => entries::accept(&tx, *seq).await?,
             Change::CatalogAccepted { seq, effect, moves } => {
                 entries::set_effects(&tx, &[(*seq, effect)], true).await?;
                 for step in moves {

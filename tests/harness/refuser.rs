@@ -1,29 +1,45 @@
-//! What if a node refuses a write that another one took? Passes requests on to one server, but answers
-//! 400 itself to changes whose path ends as the test says. One request a connection.
+//! What if a node refuses a write that another one took, or falls under it? Passes requests on to one
+//! server, but answers 400 itself to changes whose path ends as the test says, and falls under changes
+//! that hold a word: nothing that is under way gets an answer. One request a connection.
 
 use std::sync::{Arc, Mutex};
 
 use reqwest::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use super::client::client;
 
-#[derive(Clone, Default)]
-struct Refused(Arc<Mutex<Option<&'static str>>>);
+/// What the front does otherwise than the server.
+struct Whims {
+    refused: Mutex<Option<&'static str>>,
+    poison: Mutex<Option<Poison>>,
+    /// How often it fell.
+    falls: watch::Sender<usize>,
+}
+
+/// Under changes that hold this word the node falls, each time.
+#[derive(Clone, Copy)]
+pub(crate) struct Poison {
+    pub(crate) word: &'static str,
+    /// The server has executed them.
+    pub(crate) applied: bool,
+}
 
 pub(crate) struct Refuser {
     port: u16,
-    refused: Refused,
+    whims: Arc<Whims>,
 }
 
 impl Refuser {
     pub(crate) async fn before(server_url: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let refused = Refused::default();
-        tokio::spawn(accept(listener, server_url, refused.clone()));
-        Self { port, refused }
+        let (refused, poison) = (Mutex::default(), Mutex::default());
+        let whims = Arc::new(Whims { refused, poison, falls: watch::Sender::new(0) });
+        tokio::spawn(accept(listener, server_url, Arc::clone(&whims)));
+        Self { port, whims }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -32,22 +48,45 @@ impl Refuser {
 
     /// Changes of paths with this end are refused from now on; `None`: nothing is.
     pub(crate) fn refuse(&self, end: Option<&'static str>) {
-        *self.refused.0.lock().expect("a word") = end;
+        *self.whims.refused.lock().expect("a word") = end;
+    }
+
+    /// From now on; `None`: under nothing.
+    pub(crate) fn fall_under(&self, poison: Option<Poison>) {
+        *self.whims.poison.lock().expect("a word") = poison;
+    }
+
+    pub(crate) fn falls(&self) -> usize {
+        *self.whims.falls.borrow()
     }
 }
 
-async fn accept(listener: TcpListener, server_url: String, refused: Refused) {
+async fn accept(listener: TcpListener, server_url: String, whims: Arc<Whims>) {
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(pass(stream, server_url.clone(), refused.clone()));
+        let (server_url, whims) = (server_url.clone(), Arc::clone(&whims));
+        tokio::spawn(async move {
+            let mut fell = whims.falls.subscribe();
+            tokio::select! {
+                _ = pass(stream, &server_url, &whims) => {}
+                _ = fell.changed() => {}
+            }
+        });
     }
 }
 
 /// Ends without an answer when anything is wrong, as a broken server would.
-async fn pass(mut stream: TcpStream, server_url: String, refused: Refused) -> Option<()> {
+async fn pass(mut stream: TcpStream, server_url: &str, whims: &Whims) -> Option<()> {
     let (head, body) = request(&mut stream).await?;
     let mut words = head.split_whitespace();
     let (method, path) = (words.next()?, words.next()?);
-    let end = *refused.0.lock().expect("a word");
+    let poison = *whims.poison.lock().expect("a word");
+    let poisoned = |poison: &Poison| String::from_utf8_lossy(&body).contains(poison.word);
+    let poison = poison.filter(|poison| method != "GET" && poisoned(poison));
+    if poison.is_some_and(|poison| !poison.applied) {
+        whims.falls.send_modify(|falls| *falls += 1);
+        return None;
+    }
+    let end = *whims.refused.lock().expect("a word");
     let (status, text) = if method != "GET" && end.is_some_and(|end| path.ends_with(end)) {
         (400, r#"{"error":"InvalidArgumentError","message":"refused by the <b>test</b>"}"#.to_owned())
     } else {
@@ -57,6 +96,10 @@ async fn pass(mut stream: TcpStream, server_url: String, refused: Refused) -> Op
         let answer = request.send().await.ok()?;
         (answer.status().as_u16(), answer.text().await.ok()?)
     };
+    if poison.is_some() {
+        whims.falls.send_modify(|falls| *falls += 1);
+        return None;
+    }
     let length = text.len();
     let head = format!(
         "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"

@@ -1,6 +1,9 @@
 //! Is what operators do and must look at kept as promised: the audit, dead letters beside their entries,
 //! quarantines that a restart finds again?
 
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
 use chroma_ha::postgres::PgLog;
 use chroma_ha_core::catalog::Move;
 use chroma_ha_core::effect::Effect;
@@ -101,6 +104,31 @@ async fn a_closed_letter_lets_its_entry_go_the_ordinary_way() {
     // The same entry, refused once more after a restart, is open once more.
     log.record(vec![letter(2)]).await.unwrap();
     assert_eq!(open(&log).await.len(), 1);
+}
+
+/// The copy of the collection ends while cursors are flushed.
+#[tokio::test]
+async fn an_entry_whose_letter_is_being_closed_is_not_failed() {
+    let base = Base::new().await;
+    let (log, _) = base.holder().await;
+    refused(&log).await;
+    let close = "BEGIN; UPDATE dead_letters SET state = 'resolved', how = 'rebuilt', resolved_at = now()";
+    base.sql.batch_execute(close).await.unwrap();
+    let flushed = Cell::new(false);
+    let flush = async {
+        log.record(vec![cursor("primary", 3)]).await.unwrap();
+        flushed.set(true);
+    };
+    let commit = async {
+        let begun = Instant::now();
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+        while !flushed.get() && base.number(waits).await == 0 {
+            assert!(begun.elapsed() < Duration::from_secs(20), "the flush neither ends nor waits");
+        }
+        base.sql.batch_execute("COMMIT").await.unwrap();
+    };
+    tokio::join!(flush, commit);
+    assert_eq!(base.statuses().await["pending"], 3);
 }
 
 #[tokio::test]

@@ -119,3 +119,38 @@ async fn what_a_delete_took_away_unheard_is_not_taken_for_lost() {
     assert_eq!(get(&name).await.0, 404);
     assert_nodes_equal(&stack, "docs", SOON).await;
 }
+
+/// As if it had come back with an empty disk between two probes: nobody has noticed.
+async fn loses_unnoticed(node: usize) -> (Stack, String) {
+    let stack = Stack::start(Options::default()).await;
+    let docs = create(&stack, "docs").await;
+    upsert(&stack, &docs, 0, 20).await;
+    assert_nodes_equal(&stack, "docs", SOON).await;
+    assert_eq!(delete(&format!("{}/docs", collections_url(&stack.nodes[node].url()))).await.0, 200);
+    (stack, docs)
+}
+
+#[tokio::test]
+async fn what_a_primary_lost_unnoticed_is_not_made_anew() {
+    let (stack, docs) = loses_unnoticed(0).await;
+    let again = json!({ "name": "docs", "get_or_create": true });
+    let (status, made) = post(&collections_url(&stack.url()), &again).await;
+    assert_eq!((status, made["id"].as_str()), (200, Some(&*docs)), "{made}");
+    create(&stack, "later").await;
+    assert_eq!(count(&stack, &docs).await, 20);
+    all_up(&stack).await;
+    assert_nodes_equal(&stack, "docs", SOON).await;
+    assert_nodes_equal(&stack, "later", SOON).await;
+}
+
+#[tokio::test]
+async fn what_a_node_lost_unnoticed_is_read_elsewhere_and_copied() {
+    for node in [0, 1] {
+        let (stack, docs) = loses_unnoticed(node).await;
+        for _ in 0..30 {
+            assert_eq!(count(&stack, &docs).await, 20);
+        }
+        all_up(&stack).await;
+        assert_nodes_equal(&stack, "docs", SOON).await;
+    }
+}

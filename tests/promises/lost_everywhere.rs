@@ -69,13 +69,15 @@ async fn the_rest_is_served_and_the_lost_collection_can_be_made_anew() {
     assert_eq!(create(&stack, "gone").await.0, 409);
     let again = json!({ "name": "gone", "get_or_create": true });
     assert_eq!(post(&url, &again).await.0, 409);
+    assert_eq!(put(&kept, &json!({ "new_name": "gone" })).await.0, 409, "the catalog keeps the name");
+    assert_eq!(create(&stack, "after").await.0, 200, "and goes on");
     assert!(stack.balancer.log().contains("Every Chroma server lost a collection"), "nobody was alerted");
 
     assert_eq!(delete(&format!("{url}/gone")).await.0, 200);
     let (status, made) = create(&stack, "gone").await;
     assert_eq!(status, 200, "{made}");
     assert_eq!(add(&format!("{url}/{}", made["id"].as_str().unwrap()), "c").await.0, 201);
-    for name in ["gone", "kept", "fresh"] {
+    for name in ["gone", "kept", "fresh", "after"] {
         assert_nodes_equal(&stack, name, PATIENCE).await;
     }
 }

@@ -133,6 +133,10 @@ impl Delivery {
                 let role = if task.role == Role::Acting { "acting" } else { "following" };
                 self.stats.apply(&self.node.name(), role, took, task.entries.len());
             }
+            Outcome::Rejected if end.counts && end.answer.as_ref().is_some_and(|a| a.status == 500) => {
+                warn!(node = %self.node, stream = %task.stream, entries = task.entries.len(), failures = task.failures,
+                    "a write was rejected because nodes failed under it");
+            }
             Outcome::DeadLetter { reason, .. } if end.counts => {
                 warn!(node = %self.node, stream = %task.stream, %reason, "the node refuses an accepted write: a dead letter");
             }

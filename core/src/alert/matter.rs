@@ -45,6 +45,13 @@ pub fn opened(key: &str, node: &str, matter: &Matter, at_ms: u64) -> Alert {
             "The collection is not read from this node.",
             "See \"A collection is quarantined\" in the operations manual.",
         ),
+        Matter::Poison { seq, place } => (
+            Severity::Critical,
+            "Chroma servers fail under one write".to_owned(),
+            format!("Entry {seq} of {place} failed each time that it was tried."),
+            "It is judged by what the servers hold: taken, or rejected. Until then only what comes after it there waits.",
+            "See \"Nodes fall under one write\" in the operations manual.",
+        ),
     };
     Alert {
         key: key.to_owned(),
@@ -66,6 +73,7 @@ pub fn resolved(key: &str, node: &str, matter: &Matter, at_ms: u64) -> Alert {
         Matter::Amnesia { .. } => format!("{node} has its collections again"),
         Matter::Lost { place } => format!("{place} is no longer lost"),
         Matter::Divergence { .. } => format!("{node} holds the same as the others again"),
+        Matter::Poison { place, .. } => format!("Writes of {place} are decided again"),
     };
     Alert {
         key: key.to_owned(),

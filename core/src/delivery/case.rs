@@ -32,6 +32,16 @@ impl Case<'_> {
         self.task.role == Role::Acting
     }
 
+    /// Its failures are enough: it is not sent again, only judged by what the node holds.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.task.failures >= self.terms.attempts
+    }
+
+    /// One more failure is enough.
+    pub(super) fn is_nearly_exhausted(&self) -> bool {
+        self.task.failures + 1 >= self.terms.attempts
+    }
+
     pub(super) fn request(&self, method: &'static str, path: String, body: Bytes) -> NodeRequest {
         let headers = self.entry.draft.headers.clone();
         NodeRequest { method, path, headers, body, timeout: self.terms.timeout }
@@ -79,4 +89,13 @@ impl Case<'_> {
 
 pub(super) fn lost(what: &str) -> Found {
     Found::Failed(Failure::Fault(NodeFault::Lost(what.to_owned())), None)
+}
+
+/// The connection broke each time that this write was tried.
+pub(super) fn gave_up() -> NodeResponse {
+    let message = "Chroma closed the connection each time that this write was tried: it was not applied and is \
+        not tried again; change the write, or look for the cause in the Chroma server's log";
+    let body = serde_json::json!({ "error": "InternalError", "message": message });
+    let Answer { status, headers, body } = Answer::json(500, body.to_string());
+    NodeResponse { status, headers, body }
 }

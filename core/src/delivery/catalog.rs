@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::case::Case;
+use super::case::{Case, lost};
 use super::{CatalogFound, Found, Turn};
 use crate::answer::Answer;
 use crate::catalog::Move;
@@ -34,8 +34,8 @@ impl Case<'_> {
     pub(super) fn begin_catalog(&self) -> Turn {
         match self.entry.route() {
             Route::Write(Write::CreateCollection { tenant, database }) => self.create(tenant, database),
-            Route::Write(Write::ModifyCollection { .. }) => self.modify(),
             Route::Write(Write::DeleteCollection { name, .. }) => self.delete(&name),
+            Route::Write(Write::ModifyCollection { .. }) => self.modify(),
             Route::Write(Write::CreateDatabase { tenant }) => self.create_database(tenant),
             Route::Write(Write::DeleteDatabase { tenant, database }) => {
                 self.delete_database(tenant, database)
@@ -111,6 +111,10 @@ impl Case<'_> {
     fn create_database(&self, tenant: String) -> Turn {
         let Some(name) = self.field("name") else { return self.plain("POST", Vec::new()) };
         let ours = self.sequencer().catalog.database(&tenant, &name).is_none();
+        if ours && !self.acting() {
+            // A later entry took it away, and its tenant perhaps: the node could refuse it for ever.
+            return Turn::Found(self.done(Answer::json(200, "{}"), Effect::Plain, Vec::new(), None));
+        }
         let id = self.entry.draft.target.unwrap_or_default();
         self.once("POST", 409, ours, Move::DatabaseCreated { id, tenant, name })
     }
@@ -144,16 +148,30 @@ impl Case<'_> {
             });
         };
         let renamed = self.field("new_name");
-        let taken = {
-            let catalog = &self.sequencer().catalog;
-            let place = catalog.collection(id);
-            let named = |name: &String| place.and_then(|p| catalog.named(&p.tenant, &p.database, name));
-            renamed.as_ref().and_then(named).is_some_and(|other| other != id)
-        };
+        let namesake = renamed.as_ref().and_then(|name| self.other_named(id, name));
+        // The node would take the name of what no node holds any more; the catalog cannot.
+        if self.acting() && namesake.is_some_and(|other| self.sequencer().is_lost(other)) {
+            let why = "every Chroma server lost the collection of this name; delete it, then rename";
+            return Turn::Found(refuse(409, "ConflictError", why));
+        }
+        let taken = namesake.is_some();
         let moves = renamed.map(|name| Move::CollectionRenamed { id, name }).into_iter().collect();
         let path = route::with_collection(&self.entry.draft.path, own);
         let request = self.request("PUT", path, self.entry.draft.body.clone());
         Turn::Ask(super::Awaited::Catalog(Awaited::Modified { id, moves, taken }), request)
+    }
+
+    /// Another collection that the catalog knows under this name, beside this one.
+    fn other_named(&self, id: CollectionId, name: &str) -> Option<CollectionId> {
+        let catalog = &self.sequencer().catalog;
+        let place = catalog.collection(id)?;
+        catalog.named(&place.tenant, &place.database, name).filter(|other| *other != id)
+    }
+
+    /// Whether the acting node denies what it should hold, for the first time: it is looked at before that
+    /// is a verdict.
+    fn is_denied(&self, id: CollectionId) -> bool {
+        self.acting() && self.task.attempts == 0 && self.sequencer().catalog.collection(id).is_some()
     }
 
     fn modified(&self, id: CollectionId, moves: Vec<Move>, taken: bool, response: Response) -> Found {
@@ -164,6 +182,9 @@ impl Case<'_> {
                 if answer.status == 404 && (self.leftover(id).is_some() || self.is_deleted_since()) =>
             {
                 self.done(answer, Effect::Collection { id }, moves, None)
+            }
+            Found::Refused(answer) if answer.status == 404 && self.is_denied(id) => {
+                lost("the node denies a collection that it should hold")
             }
             other => other,
         }

@@ -10,9 +10,8 @@ use super::{Attempt, CatalogFound, End, Found, Input, Next, Stage};
 use crate::answer::Answer;
 use crate::entry::{Entry, Op};
 use crate::health::{Failure, Observation};
-use crate::ids::{NodeId, Stream};
-use crate::port::Change;
-use crate::sequencer::{CatalogOutcome, Outcome, Role, Shared};
+use crate::port::{Change, StoreError};
+use crate::sequencer::{Blame, CatalogOutcome, Outcome, Role, Shared};
 
 /// What was concluded from a finding.
 #[derive(Debug)]
@@ -25,10 +24,14 @@ pub(super) struct Verdict {
     pub(super) trouble: Option<String>,
     pub(super) observation: Option<Observation>,
     pub(super) retry_in: Option<Duration>,
+    /// What went wrong under the entry.
+    pub(super) blame: Option<Blame>,
+    /// How often the log refused the changes for good.
+    pub(super) refusals: u32,
 }
 
 impl Verdict {
-    fn new(outcome: Outcome) -> Verdict {
+    pub(super) fn new(outcome: Outcome) -> Verdict {
         Verdict {
             outcome,
             changes: Vec::new(),
@@ -37,11 +40,13 @@ impl Verdict {
             trouble: None,
             observation: None,
             retry_in: None,
+            blame: None,
+            refusals: 0,
         }
     }
 
     /// The node judged.
-    fn judged(outcome: Outcome, changes: Vec<Change>, answer: Answer) -> Verdict {
+    pub(super) fn judged(outcome: Outcome, changes: Vec<Change>, answer: Answer) -> Verdict {
         let observation = Some(Observation::RequestOk);
         Verdict { changes, answer: Some(answer), observation, ..Verdict::new(outcome) }
     }
@@ -51,6 +56,9 @@ impl Attempt {
     pub(super) fn conclude(&mut self, sequencer: &Shared, now_ms: u64, found: Found) -> Next {
         let mut verdict = self.verdict(sequencer, now_ms, found);
         self.observation = verdict.observation.take();
+        if let (Some(blame), Some(entry)) = (verdict.blame, self.task.entries.first()) {
+            sequencer.lock().blame(self.ticket(), self.task.role, entry, blame);
+        }
         verdict.changes.extend(self.kept_outcomes(&verdict));
         if verdict.changes.is_empty() {
             return self.finish(sequencer, verdict);
@@ -62,7 +70,7 @@ impl Attempt {
     }
 
     /// A client with a key is told the same whenever it asks, so its answer is durable before it hears it.
-    fn kept_outcomes(&self, verdict: &Verdict) -> Vec<Change> {
+    pub(super) fn kept_outcomes(&self, verdict: &Verdict) -> Vec<Change> {
         let Some(answer) = verdict.answer.as_ref().filter(|_| self.task.role == Role::Acting) else {
             return Vec::new();
         };
@@ -74,13 +82,17 @@ impl Attempt {
     pub(super) fn committing(
         &mut self,
         sequencer: &Shared,
-        verdict: Box<Verdict>,
+        mut verdict: Box<Verdict>,
         failures: u32,
         input: &Input,
     ) -> Next {
         match input {
             Input::Recorded(Ok(())) => self.finish(sequencer, *verdict),
-            Input::Recorded(Err(_)) => {
+            Input::Recorded(Err(error)) => {
+                if let StoreError::Refused(reason) = error {
+                    verdict.refusals += 1;
+                    self.give_up(&mut verdict, reason);
+                }
                 self.stage = Stage::Committing { verdict, failures: failures + 1 };
                 Next::Wait(self.terms.backoff.delay(failures, 1.0))
             }
@@ -122,7 +134,9 @@ impl Attempt {
         match found {
             Found::Gone => Verdict::judged(applied(), Vec::new(), empty_answer(Op::Update)),
             Found::Done { answer, catalog: None } => {
-                Verdict::judged(applied(), self.letter_closed(sequencer), answer)
+                let mut changes = self.letter_closed(sequencer);
+                changes.extend(self.hard_won(sequencer));
+                Verdict::judged(applied(), changes, answer)
             }
             Found::Done { answer, catalog: Some(found) } => {
                 let mut changes = self.catalog_changes(&found);
@@ -135,11 +149,20 @@ impl Attempt {
                 let reason = "the node answers that it has no such collection".to_owned();
                 Verdict::new(Outcome::Quarantine { reason })
             }
-            Found::Refused(answer) if self.task.role == Role::Acting => self.rejected(answer),
+            Found::Refused(answer) if self.task.role == Role::Acting => self.rejected(sequencer, answer),
             Found::Refused(answer) => self.refused_by_follower(sequencer, now_ms, &answer),
-            Found::Failed(failure, answer) => self.failed(now_ms, failure, answer),
+            Found::Failed(failure, answer) => self.failed(sequencer, now_ms, failure, answer),
+            Found::Unread(answer) => self.unread(now_ms, &answer),
             Found::LogAway => self.retry(now_ms),
         }
+    }
+
+    /// Accepted after nodes had failed under it.
+    fn hard_won(&self, sequencer: &Shared) -> Vec<Change> {
+        let sequencer = sequencer.lock();
+        let won = |entry: &&Arc<Entry>| sequencer.is_under_suspicion(self.node, entry);
+        let entries = self.task.entries.iter().filter(|_| self.task.role == Role::Acting);
+        entries.filter(won).map(|entry| Change::Accepted { seq: entry.seq }).collect()
     }
 
     /// What becomes durable with a catalog entry on this node.
@@ -163,49 +186,15 @@ impl Attempt {
         changes
     }
 
-    /// The acting node denies a collection that exists elsewhere: it lost it unnoticed, which is no verdict.
-    fn has_lost(&self, sequencer: &Shared, answer: &Answer) -> bool {
-        let stream = self.task.stream;
-        let Stream::Collection(id) = stream else { return false };
-        let sequencer = sequencer.lock();
-        let elsewhere = |node: NodeId| {
-            let held = sequencer.node_collection(node, id).is_some();
-            node != self.node && held && !sequencer.node(node).is_quarantined(stream)
-        };
-        answer.status == 404
-            && self.task.role == Role::Acting
-            && sequencer.catalog.collection(id).is_some()
-            && sequencer.node_ids().any(elsewhere)
-    }
-
-    fn rejected(&self, answer: Answer) -> Verdict {
-        let text: String = String::from_utf8_lossy(&answer.body).chars().take(500).collect();
-        let reason = format!("{} {text}", answer.status);
-        let change = |entry: &Arc<Entry>| Change::Rejected { seq: entry.seq, reason: reason.clone() };
-        let changes = self.task.entries.iter().map(change).collect();
-        Verdict::judged(Outcome::Rejected, changes, answer)
-    }
-
-    fn failed(&self, now_ms: u64, failure: Failure, answer: Option<Answer>) -> Verdict {
-        let last = self.task.attempts + 1 >= self.terms.attempts;
-        let observation = Some(Observation::ApplyFailed(failure.clone()));
-        if matches!(&failure, Failure::Fault(fault) if fault.in_doubt()) {
-            return Verdict { observation, failure: Some(failure), ..Verdict::new(Outcome::InDoubt) };
-        }
-        match answer.filter(|_| self.task.role == Role::Acting && last) {
-            // Asked often enough: the node's own error is the verdict.
-            Some(answer) => Verdict { observation, ..self.rejected(answer) },
-            None => {
-                let trouble = Some(failure.to_string());
-                Verdict { observation, failure: Some(failure), trouble, ..self.retry(now_ms) }
-            }
-        }
-    }
-
     pub(super) fn retry(&self, now_ms: u64) -> Verdict {
-        let delay = self.terms.backoff.delay(self.task.attempts, share(self.task.generation, now_ms));
-        let until_ms = now_ms + u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        let (delay, until_ms) = self.again(now_ms);
         Verdict { retry_in: Some(delay), ..Verdict::new(Outcome::Retry { until_ms }) }
+    }
+
+    /// How long to wait for the next attempt, and until when.
+    pub(super) fn again(&self, now_ms: u64) -> (Duration, u64) {
+        let delay = self.terms.backoff.delay(self.task.attempts, share(self.task.generation, now_ms));
+        (delay, now_ms + u64::try_from(delay.as_millis()).unwrap_or(u64::MAX))
     }
 }
 

@@ -11,6 +11,7 @@ use super::{Found, Turn};
 use crate::answer::{Answer, with_id};
 use crate::catalog::Move;
 use crate::effect::Effect;
+use crate::health::Failure;
 use crate::ids::{CollectionId, Stream};
 use crate::port::{NodeFault, NodeResponse};
 use crate::route::{collection_by_name_path, records_path};
@@ -94,11 +95,10 @@ impl Case<'_> {
     fn create_done(&self, place: Place, known: bool, response: Response) -> Turn {
         match response {
             // The name is taken on the node although the catalog does not know it, or this entry made it.
-            Ok(refusal) if refusal.status == 409 && !known => {
-                let name = self.field("name").unwrap_or_default();
-                let path = collection_by_name_path(&place.tenant, &place.database, &name);
-                let request = self.request("GET", path, Bytes::new());
-                ask(place, Question::Namesake { refusal }, request)
+            Ok(refusal) if refusal.status == 409 && !known => self.who_has_the_name(place, refusal),
+            // Yet it may have been done.
+            Ok(refusal) if refusal.status == 500 && self.acting() && !known => {
+                self.who_has_the_name(place, refusal)
             }
             response => Turn::Found(match self.accepted(response) {
                 Ok(response) => self.created(place, response),
@@ -112,14 +112,27 @@ impl Case<'_> {
         }
     }
 
+    fn who_has_the_name(&self, place: Place, refusal: NodeResponse) -> Turn {
+        let name = self.field("name").unwrap_or_default();
+        let path = collection_by_name_path(&place.tenant, &place.database, &name);
+        let request = self.request("GET", path, Bytes::new());
+        ask(place, Question::Namesake { refusal }, request)
+    }
+
     fn namesake_found(&self, place: Place, refusal: NodeResponse, response: Response) -> Turn {
         let found = match response {
             // Only a 404 means that there is none.
+            Ok(response) if response.status == 404 && refusal.status == 500 => {
+                return Turn::Found(Found::Failed(Failure::Status(500), Some(self.answer(refusal))));
+            }
             Ok(response) if response.status == 404 => {
                 return Turn::Found(lost("a name was taken and then was not"));
             }
             response => match self.accepted(response) {
                 Ok(found) => found,
+                Err(Found::Failed(Failure::Status(_), _)) if refusal.status == 500 => {
+                    return Turn::Found(lost("whether a collection was created could not be read"));
+                }
                 Err(found) => return Turn::Found(found),
             },
         };
@@ -167,6 +180,10 @@ impl Case<'_> {
         let (id, moves) = match (self.entry.effect(), known) {
             (Some(Effect::Collection { id }), _) => (*id, Vec::new()),
             (_, Some(existing)) => (existing, Vec::new()),
+            (_, None) if self.known(&place.tenant, &place.database).is_some() => {
+                // It lost the one that the catalog knows, unnoticed so far, and made another.
+                return lost("the node made anew a collection that it should hold");
+            }
             (_, None) => {
                 let id = CollectionId(self.entry.draft.target.unwrap_or_default());
                 let Place { tenant, database } = place;

@@ -42,7 +42,7 @@ impl Case<'_> {
                 let named = fields.get("ids").is_some_and(Value::is_array) || effect::filters(&fields);
                 named.then(|| self.find(Awaited::Named, conversion::named(&fields)))
             }
-            Some(Effect::Deletion(deletion)) if self.sequencer().has_other_ids(self.node, id) => {
+            Some(Effect::Deletion(deletion)) if self.has_other_ids() => {
                 Some(match self.entry.converted(&self.node.name()) {
                     Some(ids) => self.send(effect::deletion_of(&ids)),
                     None => {
@@ -53,6 +53,21 @@ impl Case<'_> {
             }
             _ => None,
         }
+    }
+
+    /// The node holds the entry's collection under other record ids.
+    pub(super) fn has_other_ids(&self) -> bool {
+        self.entry.collection().is_some_and(|id| self.sequencer().has_other_ids(self.node, id))
+    }
+
+    /// What it means is not known, and a holder of the lease that converted no deletions may have sent it:
+    /// to read the client's ids back would settle nothing.
+    pub(super) fn is_open_deletion(&self) -> bool {
+        let adopted = || self.entry.collection().is_some_and(|id| self.sequencer().is_adopted(id));
+        let by_ids =
+            || !effect::object(&self.entry.draft.body).is_some_and(|fields| effect::filters(&fields));
+        let open = self.entry.draft.op == Op::Delete && self.entry.effect().is_none();
+        open && self.acting() && self.key().is_some() && by_ids() && adopted()
     }
 
     fn key(&self) -> Option<Arc<str>> {

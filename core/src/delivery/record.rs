@@ -5,11 +5,12 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::case::{Case, lost};
+use super::case::{Case, gave_up, lost};
 use super::{Found, Turn};
 use crate::answer::Answer;
 use crate::effect::{self, Effect, Judge, Question, Send};
-use crate::entry::Op;
+use crate::entry::{Entry, Op};
+use crate::health::Failure;
 use crate::port::{NodeFault, NodeResponse};
 use crate::route::collection_by_id_path;
 
@@ -21,12 +22,18 @@ pub(super) enum Awaited {
     Dimension { rows: usize },
     /// The write itself.
     Write,
+    /// The records that the write was for: it was answered by an error, or failed too often to be sent
+    /// again. Was it applied? If they are as it leaves them it was accepted.
+    Records { refusal: NodeResponse, written: Bytes },
 }
 
 type Response = Result<NodeResponse, NodeFault>;
 
 impl Case<'_> {
     pub(super) fn begin_record(&self) -> Turn {
+        if self.is_exhausted() && !self.is_open_deletion() {
+            return self.look_back(gave_up());
+        }
         if let Some(turn) = self.begin_deletion() {
             return turn;
         }
@@ -45,10 +52,16 @@ impl Case<'_> {
         match awaited {
             Awaited::Effect => self.resolve(response),
             Awaited::Dimension { rows } => self.measured(rows, response),
-            Awaited::Write => Turn::Found(match self.judge(response, false) {
-                Found::Done { answer, catalog } => Found::Done { answer: self.as_asked(answer), catalog },
-                other => other,
-            }),
+            Awaited::Write => match response {
+                Ok(refusal) if refusal.status == 500 => self.look_back(refusal),
+                response => Turn::Found(match self.judge(response, false) {
+                    Found::Done { answer, catalog } => Found::Done { answer: self.as_asked(answer), catalog },
+                    other => other,
+                }),
+            },
+            Awaited::Records { refusal, written } => {
+                Turn::Found(self.looked_back((refusal, &written), response))
+            }
         }
     }
 
@@ -84,7 +97,7 @@ impl Case<'_> {
         }
         match if self.acting() { effect::judge(self.entry) } else { Judge::Nobody } {
             Judge::Nobody => self.send(effect::send(self.entry)),
-            Judge::Chroma => self.send(Send::Body(self.entry.draft.body.clone())),
+            Judge::Chroma => self.send(effect::whole(self.entry)),
             Judge::Dimension(rows) => match self.by_id_path() {
                 Some(path) => {
                     let request = self.request("GET", path, Bytes::new());
@@ -106,8 +119,71 @@ impl Case<'_> {
         let collection: Value = serde_json::from_slice(&body).unwrap_or_default();
         let dimension = collection.get("dimension").and_then(Value::as_u64);
         let refusable = dimension.is_some_and(|own| usize::try_from(own) != Ok(rows));
-        let whole = || Send::Body(self.entry.draft.body.clone());
-        self.send(if refusable { whole() } else { effect::send(self.entry) })
+        self.send(if refusable { effect::whole(self.entry) } else { effect::send(self.entry) })
+    }
+
+    /// Was it applied after all? A write that would change nothing is accepted.
+    fn look_back(&self, refusal: NodeResponse) -> Turn {
+        let written = match self.sent() {
+            None => return Turn::Found(self.not_applied(refusal)),
+            Some(Send::Empty) => return self.send(Send::Empty),
+            Some(Send::Body(written)) => written,
+        };
+        match effect::look(&written) {
+            Some(body) => {
+                let request = self.request("POST", self.own_path(&get_path(&self.entry.draft.path)), body);
+                Turn::Ask(super::Awaited::Record(Awaited::Records { refusal, written }), request)
+            }
+            None => Turn::Found(self.not_applied(refusal)),
+        }
+    }
+
+    /// What this node got for the entry, if it got anything.
+    fn sent(&self) -> Option<Send> {
+        match self.entry.effect() {
+            Some(Effect::Deletion(_)) if self.has_other_ids() => {
+                self.entry.converted(&self.node.name()).map(|ids| effect::deletion_of(&ids))
+            }
+            Some(Effect::Deletion(deletion)) => Some(self.deletion_sent(deletion)),
+            _ => effect::sent(self.entry),
+        }
+    }
+
+    fn looked_back(&self, (refusal, written): (NodeResponse, &Bytes), response: Response) -> Found {
+        let op = self.entry.draft.op;
+        match self.judge(response, false) {
+            // An `add` of ids that exist may be one that Chroma refuses: it is asked again while it may be.
+            Found::Done { answer, .. }
+                if effect::holds(op, written, &answer.body)
+                    && (op != Op::Add || self.is_nearly_exhausted()) =>
+            {
+                Found::Done { answer: applied_answer(self.entry), catalog: None }
+            }
+            Found::Done { .. }
+                if self.is_exhausted() && self.sequencer().had_passed(self.node, self.entry) =>
+            {
+                Found::Done { answer: applied_answer(self.entry), catalog: None }
+            }
+            Found::Done { .. } => self.not_applied(refusal),
+            // What is asked here is not the write: only that the collection is gone says something about it.
+            Found::Refused(answer) if answer.status != 404 => self.unread(refusal),
+            Found::Failed(Failure::Status(_), _) => self.unread(refusal),
+            other => other,
+        }
+    }
+
+    /// A follower may get the collection anew, whatever it holds; the verdict needs to know.
+    fn unread(&self, refusal: NodeResponse) -> Found {
+        if self.acting() { Found::Unread(self.answer(refusal)) } else { self.not_applied(refusal) }
+    }
+
+    fn not_applied(&self, refusal: NodeResponse) -> Found {
+        let answer = self.answer(refusal);
+        if self.acting() && self.is_nearly_exhausted() {
+            Found::Refused(answer)
+        } else {
+            Found::Failed(Failure::Status(answer.status), Some(answer))
+        }
     }
 
     pub(super) fn send(&self, send: Send) -> Turn {
@@ -126,6 +202,23 @@ impl Case<'_> {
         let sequencer = self.sequencer();
         let place = sequencer.catalog.collection(self.task.subject?)?;
         Some(collection_by_id_path(&place.tenant, &place.database, self.task.node_collection?))
+    }
+}
+
+/// What Chroma would have answered to a write that was applied.
+fn applied_answer(entry: &Entry) -> Answer {
+    let ids = |body: &Bytes| serde_json::from_slice::<Value>(body).ok()?.get("ids")?.as_array().map(Vec::len);
+    match entry.draft.op {
+        Op::Add => Answer::json(201, "{}"),
+        Op::Delete => {
+            let deleted = match entry.effect() {
+                Some(Effect::Ids { ids }) => ids.len(),
+                Some(Effect::Deletion(deletion)) => deletion.deleted,
+                _ => ids(&entry.draft.body).unwrap_or_default(),
+            };
+            Answer::json(200, serde_json::json!({ "deleted": deleted }).to_string())
+        }
+        _ => Answer::json(200, "{}"),
     }
 }
 

@@ -3,36 +3,36 @@
 
 use super::Attempt;
 use super::conclusion::Verdict;
+use super::failure::text;
 use crate::answer::Answer;
 use crate::entry::Entry;
 use crate::ids::Stream;
 use crate::operator::{Closing, DeadLetter, Letters};
 use crate::port::Change;
-use crate::sequencer::{Outcome, Shared};
-
-/// Longest text of a refusal that is kept.
-const REASON_CHARS: usize = 500;
+use crate::sequencer::{Blame, Outcome, Shared};
 
 impl Attempt {
     pub(super) fn refused_by_follower(&self, sequencer: &Shared, now_ms: u64, answer: &Answer) -> Verdict {
-        let text: String = String::from_utf8_lossy(&answer.body).chars().take(REASON_CHARS).collect();
-        let refusal = format!("{} {text}", answer.status);
-        let again = Verdict { trouble: Some(refusal.clone()), ..self.retry(now_ms) };
-        let last = self.task.attempts + 1 >= self.terms.attempts;
-        let (Some(entry), Outcome::Retry { until_ms }) =
-            (self.task.entries.first().filter(|_| last), &again.outcome)
-        else {
-            return again;
-        };
-        let (stream, until_ms) = (self.task.stream, *until_ms);
+        let refusal = format!("{} {}", answer.status, text(answer));
+        let again = Verdict { trouble: Some(refusal), blame: Some(Blame::Own), ..self.retry(now_ms) };
+        let last = self.task.failures + 1 >= self.terms.attempts;
+        if last { self.dead_letter(sequencer, now_ms, again) } else { again }
+    }
+
+    /// The node has refused the entry, or failed under it, often enough.
+    pub(super) fn dead_letter(&self, sequencer: &Shared, now_ms: u64, again: Verdict) -> Verdict {
+        let Some(entry) = self.task.entries.first() else { return again };
+        let (stream, (delay, until_ms)) = (self.task.stream, self.again(now_ms));
         // The catalog cannot be copied anew: it is told once, and tried until it works.
         let told = sequencer.lock().node(self.node).letter(stream) == Some(entry.seq);
         if stream == Stream::Catalog && told {
             return again;
         }
+        let refusal = again.trouble.clone().unwrap_or_default();
         let reason = format!("entry {} was answered {refusal}", entry.seq);
         let changes = self.letter_opened(entry, refusal, &reason);
-        Verdict { changes, outcome: Outcome::DeadLetter { reason, until_ms }, ..again }
+        let outcome = Outcome::DeadLetter { reason, until_ms };
+        Verdict { changes, outcome, retry_in: Some(delay), ..again }
     }
 
     /// What becomes durable when the node has refused an accepted entry often enough.

@@ -143,6 +143,7 @@ impl NodeLog {
             was
         });
         self.in_flight -= usize::from(was_in_flight);
+        self.isolated = self.isolated.filter(|alone| *alone != stream);
     }
 
     /// Collections that are not served from the node.

@@ -9,7 +9,7 @@ use super::NodeLog;
 use crate::effect::{self, Effect, Question};
 use crate::entry::Entry;
 use crate::ids::{CollectionId, Seq, Stream};
-use crate::lane::{Lane, Phase};
+use crate::lane::Phase;
 
 mod copied;
 mod readback;
@@ -34,6 +34,10 @@ pub struct Doubt {
     looks: usize,
     /// The stream was applied again from `first`.
     pub replayed: bool,
+    /// How often it was, since the last entry came into doubt.
+    pub rounds: u32,
+    /// It had been applied up to here when it was last applied again.
+    pub through: Seq,
     /// It is to be applied again from there as soon as the lane is idle.
     pub wished: Option<Seq>,
     pub due_ms: u64,
@@ -77,7 +81,8 @@ impl Doubts {
             let all = doubt.ids.take().zip(ids).map(|(known, more)| &known | &more);
             doubt.ids = all.filter(|ids| ids.len() <= IDS);
             doubt.version += 1;
-            (doubt.looks, doubt.replayed, doubt.due_ms, doubt.alone_since_ms) = (0, false, 0, None);
+            (doubt.looks, doubt.replayed, doubt.rounds) = (0, false, 0);
+            (doubt.due_ms, doubt.alone_since_ms) = (0, None);
         }
     }
 
@@ -182,8 +187,7 @@ impl NodeLog {
 
     /// What is asked right now is given up: the node may execute it at any time.
     pub(super) fn doubt_asked(&mut self) {
-        let asked = self.lanes.values().filter(|lane| lane.phase == Phase::Asking);
-        let entries: Vec<Arc<Entry>> = asked.flat_map(Lane::run).collect();
+        let entries = self.asked();
         self.doubts.note(&entries);
     }
 

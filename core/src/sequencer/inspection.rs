@@ -79,6 +79,18 @@ impl Sequencer {
         true
     }
 
+    /// The node denied a collection of which it is known to hold this one: it is looked at again before it is
+    /// read for anything. False: the collection went its ordinary way meanwhile.
+    pub fn denied(&mut self, node: NodeId, id: CollectionId, own: Uuid) -> bool {
+        let exists = self.catalog.collection(id).is_some();
+        let log = &mut self.nodes[node.0];
+        let holds = log.node_collection(id) == Some(own) && !log.is_quarantined(Stream::Collection(id));
+        if exists && holds && log.inspection == Inspection::Complete && log.copying.is_none() {
+            log.inspection = Inspection::Due;
+        }
+        exists && holds
+    }
+
     /// The primary's own contents become the catalog.
     pub fn adopt(&mut self, node: NodeId, moves: &[Move], mapped: &[(CollectionId, Uuid)]) {
         moves.iter().for_each(|step| self.catalog.apply(step));

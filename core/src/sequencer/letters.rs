@@ -34,6 +34,7 @@ impl Sequencer {
             // What is left of a deleted collection is passed over, not judged.
             return self.nodes[node.0].change(stream, |lane| lane.phase = Phase::Idle);
         }
+        self.suspects.dead(node, stream, self.limits.attempts);
         let log = &mut self.nodes[node.0];
         log.troubles.letters.insert(stream, seq);
         log.change(stream, |lane| {

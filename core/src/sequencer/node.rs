@@ -47,9 +47,13 @@ pub struct NodeLog {
     pub(super) logical: HashMap<Uuid, CollectionId>,
     queued_bytes: usize,
     pub in_flight: usize,
+    /// The lane whose request is the only one in flight, because it is suspected.
+    pub(super) isolated: Option<Stream>,
     /// The node belongs to the cluster: its contents are adopted or copied.
     pub joined: bool,
     pub inspection: Inspection,
+    /// It was looked at before it last lost its standing.
+    pub(super) familiar: bool,
     /// The collection that is being copied onto the node.
     pub(super) copying: Option<CollectionId>,
     pub(super) copy_after_ms: HashMap<CollectionId, u64>,
@@ -193,8 +197,10 @@ impl NodeLog {
             return;
         }
         self.generation += 1;
+        self.familiar = matches!(self.inspection, Inspection::Seen | Inspection::Complete);
         self.inspection = Inspection::Due;
         self.copying = None;
+        self.isolated = None;
         self.comparing = None;
         self.doubt_asked();
         let streams: Vec<Stream> = self.lanes.keys().copied().collect();
@@ -210,15 +216,6 @@ impl NodeLog {
                 asking
             });
             self.in_flight -= usize::from(was_asking);
-        }
-    }
-
-    /// The node came back: whatever waits is tried at once.
-    pub fn end_back_off(&mut self) {
-        for lane in self.lanes.values_mut() {
-            if matches!(lane.phase, Phase::BackOff { .. }) {
-                lane.phase = Phase::Idle;
-            }
         }
     }
 

@@ -85,6 +85,10 @@ impl Sequencer {
             return false;
         }
         log.in_flight -= 1;
+        // After a broken connection nothing starts before the node lost its standing: it would break, too.
+        if !matches!(outcome, Outcome::InDoubt) {
+            log.isolated = log.isolated.filter(|stream| *stream != ticket.stream);
+        }
         if let Some(state) = self.streams.get_mut(&ticket.stream)
             && state.asked == Some(ticket.node)
         {
@@ -105,12 +109,14 @@ impl Sequencer {
                 }
                 self.take_catalog(node, catalog);
                 for entry in entries {
+                    self.settle_doubt(node, entry);
                     self.decide(entry, Decision::Accepted);
                     self.pass(node, entry);
                 }
             }
             Outcome::Rejected => {
                 for entry in entries {
+                    self.set_tried_aside(node, entry);
                     self.decide(entry, Decision::Rejected);
                     self.pass(node, entry);
                 }
@@ -161,6 +167,7 @@ impl Sequencer {
     pub(super) fn decide(&mut self, entry: &Arc<Entry>, decision: Decision) {
         let decision = entry.decide(decision);
         self.destructive.remove(&entry.seq);
+        self.suspects.decided(entry);
         let stream = entry.stream();
         if let Some(state) = self.streams.get_mut(&stream)
             && entry.seq > state.decided
@@ -177,6 +184,7 @@ impl Sequencer {
     /// The node is past the entry.
     pub(super) fn pass(&mut self, node: NodeId, entry: &Arc<Entry>) {
         let stream = entry.stream();
+        self.suspects.passed(node, entry);
         let log = &mut self.nodes[node.0];
         log.troubles.passed(stream, entry.seq);
         if log.first(stream) == Some(entry.seq) {
@@ -197,49 +205,12 @@ impl Sequencer {
         }
     }
 
-    /// A page of one lane's span was read, or could not be.
-    pub fn loaded(
-        &mut self,
-        node: NodeId,
-        life: u64,
-        stream: Stream,
-        from: Seq,
-        entries: Vec<Arc<Entry>>,
-        through: Seq,
-    ) {
-        if life != self.life {
-            return;
-        }
-        if self.nodes[node.0].wanted(stream).is_none_or(|span| span.first != from) {
-            return; // read for an earlier life of this lane
-        }
-        let entries = entries.iter().map(|entry| self.note(entry)).collect();
-        self.nodes[node.0].change(stream, |lane| lane.loaded(entries, through));
-    }
-
-    /// Reading a page failed; the next pass asks again.
-    pub fn load_failed(&mut self, node: NodeId, life: u64, stream: Option<Stream>) {
-        match stream {
-            _ if life != self.life => {}
-            None => self.nodes[node.0].feeding = false,
-            Some(stream) => self.nodes[node.0].change(stream, |lane| {
-                if lane.phase == Phase::Loading {
-                    lane.phase = Phase::Idle;
-                }
-            }),
-        }
-    }
-
-    /// The node came back: what broke off because of it, copies from it as well, need not wait any longer.
-    pub(super) fn end_waits(&mut self, node: NodeId) {
-        self.nodes[node.0].end_back_off();
-        self.nodes.iter_mut().for_each(|node| node.copy_after_ms.clear());
-    }
-
     /// A client was told that this entry is safe although no node has decided it.
     pub fn acknowledge_queued(&mut self, stream: Stream, seq: Seq) {
-        if let Some(state) = self.streams.get_mut(&stream) {
-            state.acked = state.acked.max(seq);
-        }
+        // The entry may still be on its way here from the log.
+        let floor = self.floor;
+        let fresh = || super::StreamState { decided: floor, ..Default::default() };
+        let state = self.streams.entry(stream).or_insert_with(fresh);
+        state.acked = state.acked.max(seq);
     }
 }

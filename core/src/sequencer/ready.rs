@@ -42,10 +42,13 @@ impl Sequencer {
         self.push_feed(node, &mut steps);
         self.forget_deleted_lanes(node);
         for (_, stream) in self.nodes[node.0].candidates(SCAN) {
-            if self.nodes[node.0].in_flight >= self.limits.in_flight {
+            let log = &self.nodes[node.0];
+            if log.in_flight >= self.limits.in_flight || log.isolated.is_some() {
                 break;
             }
-            self.advance_lane(node, stream, now_ms, &mut steps);
+            if !self.advance_lane(node, stream, now_ms, &mut steps) {
+                break;
+            }
         }
         self.push_copy(node, now_ms, &mut steps);
         self.push_compare(node, now_ms, &mut steps);
@@ -63,14 +66,15 @@ impl Sequencer {
         }
     }
 
-    /// Moves one lane as far as it goes without the node, then hands out its next request.
-    fn advance_lane(&mut self, node: NodeId, stream: Stream, now_ms: u64, steps: &mut Vec<Step>) {
+    /// Moves one lane as far as it goes without the node, then hands out its next request. False: it must
+    /// go alone, and nothing else may start before it.
+    fn advance_lane(&mut self, node: NodeId, stream: Stream, now_ms: u64, steps: &mut Vec<Step>) -> bool {
         loop {
             let log = &self.nodes[node.0];
             if stream == Stream::Catalog && log.copying.is_some() {
-                return; // a copy relies on the names as they are
+                return true; // a copy relies on the names as they are
             }
-            let Some(lane) = log.lane(stream) else { return };
+            let Some(lane) = log.lane(stream) else { return true };
             match lane.phase {
                 Phase::Idle if log.doubts.is_wished(stream) => {
                     self.rewind_as_wished(node, stream);
@@ -78,19 +82,20 @@ impl Sequencer {
                 }
                 Phase::Idle => {}
                 Phase::BackOff { until_ms } if until_ms <= now_ms => {}
-                _ => return,
+                _ => return true,
             }
             if let Some(span) = lane.wanted() {
                 let page = page(Some(stream), span.first, span.last, &self.limits);
                 self.nodes[node.0].change(stream, |l| l.phase = Phase::Loading);
-                return steps.push(Step::Load { stream: Some(stream), page, life: self.life });
+                steps.push(Step::Load { stream: Some(stream), page, life: self.life });
+                return true;
             }
-            let Some(entry) = lane.front().cloned() else { return };
+            let Some(entry) = lane.front().cloned() else { return true };
             if self.is_held(node, stream, entry.seq) {
-                return;
+                return true;
             }
             match self.readiness(node, &entry, now_ms) {
-                Readiness::Wait => return,
+                Readiness::Wait => return true,
                 Readiness::Skip => self.pass(node, &entry),
                 Readiness::Moot(decision) => {
                     self.decide(&entry, decision);
@@ -99,10 +104,17 @@ impl Sequencer {
                 }
                 Readiness::Absent => {
                     let reason = "the node has no copy of this collection".to_owned();
-                    return self.quarantine_lane(node, stream, reason);
+                    self.quarantine_lane(node, stream, reason);
+                    return true;
                 }
                 Readiness::Go(role) => {
-                    return steps.push(Step::Apply(self.start(node, stream, &entry, role)));
+                    let suspected = self.suspects.is_suspected(node, role, &entry);
+                    if suspected && self.nodes[node.0].in_flight > 0 {
+                        return false;
+                    }
+                    self.nodes[node.0].isolated = suspected.then_some(stream);
+                    steps.push(Step::Apply(self.start(node, stream, &entry, role)));
+                    return true;
                 }
             }
         }
@@ -131,7 +143,8 @@ impl Sequencer {
             (lane.run(), lane.attempts)
         });
         let node_collection = subject.and_then(|id| log.node_collection(id));
-        Task { stream, entries, role, node_collection, subject, generation, attempts }
+        let failures = self.suspects.failures(node, role, entry);
+        Task { stream, entries, role, node_collection, subject, generation, attempts, failures }
     }
 
     /// The collection that an entry is about.

@@ -50,7 +50,10 @@ pub struct Task {
     /// The collection that a catalog entry is about, where it is known.
     pub subject: Option<CollectionId>,
     pub generation: u64,
+    /// Failed deliveries to this node, for whatever cause.
     pub attempts: u32,
+    /// Failures that were the entry's own.
+    pub failures: u32,
 }
 
 /// What is known about a node's contents since it came back.

@@ -1,5 +1,5 @@
 //! What is out of order on a node and deserves a person: entries that it refuses, collections that it
-//! lost, or holds otherwise than the others. Kept here; what operators decide about it is in `letters`,
+//! lost, or holds otherwise than the others, and entries under which nodes fail. Kept here; what operators decide about it is in `letters`,
 //! who is told in `alert`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -53,6 +53,8 @@ pub enum Matter {
     Lost { place: String },
     /// The node holds something else than the others under this collection.
     Divergence { place: String, what: String },
+    /// Nodes fail under this entry: it has no verdict yet, or was rejected for that.
+    Poison { seq: Seq, place: String },
 }
 
 impl Sequencer {
@@ -92,6 +94,10 @@ impl Sequencer {
             let lost = log.lacking().filter(|id| self.is_lost(*id));
             matters.extend(lost.map(|id| {
                 (format!("lost:{id}"), Matter::Lost { place: self.described(Stream::Collection(id)) })
+            }));
+            let poison = self.suspects.poison(self.limits.attempts);
+            matters.extend(poison.filter(|(stream, _)| !self.is_deleted(*stream)).map(|(stream, seq)| {
+                (format!("poison:{stream}"), Matter::Poison { seq, place: self.described(stream) })
             }));
         }
         matters

@@ -90,7 +90,7 @@ impl Sequencer {
             // What came back and was not looked at yet may have lost its disk.
             let last = |n: NodeId| match gate {
                 Gate::Server => !self.nodes[n.0].standing.gone,
-                Gate::Stream(_) => self.nodes[n.0].standing.suspect,
+                Gate::Stream(_) => self.nodes[n.0].standing.suspect && self.nodes[n.0].familiar,
             };
             return fit.into_iter().filter(|(n, _)| last(*n)).collect();
         }

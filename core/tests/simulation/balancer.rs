@@ -101,7 +101,11 @@ impl World {
     pub fn decided(&self, entry: &Entry, decision: Decision, moot: bool) {
         let how = if moot { "moot " } else { "" };
         self.saw(format!("{how}{} {decision:?}", entry.draft.op.name()));
-        let result = self.oracle.borrow_mut().decided(entry, decision, moot);
+        let failed = self.failed_often(entry.seq);
+        if failed {
+            self.saw(format!("failing {decision:?}"));
+        }
+        let result = self.oracle.borrow_mut().decided(entry, decision, moot, failed);
         self.check(result);
     }
 
@@ -174,7 +178,7 @@ impl World {
         }
         for change in changes {
             match change {
-                Change::CatalogAccepted { seq, .. } => {
+                Change::Accepted { seq } | Change::CatalogAccepted { seq, .. } => {
                     self.decided(&self.entry(*seq), Decision::Accepted, false)
                 }
                 Change::Rejected { seq, .. } => self.decided(&self.entry(*seq), Decision::Rejected, false),

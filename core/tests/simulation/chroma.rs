@@ -192,6 +192,21 @@ impl Chroma {
         Names { collections, ..self.places.clone() }
     }
 
+    /// Each time, but for a name that is taken or a database that is not there, and not when copied.
+    pub fn falls_under(&self, request: &NodeRequest) -> bool {
+        if request.headers.iter().any(|(name, _)| name == COPY) {
+            return false;
+        }
+        let creates = request.path.ends_with("/collections");
+        let within =
+            |tenant: &str, database: &str| request.path.contains(&format!("/{tenant}/databases/{database}/"));
+        let open = || self.places.databases.iter().any(|(tenant, database)| within(tenant, database));
+        let there =
+            |((tenant, database, name), _): &(Place, Records)| name == "poison" && within(tenant, database);
+        let poison = String::from_utf8_lossy(&request.body).contains("poison");
+        poison && (!creates || open() && !self.collections.values().any(there))
+    }
+
     /// What a copy made and did not fill; claimed or not, it holds nothing.
     pub fn is_unclaimed(&self, own: Uuid) -> bool {
         let empty = |(_, records): &(Place, Records)| records.0.is_empty();

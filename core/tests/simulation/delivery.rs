@@ -8,15 +8,15 @@ use chroma_ha_core::backoff::Backoff;
 use chroma_ha_core::delivery::{Attempt, End, Input, Next, Terms};
 use chroma_ha_core::entry::Decision;
 use chroma_ha_core::health::{Failure, Observation};
-use chroma_ha_core::ids::NodeId;
-use chroma_ha_core::port::{NodeRequest, StoreError};
+use chroma_ha_core::ids::{NodeId, Seq};
+use chroma_ha_core::port::{NodeFault, NodeRequest, NodeResponse, StoreError};
 use chroma_ha_core::sequencer::{Outcome, Role, Task};
 
 use super::peer::is_change;
 use super::world::{Lost, World};
 
-/// More than any run needs: no error becomes a verdict here, and a refusing follower gets stuck.
-const ATTEMPTS: u32 = 1_000;
+/// Failures of an entry until it is judged by what the node holds.
+const ATTEMPTS: u32 = 3;
 
 pub struct Delivery {
     world: Rc<World>,
@@ -52,7 +52,9 @@ impl Delivery {
             input = match next {
                 Next::Ask(request) => {
                     self.note(&request);
-                    Input::Answer(self.world.call(self.node, request).await)
+                    let response = self.world.call(self.node, request).await;
+                    self.note_failure(&response);
+                    Input::Answer(response)
                 }
                 Next::Record(changes) => {
                     let away = || StoreError::Unavailable("away".to_owned());
@@ -86,14 +88,30 @@ impl Delivery {
         }
     }
 
+    fn note_failure(&self, response: &Result<NodeResponse, NodeFault>) {
+        let failed = match response {
+            Ok(response) => response.status == 500,
+            Err(fault) => matches!(fault, NodeFault::Lost(_)),
+        };
+        let task = self.attempt.task();
+        if failed && task.role == Role::Acting {
+            let mut broke = self.world.broke.borrow_mut();
+            task.entries.iter().for_each(|entry| *broke.entry(entry.seq).or_default() += 1);
+        }
+    }
+
     fn tell(&self, end: &End) {
         let (world, task) = (&self.world, self.attempt.task());
         let seq = task.entries.first().map(|e| e.seq).unwrap_or_default();
         world.say(|| format!("{} {seq} {:?} counts={} {:?}", self.node, task.role, end.counts, end.outcome));
-        if end.counts
-            && let Outcome::Quarantine { reason } | Outcome::DeadLetter { reason, .. } = &end.outcome
-            && !matches!(world.plan.forgetful, Some(node) if node == self.node)
-        {
+        let unexpected = match &end.outcome {
+            Outcome::Quarantine { reason } => Some(reason),
+            // A node may fail under an entry; none refuses what another one took.
+            Outcome::DeadLetter { reason, .. } => Some(reason).filter(|reason| reason.contains("answered 4")),
+            _ => None,
+        };
+        let forgot = world.plan.forgetful == Some(self.node);
+        if let Some(reason) = unexpected.filter(|_| end.counts && !forgot) {
             world.fail(format!("{} {seq} {:?}: {reason}", self.node, task.role));
         }
         if let (true, Role::Acting, Some(decision)) = (end.counts, task.role, decision(&end.outcome)) {
@@ -106,6 +124,13 @@ impl Delivery {
                 world.answered(entry.seq, answer);
             }
         }
+    }
+}
+
+impl World {
+    /// Whether an entry failed so often that a valid one may be rejected.
+    pub fn failed_often(&self, seq: Seq) -> bool {
+        self.broke.borrow().get(&seq).is_some_and(|failures| *failures >= ATTEMPTS)
     }
 }
 

@@ -38,6 +38,21 @@ impl World {
         }
     }
 
+    /// What a copy that is under way may meet.
+    pub fn copy_fault(self: &Rc<Self>) {
+        let node = NodeId(self.rng.below(self.servers.len()));
+        match self.rng.weighted(&[6, 2, 1, 1, 1]) {
+            Some(0) => self.time_out(),
+            Some(1) if self.servers[node.0].health.get() == Health::Up => {
+                self.set_health(node, Health::Suspect);
+            }
+            Some(2) => self.set_process(node, Some(Process::Gone)),
+            Some(3) => self.crash(),
+            Some(4) => self.supplant(),
+            _ => {}
+        }
+    }
+
     /// A server does not come back empty before its absence was noticed.
     fn lose_disk(&self) {
         let Some(node) = self.plan.forgetful else { return };
@@ -58,7 +73,11 @@ impl World {
         if process != Process::Gone {
             return;
         }
-        // What was under way is lost, before or after it was executed.
+        self.break_calls(node);
+    }
+
+    /// What is under way at the server is lost, before or after it was executed.
+    pub fn break_calls(&self, node: NodeId) {
         self.ops.borrow_mut().retain_mut(|op| match &mut op.work {
             Work::Call { node: n, request, stage, .. } if *n == node => {
                 if matches!(stage, Stage::Sent) && self.rng.percent(30) {
@@ -122,7 +141,7 @@ impl World {
         }
         let name = ["x", "y", "z"][self.rng.below(3)];
         let at = self.database();
-        match self.rng.weighted(&[5, 5, 4, 3, 1]) {
+        match self.rng.weighted(&[20, 20, 16, 12, 4, 1]) {
             Some(0) => self.create(at, json!({ "name": name })),
             Some(1) => self.create(at, json!({ "name": name, "get_or_create": true })),
             Some(2) => {
@@ -134,6 +153,7 @@ impl World {
                 let path = format!("{}/{id}", collections(at));
                 self.draft(Op::ModifyCollection, Some(id.0), "PUT", path, &json!({ "new_name": name }))
             }
+            Some(5) => self.create(at, json!({ "name": "poison", "get_or_create": true })),
             _ => self.create(at, json!({ "name": "much too long" })),
         }
     }
@@ -201,7 +221,9 @@ impl World {
             "metadatas": ids.iter().map(|id| self.metadata(id)).collect::<Vec<_>>(),
         });
         if self.rng.percent(50) {
-            body["documents"] = ids.iter().map(|id| format!("{}", number(id))).collect();
+            let text =
+                |id: &&str| if self.rng.percent(2) { "poison".to_owned() } else { number(id).to_string() };
+            body["documents"] = ids.iter().map(text).collect();
         }
         if self.rng.percent(50) {
             let bad = self.rng.percent(12);

@@ -80,15 +80,23 @@ impl Oracle {
     }
 
     /// The sequencer decided an entry; a second time after a restart, and then the same.
-    pub fn decided(&mut self, entry: &Entry, decision: Decision, moot: bool) -> Result<(), String> {
+    /// `failed`: so often that a valid entry may be rejected, and an invalid one accepted that would change
+    /// nothing.
+    pub fn decided(
+        &mut self,
+        entry: &Entry,
+        decision: Decision,
+        moot: bool,
+        failed: bool,
+    ) -> Result<(), String> {
         match self.fates.insert(entry.seq, decision) {
             Some(first) if first == decision => return Ok(()),
             Some(first) => return Err(format!("{} was {first:?} and is {decision:?}", entry.seq)),
             None => {}
         }
         match entry.collection() {
-            Some(id) => self.record_write(id, entry, decision, moot),
-            None => self.catalog_write(entry, decision),
+            Some(id) => self.record_write(id, entry, decision, [moot, failed]),
+            None => self.catalog_write(entry, decision, failed),
         }
     }
 
@@ -97,7 +105,7 @@ impl Oracle {
         id: CollectionId,
         entry: &Entry,
         decision: Decision,
-        moot: bool,
+        [moot, failed]: [bool; 2],
     ) -> Result<(), String> {
         let seq = entry.seq;
         if let Some(deleted) = self.deleted.get(&id) {
@@ -117,6 +125,9 @@ impl Oracle {
         let body = parsed(&entry.draft.body);
         let valid = state.clone().apply(entry.draft.op, &body, 0).is_ok();
         let accepted = decision == Decision::Accepted;
+        if valid != accepted && failed {
+            return Ok(());
+        }
         if valid != accepted {
             return Err(format!("{seq} is {decision:?}, but valid: {valid}"));
         }
@@ -135,13 +146,16 @@ impl Oracle {
         Ok(())
     }
 
-    fn catalog_write(&mut self, entry: &Entry, decision: Decision) -> Result<(), String> {
+    fn catalog_write(&mut self, entry: &Entry, decision: Decision, failed: bool) -> Result<(), String> {
         let seq = entry.seq;
         let before = self.names(seq);
         if self.catalog.last().is_some_and(|(last, _)| *last >= seq) {
             return Err(format!("{seq} was decided out of order"));
         }
         let after = predicted(entry, &before);
+        if failed && decision == Decision::Rejected {
+            return Ok(());
+        }
         if after.is_some() != (decision == Decision::Accepted) {
             return Err(format!("{seq} is {decision:?}, but valid: {} in {before:?}", after.is_some()));
         }

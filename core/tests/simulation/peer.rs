@@ -33,8 +33,7 @@ pub fn by_name(place: &Place) -> String {
 impl World {
     pub async fn say_to(&self, node: NodeId, method: &'static str, path: String, body: Value) -> Said {
         let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
-        let copies = if method == "POST" && path.ends_with("/collections") { vec![COPY] } else { Vec::new() };
-        let headers = copies.into_iter().map(|name| (name.to_owned(), String::new())).collect();
+        let headers = vec![(COPY.to_owned(), String::new())];
         let request = NodeRequest { method, path, headers, body, timeout: Default::default() };
         if self.is_distrusted(node) {
             return broken("the source was lost meanwhile");

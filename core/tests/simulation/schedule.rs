@@ -6,6 +6,8 @@ use std::rc::Rc;
 use chroma_ha_core::ids::{NodeId, Seq};
 use chroma_ha_core::sequencer::Limits;
 
+use super::chroma::COPY;
+use super::peer::is_change;
 use super::rng::Rng;
 use super::store::Status;
 use super::world::{Health, Plan, Process, Stage, Work, World};
@@ -15,6 +17,12 @@ const SCAN_MS: u64 = 10_000;
 
 /// Events that a run may take to drain once faults have stopped.
 const DRAIN: usize = 30_000;
+
+/// Safety scans in a row that may find nothing to do.
+const SCANS: usize = 20;
+
+/// Faults that copies meet once all others have stopped: before, few are under way.
+const COPY_FAULTS: usize = 3;
 
 pub fn plan(rng: &Rng) -> Plan {
     let nodes = 1 + rng.weighted(&[1, 6, 4]).unwrap_or(0);
@@ -51,26 +59,40 @@ impl World {
         self.faulty.set(false);
         self.log_away.set(false);
         self.say(|| "faults stop".to_owned());
-        let mut scanned = false;
+        let (mut scans, mut copy_faults) = (0, COPY_FAULTS);
         for _ in 0..DRAIN {
             if self.failure.borrow().is_some() {
                 return;
             }
+            if copy_faults > 0 && self.is_copying() && self.rng.percent(4) {
+                copy_faults -= 1;
+                self.copy_fault();
+            }
             (0..self.servers.len()).for_each(|n| self.set_alive(NodeId(n)));
             if self.event() {
-                scanned = false;
+                scans = 0;
             } else if self.drained() {
                 return self.final_checks();
-            } else if scanned {
+            } else if scans == SCANS {
                 break;
             } else {
                 // The safety scan.
-                scanned = true;
+                scans += 1;
                 self.now_ms.set(self.now_ms.get() + SCAN_MS);
                 self.wake_all();
             }
         }
         self.fail(format!("stuck: {}", self.state()));
+    }
+
+    fn is_copying(&self) -> bool {
+        let of_copy = |work: &Work| match work {
+            Work::Call { request, .. } => {
+                is_change(request) && request.headers.iter().any(|(n, _)| n == COPY)
+            }
+            _ => false,
+        };
+        self.ops.borrow().iter().any(|op| of_copy(&op.work))
     }
 
     fn set_alive(&self, node: NodeId) {

@@ -88,6 +88,7 @@ impl Store {
                     row.status = Status::Rejected;
                 }
             }
+            Change::Accepted { seq } => self.row_mut(*seq).accepted = true,
             Change::CatalogAccepted { seq, effect, moves } => {
                 self.fix(*seq, effect);
                 self.row_mut(*seq).accepted = true;

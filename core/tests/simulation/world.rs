@@ -132,6 +132,8 @@ pub struct World {
     pub submitted: Cell<usize>,
     /// Which node was sent which entry.
     pub sent: RefCell<BTreeSet<(NodeId, Seq)>>,
+    /// How often an acting node broke the connection, or answered 500, under an entry.
+    pub broke: RefCell<BTreeMap<Seq, u32>>,
     /// What the run has seen: a simulation that never meets a case proves nothing about it.
     pub seen: RefCell<BTreeSet<String>>,
     pub failure: RefCell<Option<String>>,
@@ -171,6 +173,7 @@ impl World {
             waiters: RefCell::default(),
             submitted: Cell::new(0),
             sent: RefCell::default(),
+            broke: RefCell::default(),
             seen: RefCell::default(),
             failure: RefCell::default(),
             plan,

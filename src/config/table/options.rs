@@ -186,7 +186,7 @@ pub const OPTIONS: &[Variable] = &[
         "attempts",
         Value("3"),
         Whole(1, 100),
-        "Attempts at an entry that a follower refuses, until it is a dead letter",
+        "Refusals or failures of a node under one entry, until it is judged, or a dead letter",
     ),
     row(
         "WAL_RETRY_DELAY",

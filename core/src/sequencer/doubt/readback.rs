@@ -13,6 +13,9 @@ const ALONE_MS: u64 = 2_000;
 /// After a look that settled nothing: when the next one is due.
 const UNSETTLED_MS: u64 = 1_000;
 
+/// How often the log is applied to a node again before it gets what another one in doubt holds.
+const ROUNDS: u32 = 2;
+
 impl Sequencer {
     /// The first collection whose look is due and can be made.
     pub(in crate::sequencer) fn doubt_task(&mut self, node: NodeId, now_ms: u64) -> Option<CompareTask> {
@@ -119,20 +122,25 @@ impl Sequencer {
             Finding::Differs { .. } => {}
         }
         doubt.reopen();
-        let (first, replayed) = (doubt.first, doubt.replayed);
+        let (first, replayed, rounds) = (doubt.first, doubt.replayed, doubt.rounds);
         doubt.due_ms = now_ms + UNSETTLED_MS;
+        let again = Next::Replay(ReplayTask { collection: task.collection, from: first, generation });
         // If both are in doubt nobody knows which one is wrong: only the log does.
-        let witness = self.nodes[task.reference.0].doubts.of_mut(stream);
-        let sure = witness.is_none_or(|other| {
-            if !other.replayed {
+        match self.nodes[task.reference.0].doubts.of_mut(stream) {
+            None if replayed => Next::Rebuild,
+            Some(other) if !other.replayed => {
                 other.reopen();
+                if replayed { Next::Nothing } else { again }
             }
-            other.replayed && task.reference < node
-        });
-        match (replayed, sure) {
-            (false, _) => Next::Replay(ReplayTask { collection: task.collection, from: first, generation }),
-            (true, true) => Next::Rebuild,
-            (true, false) => Next::Nothing,
+            _ if !replayed => again,
+            Some(_) if node < task.reference => Next::Nothing,
+            // Either may have executed something since the log was applied to it.
+            Some(other) if rounds.min(other.rounds) < ROUNDS => {
+                other.replayed = false;
+                other.reopen();
+                again
+            }
+            _ => Next::Rebuild,
         }
     }
 

@@ -232,6 +232,8 @@ impl Sequencer {
         log.change(stream, |lane| lane.rewind(from, applied));
         if let Some(doubt) = log.doubts.of_mut(stream) {
             (doubt.replayed, doubt.due_ms, doubt.wished) = (true, 0, None);
+            doubt.rounds += 1;
+            doubt.through = doubt.through.max(applied);
         }
     }
 }

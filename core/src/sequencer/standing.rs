@@ -1,0 +1,50 @@
+//! What follows when a node loses its standing or wins it back: who must be asked instead, which entries
+//! are suspected, what is tried at once. What the standing is, `health` says.
+
+use super::{NodeLog, Sequencer, Standing};
+use crate::ids::NodeId;
+use crate::lane::Phase;
+
+impl Sequencer {
+    pub fn set_standing(&mut self, node: NodeId, standing: Standing) {
+        let was = self.nodes[node.0].standing;
+        if was.applies && !standing.applies {
+            self.suspect_in_flight(node);
+        }
+        self.nodes[node.0].set_standing(standing);
+        if was.applies && !standing.applies {
+            self.release_asked(node);
+        }
+        if standing.applies && !was.applies {
+            self.end_waits(node);
+        }
+    }
+
+    /// Streams that wait for this node's verdict may ask another one, unless its answer already counts.
+    fn release_asked(&mut self, node: NodeId) {
+        let log = &self.nodes[node.0];
+        for (stream, state) in &mut self.streams {
+            let counts = log.lane(*stream).is_some_and(|l| matches!(l.phase, Phase::Committing { .. }));
+            if state.asked == Some(node) && !counts {
+                state.asked = None;
+            }
+        }
+    }
+
+    /// The node came back: what broke off because of it, copies from it as well, need not wait any longer.
+    fn end_waits(&mut self, node: NodeId) {
+        self.nodes[node.0].end_back_off();
+        self.nodes.iter_mut().for_each(|node| node.copy_after_ms.clear());
+    }
+}
+
+impl NodeLog {
+    /// The node came back: whatever waits is tried at once.
+    pub fn end_back_off(&mut self) {
+        for lane in self.lanes.values_mut() {
+            if matches!(lane.phase, Phase::BackOff { .. }) {
+                lane.phase = Phase::Idle;
+            }
+        }
+    }
+}
