@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::dead_letters;
@@ -192,6 +193,24 @@ async fn the_page_carries_no_data_and_may_run_nothing_but_its_own_and_no_secret_
     );
 }
 
+#[tokio::test]
+async fn a_standby_names_the_holder_and_claims_to_know_no_lag() {
+    let mut stack = Stack::start(Options::default()).await;
+    let beside = stack.launch_beside();
+    let lives =
+        async || client::try_request(Method::GET, &format!("{}/livez", beside.url()), None).await.is_ok();
+    until(SOON, "the standby", lives).await;
+    let mut events = Events::open(&format!("{}/dashboard/events", beside.url())).await.expect("a stream");
+    let told = |data: &Value| data["now"]["headlines"].to_string().contains("This balancer stands by");
+    let data = event(&mut events, SOON, "it stands by", told).await;
+    assert!(data["now"]["headlines"].to_string().contains(&stack.url()), "{data}");
+    let point = |data: &Value| data["lately"]["points"].as_array().is_some_and(|points| !points.is_empty());
+    let data = event(&mut events, SOON, "a point", point).await;
+    let points = data["lately"]["points"].as_array().expect("points");
+    assert!(points.iter().all(|point| point["nodes"][0]["lag"].is_null()), "{data}");
+    assert_eq!(data["now"]["behind"], json!([]));
+}
+
 /// Opens the page and waits until it shows figures.
 async fn page(stack: &Stack) -> Option<Browser> {
     let mut browser = Browser::start().await?;
@@ -314,6 +333,13 @@ async fn an_operator_retries_a_dead_letter_on_the_page_with_the_key() {
         browser.text("#letters .reason").await.contains("refused by the <b>test</b>"),
         "text, not markup"
     );
+    browser.value("document.querySelectorAll('#letters button')[1].focus()").await;
+    browser.press("Enter").await;
+    shows(&mut browser, SOON, "#ask[open] #ask-what", &letter).await;
+    browser.shots("6-discard").await;
+    browser.value("document.getElementById('ask-cancel').focus()").await;
+    browser.press("Enter").await;
+    until(SOON, "the question is gone", async || browser.text("#ask[open]").await.is_empty()).await;
     refuser.refuse(None);
     browser.value("document.querySelector('#letters button').focus()").await;
     browser.press("Enter").await;
