@@ -68,8 +68,13 @@ pub async fn serve(config: Config) -> Result<(), BootError> {
     let bound = TcpListener::bind((config.listen.address, config.listen.port));
     let bound = bound.map_err(|cause| BootError::Listen { address: address.clone(), cause })?;
     let system = ActorSystem::start(ports(&config, &database)?, settings(&config)?, stats);
-    let (advertised, stopping) = (advertised(&config), AtomicBool::new(false));
-    let shared = Arc::new(front::Shared { system: Arc::clone(&system), config, advertised, stopping });
+    let shared = Arc::new(front::Shared {
+        system: Arc::clone(&system),
+        advertised: advertised(&config),
+        config,
+        stopping: AtomicBool::new(false),
+        dashboard: front::Dashboard::default(),
+    });
     let listened = bound.set_nonblocking(true).and_then(|()| front::serve(Arc::clone(&shared), bound));
     let server = listened.map_err(|cause| BootError::Listen { address: address.clone(), cause })?;
     info!(address, nodes = shared.config.nodes.len(), "serving");

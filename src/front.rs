@@ -17,6 +17,7 @@ use crate::config::Config;
 
 mod admin;
 mod catalog;
+mod dashboard;
 mod dispatch;
 mod exchange;
 mod fate;
@@ -31,6 +32,8 @@ mod turn;
 mod v1;
 mod write;
 
+pub use dashboard::Dashboard;
+
 /// What the whole front shares.
 pub struct Shared {
     pub system: Arc<ActorSystem>,
@@ -39,6 +42,7 @@ pub struct Shared {
     pub advertised: String,
     /// Set when the balancer begins to stop: it is no longer ready, but answers what comes.
     pub stopping: AtomicBool,
+    pub dashboard: Dashboard,
 }
 
 impl Shared {
@@ -79,6 +83,7 @@ pub fn serve(shared: Arc<Shared>, bound: TcpListener) -> std::io::Result<actix_w
             .app_data(web::Data::new(worker))
             .configure(own::routes)
             .configure(admin::routes)
+            .configure(dashboard::routes)
             .default_service(web::route().to(dispatch::dispatch))
     });
     let server = server

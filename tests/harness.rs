@@ -4,10 +4,12 @@
 #![allow(unused_imports, reason = "each promise uses a part of it")]
 
 mod balancer;
+pub(crate) mod browser;
 pub(crate) mod campaign;
 pub(crate) mod chaos;
 mod churn;
 pub(crate) mod client;
+pub(crate) mod events;
 pub(crate) mod history;
 pub(crate) mod late;
 pub(crate) mod load;

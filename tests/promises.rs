@@ -12,6 +12,7 @@ mod promises {
     mod balancer_killed;
     mod bounded;
     mod chroma_suite;
+    mod dashboard;
     mod dead_letters;
     mod deletion_conversion;
     mod dev_command;

@@ -17,6 +17,8 @@ use chroma_ha_core::sequencer::{Gate, Limits, Sequencer, Shared, Standing};
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
+use crate::history::History;
+
 mod attempts;
 mod deletes;
 mod holder;
@@ -53,6 +55,7 @@ pub struct Board {
     pub turns: Turns,
     pub posts: Vec<Post>,
     pub lease: LeaseView,
+    pub history: History,
     /// Rises whenever a read that found no node may find one now.
     changed: watch::Sender<u64>,
     started: Instant,
@@ -69,6 +72,7 @@ impl Board {
             turns: Turns::default(),
             posts: (0..nodes).map(post).collect(),
             lease: LeaseView::new(started, lease),
+            history: History::default(),
             changed: watch::channel(0).0,
             started,
         })

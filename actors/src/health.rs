@@ -139,7 +139,7 @@ impl HealthActor {
             _ => warn!(%node, from, to, reason, "node state changed"),
         }
         self.stats.state_changes.with_label_values(&[&node.name(), to]).inc();
-        self.board.set_state(node, change.to);
+        self.show(node, change.to, &reason);
         for listener in &self.listeners {
             let _ = listener.try_send(NodeChanged { node, change: change.clone() });
         }
@@ -150,15 +150,22 @@ impl HealthActor {
         for n in 0..self.machines.len() {
             self.machines[n] = Health::new(self.config, self.board.uptime());
             self.nodes[n].reconnect();
-            self.board.set_state(NodeId(n), self.machines[n].state());
+            let reason = "the lease was taken: earlier requests may still be executed";
+            self.show(NodeId(n), self.machines[n].state(), reason);
         }
     }
 
     /// The lease changed hands with nothing in doubt: each node is what it was seen to be.
     fn confirm_all(&self) {
         for n in 0..self.machines.len() {
-            self.board.set_state(NodeId(n), self.machines[n].state());
+            self.show(NodeId(n), self.machines[n].state(), "the lease was taken with nothing in doubt");
         }
+    }
+
+    fn show(&self, node: NodeId, state: NodeState, reason: &str) {
+        let from = self.board.posts[node.0].state.load().name();
+        self.board.history.turn(&node.name(), from, state.name(), reason);
+        self.board.set_state(node, state);
     }
 }
 
@@ -168,7 +175,7 @@ impl Actor for HealthActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.life += 1;
         for n in 0..self.nodes.len() {
-            self.board.set_state(NodeId(n), self.machines[n].state());
+            self.show(NodeId(n), self.machines[n].state(), "the probes began anew");
             self.probe(NodeId(n), ctx);
         }
     }

@@ -1,4 +1,4 @@
-//! Samples the host and publishes how loaded it is. It sheds nothing itself: whoever admits work reads
+//! Samples the host and publishes how loaded it is; keeps the figures of the last hour. It sheds nothing itself: whoever admits work reads
 //! the level. What wakes it: its timer.
 
 use std::sync::Arc;
@@ -9,8 +9,11 @@ use arc_swap::ArcSwap;
 use chroma_ha_core::alert::{Alert, Phase, Severity};
 use chroma_ha_core::pressure::{Gauge, Pressure, Sample, Thresholds};
 
+use crate::board::Board;
 use crate::guard::Watched;
+use crate::history::ACTING;
 use crate::slack::Raise;
+use crate::stats::Stats;
 
 /// The last sample and what it means.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,21 +28,28 @@ pub struct ResourcesActor {
     sampler: Sampler,
     gauge: Gauge,
     load: Arc<ArcSwap<Load>>,
+    board: Arc<Board>,
+    stats: Arc<Stats>,
     slack: Recipient<Raise>,
     watched: Arc<Watched>,
 }
 
 const EVERY: Duration = Duration::from_secs(2);
 
+/// Between two points of the history.
+const POINT: Duration = Duration::from_secs(5);
+
 impl ResourcesActor {
     pub fn new(
         sampler: Sampler,
         thresholds: Thresholds,
         load: Arc<ArcSwap<Load>>,
+        board: Arc<Board>,
+        stats: Arc<Stats>,
         slack: Recipient<Raise>,
         watched: Arc<Watched>,
     ) -> ResourcesActor {
-        ResourcesActor { sampler, gauge: Gauge::new(thresholds), load, slack, watched }
+        ResourcesActor { sampler, gauge: Gauge::new(thresholds), load, board, stats, slack, watched }
     }
 
     fn sample(&mut self) {
@@ -72,6 +82,16 @@ impl ResourcesActor {
         };
         let _ = self.slack.try_send(Raise { alert });
     }
+
+    /// Which node judges, as a rule: derived from the others' states, so it is looked at.
+    fn note_acting(&self) {
+        let acts = self.board.sequencer().acts_next();
+        let (to, reason) = match acts {
+            Some(node) => (node.name(), "the first in order that is looked at and as far as any other"),
+            None => ("none".to_owned(), "no node is fit, or the log is not held here"),
+        };
+        self.board.history.now(ACTING, &to, reason);
+    }
 }
 
 impl Actor for ResourcesActor {
@@ -79,7 +99,13 @@ impl Actor for ResourcesActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.sample();
-        ctx.run_interval(EVERY, |actor, _| actor.sample());
+        ctx.run_interval(EVERY, |actor, _| {
+            actor.sample();
+            actor.note_acting();
+        });
+        ctx.run_interval(POINT, |actor, _| {
+            actor.board.history.sample(&actor.board, &actor.stats, &actor.load.load());
+        });
     }
 }
 

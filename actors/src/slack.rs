@@ -48,6 +48,7 @@ impl SlackActor {
 
     fn send(&self, alert: Alert) {
         info!(key = alert.key, title = alert.title, what = alert.what, "alert");
+        self.board.history.told(alert.clone());
         let Some(sender) = self.sender.clone() else { return };
         let watched = Arc::clone(&self.watched);
         actix_rt::spawn(async move {

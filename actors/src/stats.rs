@@ -64,8 +64,8 @@ impl Stats {
             )?,
             request_seconds: seconds(
                 "chroma_ha_request_seconds",
-                "Time from request to answer, by route.",
-                &["route"],
+                "Time from request to answer, by class and route.",
+                &["class", "route"],
             )?,
             writes: counters(
                 "chroma_ha_writes_total",
@@ -144,8 +144,8 @@ impl Stats {
         }
     }
 
-    pub fn request(&self, route: &str, status: u16, took: Duration) {
+    pub fn request(&self, route: &str, class: &str, status: u16, took: Duration) {
         self.requests.with_label_values(&[route, &status.to_string()]).inc();
-        self.request_seconds.with_label_values(&[route]).observe(took.as_secs_f64());
+        self.request_seconds.with_label_values(&[class, route]).observe(took.as_secs_f64());
     }
 }

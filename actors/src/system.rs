@@ -126,8 +126,9 @@ impl ActorSystem {
             let (row, slack, load) =
                 (watch("resources".into()), slack.clone().recipient(), Arc::clone(&load));
             let (own, sampler, thresholds) = (Arc::clone(&row), ports.sampler, settings.thresholds);
+            let (board, stats) = (Arc::clone(&board), Arc::clone(&stats));
             guard::start(&shared.handle(), row, tell(&supervisor), move |_| {
-                ResourcesActor::new(sampler, thresholds, load, slack, own)
+                ResourcesActor::new(sampler, thresholds, load, board, stats, slack, own)
             });
         }
         let health = {

@@ -36,6 +36,21 @@ pub enum Phase {
     Quarantined { reason: String },
 }
 
+impl Phase {
+    /// For people.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Phase::Idle => "waits for its turn",
+            Phase::Loading => "is read from the log",
+            Phase::Asking => "was sent, no answer yet",
+            Phase::Committing { .. } => "answered, being made durable",
+            Phase::BackOff { .. } => "failed, is tried again",
+            Phase::InDoubt => "in doubt, waits until the node has settled",
+            Phase::Quarantined { .. } => "quarantined, waits for a copy",
+        }
+    }
+}
+
 /// Why a run of entries for one request ended. Coalescing adds its reasons here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunEnd {

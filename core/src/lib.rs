@@ -25,6 +25,8 @@
 //! | `routing` | which of the readable nodes gets this read |
 //! | `backoff` | how long to wait before the next attempt |
 //! | `pressure` | how loaded is this host |
+//! | `headline` | what is wrong at this moment, in one sentence |
+//! | `quantile` | below which value did a share of the observations stay |
 //! | `alert` | which facts deserve a person, and which message repeats another |
 //! | `operator` | which words are kept of what operators do and must look at |
 //! | `port` | the two things the actors need from outside: a log store and nodes |
@@ -38,6 +40,7 @@ pub mod conversion;
 pub mod delivery;
 pub mod effect;
 pub mod entry;
+pub mod headline;
 pub mod health;
 pub mod idempotency;
 pub mod ids;
@@ -50,6 +53,7 @@ pub mod poison;
 pub mod port;
 pub mod portion;
 pub mod pressure;
+pub mod quantile;
 pub mod route;
 pub mod routing;
 pub mod sequencer;

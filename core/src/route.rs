@@ -163,6 +163,17 @@ impl Route {
             Route::V1 => "v1",
         }
     }
+
+    /// What kind of work it is, for figures: a client's read or write, or something else.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Route::Read(Read::Server) => "server",
+            Route::Read(_) => "read",
+            Route::Write(_) => "write",
+            Route::Refused(_) => "refused",
+            Route::V1 => "v1",
+        }
+    }
 }
 
 impl Read {

@@ -45,7 +45,7 @@ pub use step::{CopyFailure, CopyTask, Findings, Inspection, Role, Step, Task};
 pub use suspicion::Blame;
 pub use troubles::{Matter, Troubles};
 pub use verify::{CompareTask, Finding, Look, Next, Purpose, ReplayTask, Scope, Verification};
-pub use view::{Gate, NodeView, Place};
+pub use view::{Behind, Gate, NodeView, Place};
 
 /// What is known of a stream with undecided or unapplied entries.
 #[derive(Debug, Default)]

@@ -19,9 +19,9 @@ pub(super) async fn dispatch(
 ) -> HttpResponse {
     let started = Instant::now();
     let route = route::classify(request.method().as_str(), request.uri().path());
-    let label = route.label();
+    let (label, class) = (route.label(), route.class());
     let answer = admitted(&request, payload, &worker, route).await;
-    worker.shared.system.stats.request(label, answer.status, started.elapsed());
+    worker.shared.system.stats.request(label, class, answer.status, started.elapsed());
     tracing::debug!(
         method = %request.method(), path = request.uri().path(), route = label, status = answer.status,
         duration_ms = started.elapsed().as_secs_f64() * 1e3, "request"

@@ -5,7 +5,7 @@
 use chroma_ha_actors::board::Holder;
 use chroma_ha_actors::system::ActorSystem;
 use chroma_ha_core::health::NodeState;
-use chroma_ha_core::ids::{NodeId, Stream};
+use chroma_ha_core::ids::NodeId;
 use chroma_ha_core::sequencer::NodeView;
 use prometheus::proto::{Histogram, Metric};
 use serde_json::{Value, json};
@@ -72,7 +72,7 @@ fn views(system: &ActorSystem) -> Vec<NodeView> {
 
 pub(super) fn status(shared: &Shared) -> Value {
     let system = &shared.system;
-    let (leading, epoch, head, completed, collections) = {
+    let (leading, epoch, head, completed, collections, acting) = {
         let sequencer = system.board.sequencer();
         (
             sequencer.leading() && system.board.lease.certain(),
@@ -80,6 +80,7 @@ pub(super) fn status(shared: &Shared) -> Value {
             sequencer.head().0,
             sequencer.completed().0,
             sequencer.catalog.len(),
+            sequencer.acts_next().map(|node| node.name()),
         )
     };
     let load = system.load.load();
@@ -91,6 +92,7 @@ pub(super) fn status(shared: &Shared) -> Value {
         "role": if leading { "holder" } else { "standby" },
         "holder": holder(shared),
         "epoch": epoch,
+        "acting": acting,
         "collections": collections,
         "write_ahead_log": {
             "database": "PostgreSQL",
@@ -145,11 +147,14 @@ fn actors(system: &ActorSystem) -> Vec<Value> {
 fn nodes(shared: &Shared) -> Vec<Value> {
     let describe = |view: &NodeView| {
         let post = &shared.system.board.posts[view.node.0];
+        let (since_ms, reason) = shared.system.board.history.since(&view.node.name());
         json!({
             "name": view.node.name(),
             "role": if view.node == NodeId::PRIMARY { "primary" } else { "replica" },
             "url": shared.config.nodes[view.node.0].url.to_string(),
             "state": post.state.load().name(),
+            "since_ms": since_ms,
+            "reason": reason,
             "cursor": view.cursor.0,
             "lag_entries": view.lag,
             "outstanding_reads": shared.system.board.outstanding(view.node),
@@ -191,7 +196,7 @@ pub(super) fn wal_status(shared: &Shared) -> Value {
     let views = views(&shared.system);
     let quarantined = views.iter().flat_map(|view| {
         view.quarantined.iter().map(|(stream, reason)| {
-            json!({ "node": view.node.name(), "stream": stream_name(stream), "reason": reason })
+            json!({ "node": view.node.name(), "stream": stream.to_string(), "reason": reason })
         })
     });
     json!({
@@ -209,10 +214,6 @@ pub(super) fn wal_status(shared: &Shared) -> Value {
 fn other_ids(shared: &Shared) -> Vec<Value> {
     let all = shared.system.board.sequencer().other_ids();
     all.iter().map(|(node, id)| json!({ "node": node.name(), "collection": id.to_string() })).collect()
-}
-
-fn stream_name(stream: &Stream) -> String {
-    stream.to_string()
 }
 
 pub(super) fn wal_stats(shared: &Shared) -> Value {

@@ -88,7 +88,7 @@ async fn pass(mut stream: TcpStream, server_url: &str, whims: &Whims) -> Option<
     }
     let end = *whims.refused.lock().expect("a word");
     let (status, text) = if method != "GET" && end.is_some_and(|end| path.ends_with(end)) {
-        (400, r#"{"error":"InvalidArgumentError","message":"refused by the test"}"#.to_owned())
+        (400, r#"{"error":"InvalidArgumentError","message":"refused by the <b>test</b>"}"#.to_owned())
     } else {
         let method = Method::from_bytes(method.as_bytes()).ok()?;
         let request = client().request(method, format!("{server_url}{path}"));

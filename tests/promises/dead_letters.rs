@@ -16,7 +16,7 @@ const SOON: Duration = Duration::from_secs(30);
 const CLEAN: &str = "DELETE FROM wal_pending_writes WHERE status IN ('completed','failed') AND updated_at < NOW() - INTERVAL '0 days';";
 
 /// A stack whose replica can be made to refuse.
-async fn stack() -> (Stack, Refuser) {
+pub(super) async fn stack() -> (Stack, Refuser) {
     let place = Place::new("refused");
     let nodes = start_nodes(&place, 2, false).await;
     let refuser = Refuser::before(nodes[1].url()).await;
@@ -37,7 +37,7 @@ async fn act(url: &str, id: &str, verb: &str, body: &Value) -> (u16, Value) {
 }
 
 /// A write that the replica refuses, with nobody left to copy from: the letter stays open.
-async fn open_letter(stack: &mut Stack, refuser: &Refuser, name: &str) -> (String, String) {
+pub(super) async fn open_letter(stack: &mut Stack, refuser: &Refuser, name: &str) -> (String, String) {
     let url = stack.url();
     let id = create(&url, name).await;
     upsert(&url, &id, "before", "text").await;

@@ -10,6 +10,7 @@ use chroma_ha_core::lease::{Company, Peer, Reads, Tenure};
 use tokio::sync::watch;
 
 use super::{Board, Verdict};
+use crate::history::LOG;
 
 /// Who sequences, as far as this balancer knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,29 @@ pub enum Holder {
     Lost,
     /// Another balancer.
     Elsewhere(Peer),
+}
+
+impl Holder {
+    /// In the history.
+    fn name(&self) -> &'static str {
+        match self {
+            Holder::Unknown => "not known",
+            Holder::Here => "held here",
+            Holder::HandingOver => "given away",
+            Holder::Lost => "lost",
+            Holder::Elsewhere(_) => "held elsewhere",
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Holder::Unknown => "PostgreSQL was not reached yet",
+            Holder::Here => "this balancer took the lease",
+            Holder::HandingOver => "this balancer was asked to stop",
+            Holder::Lost => "the session with PostgreSQL broke",
+            Holder::Elsewhere(_) => "another balancer holds the lease",
+        }
+    }
 }
 
 pub struct LeaseView {
@@ -118,7 +142,9 @@ impl Board {
     }
 
     pub(crate) fn set_holder(&self, holder: Holder) {
+        let (from, to) = (self.lease.holder(), holder.clone());
         if self.lease.set_holder(holder) {
+            self.history.turn(LOG, from.name(), to.name(), to.reason());
             self.changed.send_modify(|n| *n += 1);
         }
     }

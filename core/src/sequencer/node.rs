@@ -106,6 +106,11 @@ impl NodeLog {
         self.lanes.get(stream)?.front().map(|entry| entry.logged_at_ms)
     }
 
+    /// Streams that have an unapplied entry, by the first of it.
+    pub(super) fn waiting(&self, most: usize) -> Vec<(Seq, Stream)> {
+        self.waiting.iter().take(most).copied().collect()
+    }
+
     pub fn waiting_lanes(&self) -> usize {
         self.waiting.len()
     }

@@ -104,7 +104,7 @@ impl Sequencer {
     }
 
     /// A stream as people know it.
-    fn described(&self, stream: Stream) -> String {
+    pub fn described(&self, stream: Stream) -> String {
         let Stream::Collection(id) = stream else { return "the catalog".to_owned() };
         let named = |c: &crate::catalog::Collection| format!("{}/{}/{}", c.tenant, c.database, c.name);
         self.catalog.collection(id).map_or_else(|| id.to_string(), |c| format!("{} ({id})", named(c)))

@@ -31,6 +31,19 @@ pub struct NodeView {
     pub standing: Standing,
 }
 
+/// A stream that a node has not applied to its end.
+#[derive(Clone, Debug, Serialize)]
+pub struct Behind {
+    pub stream: String,
+    /// As people know it.
+    pub place: String,
+    /// The first entry that the node lacks.
+    pub first: Seq,
+    /// When that was logged, if it is in memory.
+    pub since_ms: Option<u64>,
+    pub doing: &'static str,
+}
+
 /// Where one write stands on one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -141,6 +154,38 @@ impl Sequencer {
             copied: log.copied,
             standing: log.standing,
         }
+    }
+
+    /// Streams in which the node lacks an entry from before that time, the oldest first; at most so many.
+    pub fn behind(&self, node: NodeId, before_ms: u64, most: usize) -> Vec<Behind> {
+        let log = &self.nodes[node.0];
+        let shown = |(first, stream): (Seq, Stream)| {
+            let lane = log.lane(stream)?;
+            let since_ms = lane.front().map(|entry| entry.logged_at_ms);
+            let doing = lane.phase.name();
+            let old = since_ms.is_none_or(|since| since < before_ms);
+            old.then(|| Behind {
+                stream: stream.to_string(),
+                place: self.described(stream),
+                first,
+                since_ms,
+                doing,
+            })
+        };
+        log.waiting(most).into_iter().filter_map(shown).collect()
+    }
+
+    /// The node that judges what comes next, as a rule: the most preferred one that has been looked at, lacks
+    /// no collection, and is as far as any other. A stream of its own may be judged by another one.
+    pub fn acts_next(&self) -> Option<NodeId> {
+        let able = |node: &NodeId| {
+            let log = &self.nodes[node.0];
+            log.standing.applies && log.inspection == Inspection::Complete && !self.is_barred(*node)
+        };
+        let able: Vec<NodeId> = self.node_ids().filter(able).collect();
+        let furthest = able.iter().map(|node| self.nodes[node.0].cursor()).max()?;
+        let near = |node: &NodeId| self.caught_up(*node) || self.nodes[node.0].cursor() == furthest;
+        able.into_iter().find(near).filter(|_| self.leading())
     }
 
     /// Every node whose lanes may send has applied this entry.
