@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use chroma_ha_core::alert::{Alert, Phase, Severity};
 use chroma_ha_core::pressure::{Gauge, Pressure, Sample, Thresholds};
 
-use crate::guard::Watched;
+use crate::guard::{Ping, Watched};
 use crate::slack::Raise;
 
 /// The last sample and what it means.
@@ -84,3 +84,11 @@ impl Actor for ResourcesActor {
 }
 
 impl Supervised for ResourcesActor {}
+
+impl Handler<Ping> for ResourcesActor {
+    type Result = ();
+
+    fn handle(&mut self, ping: Ping, _: &mut Self::Context) {
+        ping.answer();
+    }
+}

@@ -25,6 +25,7 @@
 //! | `routing` | which of the readable nodes gets this read |
 //! | `backoff` | how long to wait before the next attempt |
 //! | `pressure` | how loaded is this host |
+//! | `supervision` | how long does a fallen actor wait, when does a restart no longer help, when is a silent one given up |
 //! | `alert` | which facts deserve a person, and which message repeats another |
 //! | `operator` | which words are kept of what operators do and must look at |
 //! | `port` | the two things the actors need from outside: a log store and nodes |
@@ -53,4 +54,5 @@ pub mod pressure;
 pub mod route;
 pub mod routing;
 pub mod sequencer;
+pub mod supervision;
 pub mod v1;
