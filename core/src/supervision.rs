@@ -181,11 +181,12 @@ mod tests {
             for silence in silences {
                 let Some(change) = pulse.observe(Duration::from_secs(silence), Patience::default()) else { continue };
                 let before = told.replace(change);
-                prop_assert!(match change {
+                let fits = match change {
                     PulseChange::Hangs => matches!(before, None | Some(PulseChange::BeatsAgain)),
                     PulseChange::BeatsAgain => matches!(before, Some(PulseChange::Hangs | PulseChange::GivenUp)),
                     PulseChange::GivenUp => before == Some(PulseChange::Hangs),
-                });
+                };
+                prop_assert!(fits, "{change:?} after {before:?}");
             }
         }
     }
