@@ -204,3 +204,93 @@ fn giving_up(reason: &str) -> Alert {
     ];
     alert("escalated".to_owned(), Severity::Critical, Phase::Notice, words)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// What was raised, and why it gave up.
+    struct Ear(mpsc::Sender<String>);
+
+    impl Actor for Ear {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Raise> for Ear {
+        type Result = ();
+
+        fn handle(&mut self, Raise { alert }: Raise, _: &mut Self::Context) {
+            let _ = self.0.send(format!("{:?} {}", alert.phase, alert.key));
+        }
+    }
+
+    struct Mute;
+
+    impl Actor for Mute {
+        type Context = Context<Self>;
+    }
+
+    impl Supervised for Mute {}
+
+    impl Handler<Ping> for Mute {
+        type Result = ();
+
+        fn handle(&mut self, _: Ping, _: &mut Self::Context) {}
+    }
+
+    fn supervisor() -> (SupervisorActor, Arc<Watched>, mpsc::Receiver<String>) {
+        let (tell, told) = mpsc::channel();
+        let roster = Arc::new(Roster::default());
+        roster.start(&Arbiter::current(), "mute", |_| Mute);
+        let mute = Arc::clone(&roster.members()[0].watched);
+        let slack = Ear(tell.clone()).start().recipient();
+        let escalate: Escalate = Arc::new(move |reason| drop(tell.send(reason)));
+        let voice = Voice { slack, sender: None, escalate };
+        (SupervisorActor::new(roster, voice, Watched::new("supervisor", 1)), mute, told)
+    }
+
+    async fn heard(told: &mpsc::Receiver<String>) -> Vec<String> {
+        for _ in 0..3 {
+            actix_rt::task::yield_now().await;
+        }
+        told.try_iter().collect()
+    }
+
+    fn ago(seconds: u64) -> Instant {
+        Instant::now() - Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn silence_is_told_once_then_its_end_and_too_much_of_it_ends_the_process() {
+        System::new().block_on(async {
+            let (mut supervisor, mute, told) = supervisor();
+            assert!(mute.heartbeat.asks(ago(12)));
+            supervisor.look();
+            supervisor.look();
+            assert_eq!(heard(&told).await, ["Opened actor-hangs:mute"]);
+            mute.heartbeat.excuse(ago(0));
+            supervisor.look();
+            assert_eq!(heard(&told).await, ["Resolved actor-hangs:mute"]);
+            mute.heartbeat.excuse(ago(31));
+            supervisor.look();
+            supervisor.look();
+            supervisor.look();
+            let words = heard(&told).await;
+            assert_eq!(words, ["Opened actor-hangs:mute", "actor mute did not answer for 31 s"]);
+        });
+    }
+
+    #[test]
+    fn a_pause_of_the_whole_process_is_held_against_nobody() {
+        System::new().block_on(async {
+            let (mut supervisor, mute, told) = supervisor();
+            assert!(mute.heartbeat.asks(ago(300)));
+            supervisor.looked = ago(300);
+            supervisor.look();
+            supervisor.look();
+            assert_eq!(heard(&told).await, Vec::<String>::new());
+        });
+    }
+}

@@ -155,9 +155,8 @@ fn nothing_follows_a_delivery_that_was_broken_off_before_its_node_has_settled() 
     attempt.abandon(&bench.0);
     assert!(bench.starts(A, u64::MAX).is_empty(), "the request may still be executed");
     bench.fall(A);
-    bench.up(A);
-    let attempt = bench.starts(A, 0).pop().or_else(|| bench.starts(B, 0).pop());
-    assert!(attempt.is_some(), "it is judged after all");
+    let mut attempt = bench.starts(A, 9).pop().expect("it is judged after all");
+    assert_eq!(bench.begin(&mut attempt), "upsert");
 }
 
 #[test]
