@@ -55,7 +55,7 @@ impl Faults {
         let restarts = async || {
             let row = row(stack, actor).await;
             let counts = ["restarts_after_panic", "restarts_after_stop", "errors"];
-            counts.map(|count| row[count].as_u64().expect("a number"))
+            counts.map(|count| row[count].as_u64().unwrap_or_else(|| panic!("{actor} is gone for good")))
         };
         let before = restarts().await;
         self.arm(victim, fate);
