@@ -4,6 +4,8 @@
 use std::sync::{Arc, MutexGuard};
 
 use bytes::Bytes;
+use serde_json::Value;
+use uuid::Uuid;
 
 use super::{Found, Terms};
 use crate::answer::{Answer, Meaning, meaning, with_id};
@@ -98,4 +100,11 @@ pub(super) fn gave_up() -> NodeResponse {
     let body = serde_json::json!({ "error": "InternalError", "message": message });
     let Answer { status, headers, body } = Answer::json(500, body.to_string());
     NodeResponse { status, headers, body }
+}
+
+/// The id and the name of the collection that a node's answer describes.
+pub(super) fn collection_of(body: &Bytes) -> Option<(Uuid, String)> {
+    let value: Value = serde_json::from_slice(body).ok()?;
+    let id = Uuid::parse_str(value.get("id")?.as_str()?).ok()?;
+    Some((id, value.get("name")?.as_str()?.to_owned()))
 }

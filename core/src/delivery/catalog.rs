@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::case::{Case, lost};
+use super::case::{Case, collection_of, lost};
 use super::{CatalogFound, Found, Turn};
 use crate::answer::Answer;
 use crate::catalog::Move;
@@ -135,6 +135,12 @@ impl Case<'_> {
         self.task.subject.filter(|id| self.acting() && self.sequencer().is_lost(*id))
     }
 
+    /// What a copy had begun of a collection that every node lost since: its name must not stay taken.
+    fn lost_leftover(&self) -> Option<(CollectionId, Uuid)> {
+        let id = self.lost()?;
+        Some((id, self.sequencer().leftover_of(self.node, id)?))
+    }
+
     fn modify(&self) -> Turn {
         let Some((id, own)) = self.held() else {
             return Turn::Found(match self.task.subject.filter(|_| !self.acting()) {
@@ -196,7 +202,7 @@ impl Case<'_> {
     }
 
     fn delete(&self, name: &str) -> Turn {
-        match (self.held(), self.entry.effect()) {
+        match (self.held().or_else(|| self.lost_leftover()), self.entry.effect()) {
             (Some((id, own)), _) => self.ask("GET", Bytes::new(), Awaited::Namesake { id, own }),
             // Unknown to the catalog; on a follower: this node never had it, or is past it.
             (None, Some(Effect::Collection { id })) => {
@@ -216,7 +222,7 @@ impl Case<'_> {
                 Some((there, _)) if there == own => {
                     return self.ask("DELETE", Bytes::new(), Awaited::Deleted { id });
                 }
-                _ if self.acting() => {
+                _ if self.acting() && self.lost().is_none() => {
                     refuse(409, "ConflictError", "the node holds another collection of this name")
                 }
                 _ => self.deleted(id, Answer::json(200, "{}")),
@@ -241,10 +247,4 @@ impl Case<'_> {
 pub(super) fn refuse(status: u16, error: &str, message: &str) -> Found {
     let body = serde_json::json!({ "error": error, "message": message });
     Found::Refused(Answer::json(status, body.to_string()))
-}
-
-pub(super) fn collection_of(body: &Bytes) -> Option<(Uuid, String)> {
-    let value: Value = serde_json::from_slice(body).ok()?;
-    let id = Uuid::parse_str(value.get("id")?.as_str()?).ok()?;
-    Some((id, value.get("name")?.as_str()?.to_owned()))
 }

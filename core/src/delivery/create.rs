@@ -5,8 +5,8 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::case::{Case, lost};
-use super::catalog::{collection_of, refuse};
+use super::case::{Case, collection_of, lost};
+use super::catalog::refuse;
 use super::{Found, Turn};
 use crate::answer::{Answer, with_id};
 use crate::catalog::Move;

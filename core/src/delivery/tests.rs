@@ -8,7 +8,7 @@ use crate::catalog::{DEFAULT_DATABASE, DEFAULT_TENANT};
 use crate::entry::{Decision, Draft, Op};
 use crate::ids::{Seq, Stream};
 use crate::port::{Leftover, LeftoverState, Recovered, RecoveredNode};
-use crate::sequencer::{Findings, Limits, Matter, Sequencer, Standing, Step};
+use crate::sequencer::{Findings, Limits, Matter, ReplayTask, Sequencer, Standing, Step};
 
 const DOCS: CollectionId = CollectionId(Uuid::from_u128(7));
 const UP: Standing = Standing { applies: true, serves: true, gone: false, suspect: false };
@@ -326,6 +326,66 @@ fn a_follower_that_falls_even_when_it_is_read_gets_the_collection_anew() {
         bench.fall(B);
     }
     assert!(bench.0.lock().node(B).is_quarantined(Stream::Collection(DOCS)));
+}
+
+/// The entry was accepted by the first node; the second one falls under it until it is only read.
+fn accepted_elsewhere() -> Bench {
+    let bench = Bench::new();
+    bench.admit(Op::Upsert, &row());
+    let mut attempt = bench.starts(A, 0).pop().expect("a task");
+    bench.begin(&mut attempt);
+    done(bench.next(&mut attempt, answer(200, &json!({}))));
+    bench
+}
+
+fn fall_often(bench: &Bench, node: NodeId) {
+    for _ in 0..4 {
+        let mut attempt = bench.starts(node, 0).pop().expect("a task");
+        assert_eq!(bench.begin(&mut attempt), "upsert");
+        assert!(matches!(done(bench.next(&mut attempt, broken())).outcome, Outcome::InDoubt));
+        bench.fall(node);
+    }
+}
+
+/// What only this node holds must not be set aside, because nobody could bring it back.
+#[test]
+fn a_follower_that_nobody_could_be_copied_to_gets_no_dead_letter() {
+    let bench = accepted_elsewhere();
+    fall_often(&bench, B);
+    assert_eq!(bench.0.lock().set_aside(A, DOCS, "for a test"), Ok(()));
+    let mut attempt = bench.starts(B, 0).pop().expect("a task");
+    assert_eq!(bench.begin(&mut attempt), "get");
+    let end = done(bench.next(&mut attempt, answer(200, &json!({"ids": []}))));
+    assert!(matches!(end.outcome, Outcome::Retry { .. }), "{end:?}");
+    let mut attempt = bench.starts(B, 600_000).pop().expect("a task");
+    assert_eq!(bench.begin(&mut attempt), "get");
+    assert!(matches!(done(bench.next(&mut attempt, broken())).outcome, Outcome::InDoubt));
+}
+
+/// Its lane went back because of a late request; a later write has changed the record.
+#[test]
+fn an_entry_that_the_node_had_passed_is_not_looked_for_in_its_records() {
+    let bench = accepted_elsewhere();
+    let entry = Arc::clone(&bench.starts(B, 0)[0].task().entries[0]);
+    bench.fall(B);
+    let mut attempt = bench.starts(B, 0).pop().expect("a task");
+    bench.begin(&mut attempt);
+    assert!(done(bench.next(&mut attempt, answer(200, &json!({})))).counts);
+    let generation = bench.0.lock().node(B).generation;
+    let again = ReplayTask { collection: DOCS, from: Seq(1), generation };
+    assert!(bench.0.lock().replay(B, &again));
+    let steps = bench.0.lock().steps(B, 0);
+    for step in steps {
+        if let Step::Load { stream: Some(stream), page, life } = step {
+            bench.0.lock().loaded(B, life, stream, page.from, vec![Arc::clone(&entry)], Seq(1));
+        }
+    }
+    fall_often(&bench, B);
+    let mut attempt = bench.starts(B, 0).pop().expect("a task");
+    assert_eq!(bench.begin(&mut attempt), "get");
+    let later = json!({"ids": ["a"], "documents": ["of a later write"]});
+    let end = done(bench.next(&mut attempt, answer(200, &later)));
+    assert!(matches!(end.outcome, Outcome::Applied(_)), "{end:?}");
 }
 
 #[test]

@@ -126,6 +126,22 @@ fn readable(s: &Sequencer) -> Vec<usize> {
     s.readable(Gate::Stream(STREAM)).iter().map(|(node, _)| node.0).collect()
 }
 
+/// The last one that can be asked may be in doubt, but must not have come back without its disk.
+#[test]
+fn in_doubt_a_node_is_read_only_if_it_was_looked_at_since_it_came_back() {
+    let mut s = nodes(1);
+    s.set_standing(A, SUSPECT);
+    assert_eq!(readable(&s), [0]);
+    s.set_standing(A, DOWN);
+    s.set_standing(A, UP);
+    s.set_standing(A, SUSPECT);
+    assert_eq!(readable(&s), [0; 0]);
+    s.set_standing(A, UP);
+    idle(&mut s, A);
+    s.set_standing(A, SUSPECT);
+    assert_eq!(readable(&s), [0]);
+}
+
 #[test]
 fn the_acting_node_judges_first() {
     let mut s = nodes(2);
