@@ -210,6 +210,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+    use crate::guard;
 
     /// What was raised, and why it gave up.
     struct Ear(mpsc::Sender<String>);
@@ -217,6 +218,8 @@ mod tests {
     impl Actor for Ear {
         type Context = Context<Self>;
     }
+
+    impl Supervised for Ear {}
 
     impl Handler<Raise> for Ear {
         type Result = ();
@@ -245,7 +248,8 @@ mod tests {
         let roster = Arc::new(Roster::default());
         roster.start(&Arbiter::current(), "mute", |_| Mute);
         let mute = Arc::clone(&roster.members()[0].watched);
-        let slack = Ear(tell.clone()).start().recipient();
+        let ear = Ear(tell.clone());
+        let slack = guard::start(&Arbiter::current(), Watched::new("ear", 8), drop, |_| ear).recipient();
         let escalate: Escalate = Arc::new(move |reason| drop(tell.send(reason)));
         let voice = Voice { slack, sender: None, escalate };
         (SupervisorActor::new(roster, voice, Watched::new("supervisor", 1)), mute, told)
