@@ -1,6 +1,7 @@
 //! Faults for tests, armed from outside of the process: a file named like an actor (`wal`), or like its
 //! tasks (`wal task`), in the folder that `CHROMA_HA_FAULTS` names, strikes the next time that it works.
-//! The file says how: `panic` and `stop` strike once and remove it; `hang` lasts as long as it is there.
+//! The file says how: `panic` and `stop` strike once and remove it; `hang` lasts as long as it is there. A
+//! task only panics.
 
 use std::future::{Future, poll_fn};
 use std::path::{Path, PathBuf};
