@@ -29,6 +29,8 @@ use watched::Blow;
 pub struct Fell {
     pub actor: String,
     pub cause: FallCause,
+    /// What the panic said.
+    pub error: Option<String>,
     pub restart_in: Duration,
 }
 
@@ -80,10 +82,10 @@ where
 
 impl<A: Supervised + Actor<Context = Context<A>>> Guard<A> {
     fn fell(&mut self, cause: FallCause, error: Option<String>) {
-        self.watched.fell(cause, error);
+        self.watched.fell(cause, error.clone());
         let restart_in = self.restarts.wait(self.born.elapsed());
         self.nap = Some(Box::pin(tokio::time::sleep(restart_in)));
-        (self.tell)(Fell { actor: self.watched.name.clone(), cause, restart_in });
+        (self.tell)(Fell { actor: self.watched.name.clone(), cause, error, restart_in });
     }
 
     /// Pending while it naps; then it is restarted.

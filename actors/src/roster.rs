@@ -62,7 +62,8 @@ impl Roster {
     }
 
     fn fell(&self, fell: Fell) {
-        error!(actor = fell.actor, cause = ?fell.cause, restart_in = ?fell.restart_in, "an actor fell and is restarted");
+        let Fell { actor, cause, error, restart_in } = &fell;
+        error!(actor, ?cause, error, ?restart_in, "an actor fell and is restarted");
         if let Some(supervisor) = self.supervisor.get() {
             let _ = supervisor.try_send(fell);
         }

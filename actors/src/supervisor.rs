@@ -13,7 +13,7 @@ use chroma_ha_core::alert::{Alert, Phase, Severity};
 use chroma_ha_core::supervision::{Falls, Intensity, Patience, Pulse, PulseChange};
 use tracing::{error, info, warn};
 
-use crate::guard::{Fell, Ping, Watched};
+use crate::guard::{FallCause, Fell, Ping, Watched};
 use crate::roster::Roster;
 use crate::slack::{Raise, Sender};
 use crate::wal::now_unix_ms;
@@ -162,9 +162,14 @@ fn alert(key: String, severity: Severity, phase: Phase, words: [String; 4]) -> A
 }
 
 fn fallen(fell: &Fell, count: usize, window: Duration) -> Alert {
+    let why = match (fell.cause, &fell.error) {
+        (FallCause::Panic, Some(error)) => format!("It panicked: {error}"),
+        (FallCause::Panic, None) => "It panicked".to_owned(),
+        (FallCause::Stop, _) => "It stopped itself".to_owned(),
+    };
     let words = [
         format!("Actor {} was restarted", fell.actor),
-        format!("{:?}, {count} times within {} s", fell.cause, window.as_secs()),
+        format!("{why}. That was fall {count} within {} s.", window.as_secs()),
         "Requests under way in it may have been answered 503.".to_owned(),
         "Nothing if it stays at one; else report the log lines around it.".to_owned(),
     ];
