@@ -10,6 +10,7 @@ pub(crate) mod chaos;
 mod churn;
 pub(crate) mod client;
 pub(crate) mod events;
+pub(crate) mod faults;
 pub(crate) mod history;
 pub(crate) mod late;
 pub(crate) mod load;
@@ -23,6 +24,7 @@ pub(crate) mod stack;
 pub(crate) mod status;
 pub(crate) mod surface;
 pub(crate) mod twin;
+pub(crate) mod webhook;
 
 pub(crate) use balancer::Balancer;
 pub(crate) use churn::Churn;

@@ -19,6 +19,7 @@ mod promises {
     mod effects;
     pub(crate) mod embedded;
     mod endpoints;
+    mod fates;
     mod faults;
     mod headers;
     mod idempotency;

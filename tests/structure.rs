@@ -171,6 +171,20 @@ fn only_boot_sees_both_sides() {
 }
 
 #[test]
+fn faults_for_tests_are_in_no_release_build() {
+    let fault = "actors/src/guard/fault.rs";
+    assert!(
+        read(fault).contains("const _: () = assert!(cfg!(debug_assertions)"),
+        "a release must not build it"
+    );
+    let guard = read("actors/src/guard.rs");
+    assert!(guard.contains("#[cfg(debug_assertions)]\nmod fault;"), "{guard}");
+    let elsewhere =
+        sources().into_iter().filter(|s| s.path != fault && s.code().contains("CHROMA_HA_FAULTS"));
+    assert_none("faults are armed", elsewhere.map(|source| source.path).collect());
+}
+
+#[test]
 fn files_are_short() {
     let mut wrong = Vec::new();
     for source in sources().into_iter().filter(|source| !source.path.ends_with("/tests.rs")) {

@@ -8,7 +8,7 @@
 //! | `health` | node states | `Observed`, `LeaseChange` | board, slack, wal | nothing: probes at once |
 //! | `resources` | pressure, the figures of the last hour | its timer | slack | nothing: samples at once |
 //! | `slack` | alerts being deduplicated | `Raise` | the webhook | alerts in their cool-down |
-//! | `supervisor` | restart counts, escalation | `Fell` | slack | - |
+//! | `supervisor` | restart counts, who is silent, escalation | `Fell`, its timer | slack, all (`Ping`) | - |
 
 pub mod board;
 pub mod fence;
@@ -19,6 +19,7 @@ pub mod history;
 pub mod proxy;
 pub mod replay;
 pub mod resources;
+pub mod roster;
 pub mod slack;
 pub mod stats;
 pub mod supervisor;

@@ -14,7 +14,7 @@ use chroma_ha_core::sequencer::Gate;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::board::{Answer, Board, Readable};
-use crate::guard::Watched;
+use crate::guard::{Ping, Watched};
 use crate::stats::Stats;
 use crate::wal::WalActor;
 
@@ -152,6 +152,14 @@ impl Actor for ProxyActor {
 
 impl Supervised for ProxyActor {}
 
+impl Handler<Ping> for ProxyActor {
+    type Result = ();
+
+    fn handle(&mut self, ping: Ping, _: &mut Self::Context) {
+        ping.answer();
+    }
+}
+
 impl Handler<Choose> for ProxyActor {
     type Result = ResponseFuture<Result<Readable, Refusal>>;
 
@@ -170,11 +178,11 @@ impl Handler<Choose> for ProxyActor {
         {
             return Box::pin(async move { Err(Refusal::Lost(id)) });
         }
-        Box::pin(async move {
+        Box::pin(self.watched.answering(async move {
             let nodes = board.wait_readable(choose.gate, &choose.avoid, config.read_wait).await;
             let nobody = if board.may_read() { Refusal::NoReadableNode } else { Refusal::NotHere };
             pick(&board, &config, ticket, &nodes).ok_or(nobody)
-        })
+        }))
     }
 }
 
@@ -185,7 +193,7 @@ impl Handler<Submit> for ProxyActor {
         self.watched.beat();
         let (board, wal, stats) = (Arc::clone(&self.board), self.wal.clone(), Arc::clone(&self.stats));
         let wait = self.config.verdict_wait;
-        Box::pin(async move {
+        Box::pin(self.watched.answering(async move {
             let op = submit.draft.op.name();
             let written = write(&board, &wal, submit, wait).await;
             let outcome = match &written {
@@ -199,6 +207,6 @@ impl Handler<Submit> for ProxyActor {
             };
             stats.writes.with_label_values(&[op, outcome]).inc();
             written
-        })
+        }))
     }
 }

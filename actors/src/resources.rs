@@ -10,7 +10,7 @@ use chroma_ha_core::alert::{Alert, Phase, Severity};
 use chroma_ha_core::pressure::{Gauge, Pressure, Sample, Thresholds};
 
 use crate::board::Board;
-use crate::guard::Watched;
+use crate::guard::{Ping, Watched};
 use crate::history::ACTING;
 use crate::slack::Raise;
 use crate::stats::Stats;
@@ -110,3 +110,11 @@ impl Actor for ResourcesActor {
 }
 
 impl Supervised for ResourcesActor {}
+
+impl Handler<Ping> for ResourcesActor {
+    type Result = ();
+
+    fn handle(&mut self, ping: Ping, _: &mut Self::Context) {
+        ping.answer();
+    }
+}

@@ -14,7 +14,7 @@ use chroma_ha_core::port::BoxFuture;
 use tracing::{info, warn};
 
 use crate::board::Board;
-use crate::guard::Watched;
+use crate::guard::{Ping, Watched};
 use crate::health::NodeChanged;
 use crate::wal::{LeaseChange, now_unix_ms};
 
@@ -51,7 +51,7 @@ impl SlackActor {
         self.board.history.told(alert.clone());
         let Some(sender) = self.sender.clone() else { return };
         let watched = Arc::clone(&self.watched);
-        actix_rt::spawn(async move {
+        self.watched.spawn(async move {
             if let Err(error) = sender(alert).await {
                 warn!(error, "an alert could not be delivered");
                 watched.error(error);
@@ -72,6 +72,14 @@ impl Actor for SlackActor {
 }
 
 impl Supervised for SlackActor {}
+
+impl Handler<Ping> for SlackActor {
+    type Result = ();
+
+    fn handle(&mut self, ping: Ping, _: &mut Self::Context) {
+        ping.answer();
+    }
+}
 
 impl Handler<Raise> for SlackActor {
     type Result = ();

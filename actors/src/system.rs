@@ -1,6 +1,7 @@
 //! Start and stop order: the only file that knows every actor. What comes from outside is handed in
 //! as `Ports`; each arbiter makes its own connections.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,16 +18,17 @@ use chroma_ha_core::sequencer::Limits;
 use crate::board::{Board, Holder};
 use crate::fence::Fenced;
 use crate::gate::RequestGate;
-use crate::guard::{self, ActorRow, Fell, Watched};
+use crate::guard::ActorRow;
 use crate::health::{HealthActor, Listen};
 use crate::proxy::{ProxyActor, ProxyConfig};
 use crate::replay::apply::Delivery;
 use crate::replay::copy::Conflict;
 use crate::replay::{ReplayActor, Told};
 use crate::resources::{Load, ResourcesActor, Sampler};
+use crate::roster::Roster;
 use crate::slack::{Sender, SlackActor};
 use crate::stats::Stats;
-use crate::supervisor::{Escalate, SupervisorActor};
+use crate::supervisor::{Escalate, SupervisorActor, Voice};
 use crate::wal::{HandOver, WalActor, WalTimes};
 
 /// Makes a value on the arbiter that will use it.
@@ -73,14 +75,11 @@ pub struct ActorSystem {
     pub load: Arc<ArcSwap<Load>>,
     pub wal: Addr<WalActor>,
     pub health: Addr<HealthActor>,
-    supervisor: Addr<SupervisorActor>,
+    roster: Arc<Roster>,
     proxy: ProxyConfig,
-    watched: Mutex<Vec<Arc<Watched>>>,
+    proxies: AtomicUsize,
     arbiters: Mutex<Vec<Arbiter>>,
 }
-
-/// Mailboxes hold facts and wake-ups; the bound on work is the gate's.
-const MAILBOX: usize = 1024;
 
 impl ActorSystem {
     /// Starts every actor but the proxies, which the web workers start with `proxy`.
@@ -88,76 +87,53 @@ impl ActorSystem {
         let initial = NodeState::Settling { until: settings.health.settle };
         let board = Board::new(settings.limits, settings.nodes, initial, settings.wal.lease);
         let (shared, wal_arbiter, replay_arbiter) = (Arbiter::new(), Arbiter::new(), Arbiter::new());
-        let mut watched = Vec::new();
-        let mut watch = |name: String| {
-            let row = Watched::new(name, MAILBOX);
-            watched.push(Arc::clone(&row));
-            row
-        };
+        let roster = Arc::new(Roster::default());
 
         let slack = {
-            let (row, board, sender) = (watch("slack".into()), Arc::clone(&board), ports.alerts);
-            let own = Arc::clone(&row);
-            // The supervisor reports to it, so nobody but the log hears of its own falls.
-            guard::start(
-                &shared.handle(),
-                row,
-                |fell: Fell| tracing::error!(?fell, "an actor fell"),
-                move |_| SlackActor::new(board, sender, own),
-            )
+            let (board, sender) = (Arc::clone(&board), ports.alerts.clone());
+            roster.start(&shared.handle(), "slack", move |own| SlackActor::new(board, sender, own))
         };
+        // On its own thread: whoever hangs must not take it along.
+        let watch = Arbiter::new();
         let supervisor = {
-            let (row, slack, escalate) =
-                (watch("supervisor".into()), slack.clone().recipient(), ports.escalate);
-            let own = Arc::clone(&row);
-            guard::start(
-                &shared.handle(),
-                row,
-                |fell: Fell| tracing::error!(?fell, "an actor fell"),
-                move |_| SupervisorActor::new(slack, escalate, own),
-            )
+            let (slack, all) = (slack.clone().recipient(), Arc::clone(&roster));
+            let voice = Voice { slack, sender: ports.alerts, escalate: ports.escalate };
+            roster.start(&watch.handle(), "supervisor", move |own| SupervisorActor::new(all, voice, own))
         };
-        let tell = |supervisor: &Addr<SupervisorActor>| {
-            let supervisor = supervisor.clone();
-            move |fell: Fell| drop(supervisor.try_send(fell))
-        };
+        roster.set_supervisor(supervisor.recipient());
         let load = Arc::new(ArcSwap::from_pointee(Load::default()));
         {
-            let (row, slack, load) =
-                (watch("resources".into()), slack.clone().recipient(), Arc::clone(&load));
-            let (own, sampler, thresholds) = (Arc::clone(&row), ports.sampler, settings.thresholds);
+            let (slack, load) = (slack.clone().recipient(), Arc::clone(&load));
+            let (sampler, thresholds) = (ports.sampler, settings.thresholds);
             let (board, stats) = (Arc::clone(&board), Arc::clone(&stats));
-            guard::start(&shared.handle(), row, tell(&supervisor), move |_| {
+            roster.start(&shared.handle(), "resources", move |own| {
                 ResourcesActor::new(sampler, thresholds, load, board, stats, slack, own)
             });
         }
         let health = {
-            let (row, board, nodes) = (watch("health".into()), Arc::clone(&board), Arc::clone(&ports.nodes));
-            let (own, config, timeout) = (Arc::clone(&row), settings.health, settings.probe_timeout);
+            let (board, nodes) = (Arc::clone(&board), Arc::clone(&ports.nodes));
+            let (config, timeout, stats) = (settings.health, settings.probe_timeout, Arc::clone(&stats));
             let listeners = vec![slack.clone().recipient()];
-            let stats = Arc::clone(&stats);
-            guard::start(&shared.handle(), row, tell(&supervisor), move |_| {
+            roster.start(&shared.handle(), "health", move |own| {
                 HealthActor::new(board, nodes(), config, timeout, listeners, own, stats)
             })
         };
         let wal = {
-            let (row, board, store) = (watch("wal".into()), Arc::clone(&board), Arc::clone(&ports.store));
-            let (own, group, times, stats) =
-                (Arc::clone(&row), settings.group, settings.wal, Arc::clone(&stats));
+            let (board, store, stats) = (Arc::clone(&board), Arc::clone(&ports.store), Arc::clone(&stats));
+            let (group, times) = (settings.group, settings.wal);
             let listeners = vec![health.clone().recipient(), slack.clone().recipient()];
-            guard::start(&wal_arbiter.handle(), row, tell(&supervisor), move |_| {
+            roster.start(&wal_arbiter.handle(), "wal", move |own| {
                 WalActor::new(board, store(), group, times, listeners, own, stats)
             })
         };
         health.do_send(Listen(wal.clone().recipient()));
         for n in 0..settings.nodes {
             let node = NodeId(n);
-            let (row, board, wal) = (watch(format!("replay {node}")), Arc::clone(&board), wal.clone());
-            let (own, health, stats) = (Arc::clone(&row), health.clone().recipient(), Arc::clone(&stats));
-            let alerts = slack.clone().recipient();
+            let (board, wal, stats) = (Arc::clone(&board), wal.clone(), Arc::clone(&stats));
+            let (health, alerts) = (health.clone().recipient(), slack.clone().recipient());
             let (store, nodes, settings) =
                 (Arc::clone(&ports.store), Arc::clone(&ports.nodes), settings.clone());
-            guard::start(&replay_arbiter.handle(), row, tell(&supervisor), move |_| {
+            roster.start(&replay_arbiter.handle(), format!("replay {node}"), move |own| {
                 let delivery = Delivery {
                     node,
                     ports: Fenced::all(&board.counted(nodes()), &board),
@@ -186,34 +162,25 @@ impl ActorSystem {
             load,
             wal,
             health,
-            supervisor,
+            roster,
             proxy: settings.proxy,
-            watched: Mutex::new(watched),
-            arbiters: Mutex::new(vec![wal_arbiter, replay_arbiter, shared]),
+            proxies: AtomicUsize::new(0),
+            arbiters: Mutex::new(vec![watch, wal_arbiter, replay_arbiter, shared]),
         })
     }
 
     /// A web worker's proxy, on the arbiter that calls this.
     pub fn proxy(&self) -> Addr<ProxyActor> {
-        let row = {
-            let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-            let worker = watched.iter().filter(|row| row.name.starts_with("proxy")).count();
-            let row = Watched::new(format!("proxy {worker}"), MAILBOX);
-            watched.push(Arc::clone(&row));
-            row
-        };
+        let worker = self.proxies.fetch_add(1, Ordering::Relaxed);
         let (board, wal, config) = (Arc::clone(&self.board), self.wal.clone(), self.proxy);
-        let (own, stats, supervisor) = (Arc::clone(&row), Arc::clone(&self.stats), self.supervisor.clone());
-        guard::start(
-            &Arbiter::current(),
-            row,
-            move |fell| drop(supervisor.try_send(fell)),
-            move |_| ProxyActor::new(board, wal, config, own, stats),
-        )
+        let stats = Arc::clone(&self.stats);
+        self.roster.start(&Arbiter::current(), format!("proxy {worker}"), move |own| {
+            ProxyActor::new(board, wal, config, own, stats)
+        })
     }
 
     pub fn rows(&self) -> Vec<ActorRow> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|w| w.row()).collect()
+        self.roster.rows()
     }
 
     /// Gives the lease to another balancer, if there is one, and waits until it has it: what comes meanwhile

@@ -17,7 +17,7 @@ use chroma_ha_core::port::{LogStore, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::board::{Board, Verdict};
-use crate::guard::Watched;
+use crate::guard::{Ping, Watched};
 use crate::stats::Stats;
 
 /// Commit this write to the log.
@@ -131,13 +131,19 @@ impl WalActor {
         let Some((group, _)) = self.queue.begin() else { return };
         let (board, store, stats) =
             (Arc::clone(&self.board), Arc::clone(&self.store), Arc::clone(&self.stats));
+        let started = Instant::now();
+        let committed = self.watched.caught(async move { commit_group(&board, &*store, group).await });
         actix_rt::spawn(async move {
-            let started = Instant::now();
-            let result = commit_group(&board, &*store, group).await;
+            let result = committed.await.unwrap_or_else(broken);
             stats.commit(started.elapsed(), result.as_ref().copied().unwrap_or(0));
             me.do_send(Committed(result.map(drop)));
         });
     }
+}
+
+/// A task of the log's writer panicked: what it was about is not known, as when the connection breaks.
+fn broken<T>(panic: String) -> Result<T, StoreError> {
+    Err(StoreError::Unavailable(format!("a task of the log writer panicked: {panic}")))
 }
 
 impl Actor for WalActor {
@@ -152,17 +158,20 @@ impl Actor for WalActor {
 }
 
 impl Supervised for WalActor {
-    /// Writes that were waiting are refused; a commit under way ends on its own.
+    /// Writes that were waiting are refused; what is under way ends on its own, and says so.
     fn restarting(&mut self, _: &mut Self::Context) {
         let error = StoreError::Unavailable("the log writer was restarted".to_owned());
         for waiting in self.queue.abandon() {
             let _ = waiting.reply.send(Err(error.clone()));
         }
-        self.flushing = false;
-        self.tending = false;
-        if self.lease == Lease::Taking {
-            self.lease = Lease::Seeking;
-        }
+    }
+}
+
+impl Handler<Ping> for WalActor {
+    type Result = ();
+
+    fn handle(&mut self, ping: Ping, _: &mut Self::Context) {
+        ping.answer();
     }
 }
 
@@ -180,11 +189,11 @@ impl Handler<Append> for WalActor {
         let Append { draft, claim, permit } = append;
         self.queue.push(Waiting { draft, claim, reply, _permit: permit }, bytes);
         self.commit(ctx.address());
-        Box::pin(async move {
+        Box::pin(self.watched.answering(async move {
             answer
                 .await
                 .unwrap_or_else(|_| Err(StoreError::Unavailable("the log writer was restarted".to_owned())))
-        })
+        }))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::harness::{Options, Stack, get, until};
 
 const SOON: Duration = Duration::from_secs(10);
 
-const ACTORS: [&str; 6] = ["proxy", "wal", "replay", "health", "resources", "slack"];
+const ACTORS: [&str; 7] = ["proxy", "wal", "replay", "health", "resources", "slack", "supervisor"];
 
 fn assert_has(page: &Value, fields: &[&str]) {
     for field in fields {
@@ -43,8 +43,12 @@ async fn status_describes_the_log_the_nodes_and_the_actors() {
         let of_kind = |actor: &&Value| actor["name"].as_str().is_some_and(|name| name.contains(kind));
         let of_kind: Vec<&Value> = actors.iter().filter(of_kind).collect();
         assert!(!of_kind.is_empty(), "no {kind} in {page}");
-        assert_has(of_kind[0], &["mailbox_capacity", "last_error", "last_heard_ms"]);
-        assert_eq!(of_kind[0]["restarts_after_panic"], 0);
+        assert_has(of_kind[0], &["mailbox_capacity", "last_error", "last_heard_ms", "errors", "in_flight"]);
+        assert_eq!(
+            (&of_kind[0]["restarts_after_panic"], &of_kind[0]["restarts_after_stop"]),
+            (&json!(0), &json!(0))
+        );
+        assert_eq!(of_kind[0]["state"], "running");
     }
     let before = handled(&page, "wal");
     create(&url, "heard").await;

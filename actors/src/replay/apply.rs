@@ -12,7 +12,7 @@ use chroma_ha_core::backoff::Backoff;
 use chroma_ha_core::delivery::{Attempt, End, Input, Next, Terms};
 use chroma_ha_core::health::{Failure, Observation};
 use chroma_ha_core::ids::NodeId;
-use chroma_ha_core::port::{Change, LogStore, Node, StoreError};
+use chroma_ha_core::port::{Change, LogStore, Node, NodeFault, StoreError};
 use chroma_ha_core::sequencer::{Outcome, Role, Task};
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -109,6 +109,12 @@ impl Delivery {
         true
     }
 
+    /// Nobody waits any more for the answer to what was sent.
+    pub fn broke_off(&self) {
+        let fault = NodeFault::Lost("a request was broken off here".to_owned());
+        self.observe(Observation::ApplyFailed(Failure::Fault(fault)));
+    }
+
     fn observe(&self, observation: Observation) {
         let in_doubt =
             matches!(&observation, Observation::ApplyFailed(Failure::Fault(fault)) if fault.in_doubt());
@@ -202,7 +208,8 @@ impl Drop for Open<'_> {
     fn drop(&mut self) {
         if !self.closed {
             let board = &self.delivery.board;
-            self.attempt.abandon(board.shared(), board.now_ms());
+            self.attempt.abandon(board.shared());
+            self.delivery.broke_off();
             board.wake(self.delivery.node);
         }
     }

@@ -7,7 +7,7 @@ use actix::prelude::*;
 use chroma_ha_core::ids::{NodeId, Seq};
 use chroma_ha_core::port::{Change, StoreError};
 
-use super::WalActor;
+use super::{WalActor, broken};
 
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -51,8 +51,9 @@ impl WalActor {
         let Some((now, changes)) = self.due() else { return };
         self.flushing = true;
         let (store, me) = (Arc::clone(&self.store), ctx.address());
+        let recorded = self.watched.caught(async move { store.record(changes).await });
         actix_rt::spawn(async move {
-            me.do_send(Flushed(store.record(changes).await.map(|()| now)));
+            me.do_send(Flushed(recorded.await.unwrap_or_else(broken).map(|()| now)));
         });
     }
 
@@ -61,7 +62,7 @@ impl WalActor {
         let (store, days, watched) =
             (Arc::clone(&self.store), self.times.retention_days, Arc::clone(&self.watched));
         const BATCH: u32 = 1_000;
-        actix_rt::spawn(async move {
+        self.watched.spawn(async move {
             loop {
                 match store.expire(days, through, BATCH).await {
                     Ok(gone) if gone >= u64::from(BATCH) => {

@@ -10,8 +10,8 @@ use chroma_ha_core::lease::Company;
 use chroma_ha_core::port::{Recovered, StoreError};
 use tracing::{error, info, warn};
 
-use super::WalActor;
 use super::flush::Flush;
+use super::{WalActor, broken};
 use crate::board::{Holder, Verdict};
 
 /// The lease was taken or lost.
@@ -99,7 +99,7 @@ impl WalActor {
             return;
         }
         let (store, board) = (Arc::clone(&self.store), Arc::clone(&self.board));
-        actix_rt::spawn(async move {
+        self.watched.spawn(async move {
             let seqs = attended.iter().map(|(seq, _)| *seq).collect();
             let fates = match store.fates(seqs).await {
                 Ok(fates) => fates,
@@ -120,32 +120,41 @@ impl WalActor {
         if self.tending || begun < self.tend_at {
             return;
         }
-        let (store, me) = (Arc::clone(&self.store), ctx.address());
         self.tending = true;
+        let (me, looked) = (ctx.address(), self.looked());
+        let store = Arc::clone(&self.store);
         match self.lease {
             Lease::Seeking => {
                 self.lease = Lease::Taking;
+                let tried = self.watched.caught(async move { store.acquire().await });
                 actix_rt::spawn(async move {
-                    let result = store.acquire().await;
+                    let result = tried.await.unwrap_or_else(broken);
                     let looks = matches!(result, Ok(None));
                     me.do_send(LeaseTried { begun, result });
                     if looks {
-                        me.do_send(Looked(store.company().await.ok()));
+                        me.do_send(looked.await);
                     }
                 });
             }
             Lease::Held | Lease::Leaving => {
                 self.tend_at = begun + self.times.check();
+                let checked = self.watched.caught(async move { store.check().await });
                 actix_rt::spawn(async move {
-                    me.do_send(LeaseChecked { begun, result: store.check().await });
-                    me.do_send(Looked(store.company().await.ok()));
+                    me.do_send(LeaseChecked { begun, result: checked.await.unwrap_or_else(broken) });
+                    me.do_send(looked.await);
                 });
             }
             Lease::Released => {
-                actix_rt::spawn(async move { me.do_send(Looked(store.company().await.ok())) });
+                actix_rt::spawn(async move { me.do_send(looked.await) });
             }
             Lease::Taking => self.tending = false,
         }
+    }
+
+    fn looked(&self) -> impl Future<Output = Looked> + use<> {
+        let store = Arc::clone(&self.store);
+        let company = self.watched.caught(async move { store.company().await });
+        async move { Looked(company.await.unwrap_or_else(broken).ok()) }
     }
 
     fn taken(&mut self, begun: Instant, recovered: Recovered) {
@@ -179,7 +188,7 @@ impl Handler<LeaseTried> for WalActor {
             // Stopped meanwhile: nothing was done under it.
             if let (Lease::Released, Ok(Some(recovered))) = (self.lease, result) {
                 let store = Arc::clone(&self.store);
-                actix_rt::spawn(async move { drop(store.release(recovered.quiet).await) });
+                self.watched.spawn(async move { drop(store.release(recovered.quiet).await) });
             }
             return;
         }
