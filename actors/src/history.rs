@@ -165,10 +165,12 @@ impl History {
     /// Takes a point of the figures as they are now.
     pub fn sample(&self, board: &Board, stats: &Stats, load: &Load) {
         let counted = Counted::now(board, stats);
-        let mut kept = self.kept();
+        let before = self.kept().counted.replace(counted.clone());
         // The first time there is nothing to compare with.
-        if let Some(before) = kept.counted.replace(counted.clone()) {
-            kept.points.push(counted.since(&before, board, load));
+        if let Some(before) = before {
+            // The sequencer is asked for it: never with this lock held, others take them the other way round.
+            let point = counted.since(&before, board, load);
+            self.kept().points.push(point);
         }
     }
 

@@ -1,5 +1,5 @@
-//! Samples the host and publishes how loaded it is; keeps the figures of the last hour. It sheds nothing itself: whoever admits work reads
-//! the level. What wakes it: its timer.
+//! Samples the host and publishes how loaded it is; keeps the figures of the last hour. It sheds nothing
+//! itself: whoever admits work reads the level. What wakes it: its timers.
 
 use std::sync::Arc;
 use std::time::Duration;

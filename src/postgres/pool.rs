@@ -24,9 +24,10 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 const POOLED: u32 = 2;
 
 /// The server gives up a little before we do, so that most timeouts have a known outcome. A vanished
-/// balancer's session, and with it its locks, ends within seconds. An acknowledged write is on disk:
+/// balancer's session, and with it its locks, ends within seconds: a transaction that was cut off holds the
+/// lease's row, and whoever takes over waits for it. An acknowledged write is on disk:
 /// a server default of `synchronous_commit = off` is overruled.
-const SESSION: &str = "SET statement_timeout = '9s'; SET idle_in_transaction_session_timeout = '8s'; \
+const SESSION: &str = "SET statement_timeout = '9s'; SET idle_in_transaction_session_timeout = '2s'; \
      SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; \
      SELECT set_config('synchronous_commit', 'on', false) \
      WHERE current_setting('synchronous_commit') = 'off'";
