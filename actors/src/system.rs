@@ -88,6 +88,7 @@ impl ActorSystem {
         let initial = NodeState::Settling { until: settings.health.settle };
         let board = Board::new(settings.limits, settings.nodes, initial, settings.wal.lease);
         let (shared, wal_arbiter, replay_arbiter) = (Arbiter::new(), Arbiter::new(), Arbiter::new());
+        stats.expect_nodes(settings.nodes);
         let mut watched = Vec::new();
         let mut watch = |name: String| {
             let row = Watched::new(name, MAILBOX);
@@ -97,13 +98,13 @@ impl ActorSystem {
 
         let slack = {
             let (row, board, sender) = (watch("slack".into()), Arc::clone(&board), ports.alerts);
-            let own = Arc::clone(&row);
+            let (own, stats) = (Arc::clone(&row), Arc::clone(&stats));
             // The supervisor reports to it, so nobody but the log hears of its own falls.
             guard::start(
                 &shared.handle(),
                 row,
                 |fell: Fell| tracing::error!(?fell, "an actor fell"),
-                move |_| SlackActor::new(board, sender, own),
+                move |_| SlackActor::new(board, sender, stats, own),
             )
         };
         let supervisor = {

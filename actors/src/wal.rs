@@ -134,7 +134,7 @@ impl WalActor {
         actix_rt::spawn(async move {
             let started = Instant::now();
             let result = commit_group(&board, &*store, group).await;
-            stats.commit(started.elapsed(), result.as_ref().copied().unwrap_or(0));
+            stats.log.commit(started.elapsed(), result.as_ref().ok().copied());
             me.do_send(Committed(result.map(drop)));
         });
     }
