@@ -25,7 +25,7 @@ pub(super) struct NodeReading {
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Lag {
     entries: u64,
-    /// Not known while the oldest entry is not in memory.
+    /// Not known while the time of the oldest entry was not seen.
     seconds: Option<f64>,
 }
 
@@ -82,7 +82,7 @@ pub(super) fn standing(nodes: &[NodeReading], families: &mut Families) -> Result
     families.gauges(
         "chroma_ha_node_lag_seconds",
         ["node"],
-        "Age of the oldest entry that a node has not applied, by the log's own time; 0 without one. Only from the holder of the lease, and missing while that entry is not in memory.",
+        "Age of the oldest entry that a node has not applied, by the log's own time; 0 without one. Only from the holder of the lease, and missing while that time is not known there, as right after a restart.",
         known().filter_map(|(node, lag)| Some(([node.name.as_str()], lag.seconds?))),
     )
 }
