@@ -103,6 +103,8 @@ async fn lag_in_seconds_and_the_state_follow_a_node_that_is_away() {
     assert!(metric(&url, "process_cpu_seconds_total").await > 0.0);
     stack.replica().kill9();
     until_state(&url, "replica-1", "down").await;
+    let logged = "chroma_ha_alerts_total{outcome=\"logged\"}";
+    until(SOON, "the alert without a webhook", async || metric(&url, logged).await == 1.0).await;
     upsert(&url, &id, "r1", "text").await;
     // As old as the log says that the entry is.
     let (_, wal) = get(&format!("{url}/wal/status")).await;
@@ -118,7 +120,7 @@ async fn lag_in_seconds_and_the_state_follow_a_node_that_is_away() {
     }
     assert_eq!(sum, 1.0, "one state at a time");
     assert_eq!(metric(&url, "chroma_ha_node_lag_seconds{node=\"primary\"}").await, 0.0);
-    // Two writes of one run share their commit, or not: the figures agree either way.
+    // However many share a commit, the figures agree.
     let (commits, entries) = (
         metric(&url, "chroma_ha_wal_commits_total").await,
         metric(&url, "chroma_ha_wal_commit_entries_count").await,

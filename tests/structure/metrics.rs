@@ -6,7 +6,7 @@ use std::process::Command;
 
 use chroma_ha_actors::stats;
 use chroma_ha_actors::stats::family::{Described, Kind, markdown_table};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{assert_none, read, root};
 
@@ -107,7 +107,8 @@ fn the_dashboard_asks_for_figures_that_exist() {
     let queries = queries(&dashboard);
     assert!(queries.len() > 15, "{} queries", queries.len());
     let known = queryable();
-    let asked: BTreeSet<String> = queries.iter().flat_map(|query| named(query)).collect();
+    // In the variables, too.
+    let asked = named(&read(DASHBOARD));
     let silent = queries.iter().filter(|query| named(query).is_empty()).map(String::clone);
     assert_none("queries without a figure of ours", silent.collect());
     assert_none("the dashboard asks for", asked.difference(&known).cloned().collect());
@@ -153,9 +154,28 @@ fn every_alert_says_what_it_means_and_where_to_read_on() {
     assert_none("alerts that do not hold", wrong);
 }
 
+/// The queries of the dashboard as rules: their syntax can be checked then.
+fn queries_as_rules() -> String {
+    let dashboard: Value = serde_json::from_str(&read(DASHBOARD)).expect("JSON");
+    let rules: Vec<Value> = queries(&dashboard)
+        .iter()
+        .enumerate()
+        .map(|(n, query)| json!({ "record": format!("q{n}"), "expr": query.replace("$__rate_interval", "5m") }))
+        .collect();
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("dashboard-rules.yaml");
+    let text = json!({ "groups": [{ "name": "dashboard", "rules": rules }] }).to_string();
+    fs::write(&path, text).expect("the rules");
+    path.to_string_lossy().into_owned()
+}
+
 #[test]
-fn promtool_takes_the_rules() {
-    let checks = [["check", "rules", RULES], ["test", "rules", "deploy/prometheus-alerts-test.yaml"]];
+fn promtool_takes_the_rules_and_the_queries() {
+    let queries = queries_as_rules();
+    let checks = [
+        ["check", "rules", RULES],
+        ["test", "rules", "deploy/prometheus-alerts-test.yaml"],
+        ["check", "rules", &queries],
+    ];
     for check in checks {
         let output = match Command::new("promtool").args(check).current_dir(root()).output() {
             Ok(output) => output,

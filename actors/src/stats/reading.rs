@@ -1,6 +1,8 @@
 //! How is everything at this moment? Read off the mechanism when somebody asks: the sequencer, the gate, the
 //! lease, the actors' rows, the last sample of the host. It counts nothing, and what is not known is left out.
 
+use std::time::Duration;
+
 use chroma_ha_core::health::NodeState;
 use chroma_ha_core::pressure::Pressure;
 use prometheus::Error;
@@ -209,9 +211,56 @@ fn flag(is: bool) -> f64 {
 
 /// Every state that a node can be in, by name.
 fn states() -> [&'static str; 7] {
-    let settling = NodeState::Settling { until: std::time::Duration::ZERO };
-    let rest = [NodeState::CatchingUp, NodeState::Rebuilding, NodeState::Drained];
-    let [catching_up, rebuilding, drained] = rest.map(NodeState::name);
-    let [up, suspect, down] = [NodeState::Up, NodeState::Suspect, NodeState::Down].map(NodeState::name);
-    [up, suspect, down, settling.name(), catching_up, rebuilding, drained]
+    use NodeState::{CatchingUp, Down, Drained, Rebuilding, Settling, Suspect, Up};
+    let settling = Settling { until: Duration::ZERO };
+    [Up, Suspect, Down, settling, CatchingUp, Rebuilding, Drained].map(NodeState::name)
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::TextEncoder;
+
+    use super::*;
+    use crate::guard::Watched;
+
+    fn page(reading: &Reading) -> String {
+        let families = reading.families().expect("the families").gather();
+        TextEncoder::new().encode_to_string(&families).expect("text")
+    }
+
+    #[test]
+    fn actors_and_the_host_are_shown_as_they_say_themselves() {
+        let quiet = Watched::new("wal", 1).row();
+        let fallen = ActorRow { name: "slack".to_owned(), restarts_after_panic: 2, ..quiet.clone() };
+        let mut reading = Reading { actors: vec![quiet, fallen], started_ms: 1_500, ..Reading::default() };
+        reading.load.sample.cpu_percent = 25.0;
+        reading.load.sample.process_cpu_seconds = 3.5;
+        reading.load.pressure = Pressure::Busy;
+        let page = page(&reading);
+        for line in [
+            r#"chroma_ha_actor_restarts_total{actor="slack",cause="panic"} 2"#,
+            r#"chroma_ha_actor_restarts_total{actor="slack",cause="stop"} 0"#,
+            r#"chroma_ha_actor_restarts_total{actor="wal",cause="panic"} 0"#,
+            "chroma_ha_host_cpu_ratio 0.25",
+            r#"chroma_ha_pressure{level="busy"} 1"#,
+            r#"chroma_ha_pressure{level="calm"} 0"#,
+            "process_cpu_seconds_total 3.5",
+            "process_start_time_seconds 1.5",
+        ] {
+            assert!(page.lines().any(|shown| shown == line), "{line} is not in\n{page}");
+        }
+    }
+
+    #[test]
+    fn a_balancer_that_does_not_hold_the_log_shows_no_lag() {
+        let shown = |lag| page(&Reading { nodes: vec![nodes::reading(lag)], ..Reading::default() });
+        let standby = shown(None);
+        assert!(!standby.contains("chroma_ha_node_lag"), "{standby}");
+        assert!(standby.contains(r#"chroma_ha_node_state{node="replica-1",state="down"} 1"#), "{standby}");
+        let holder = shown(Some((3, None)));
+        assert!(holder.contains(r#"chroma_ha_node_lag_entries{node="replica-1"} 3"#), "{holder}");
+        assert!(!holder.contains("chroma_ha_node_lag_seconds"), "{holder}");
+        let seen = shown(Some((3, Some(2.5))));
+        assert!(seen.contains(r#"chroma_ha_node_lag_seconds{node="replica-1"} 2.5"#), "{seen}");
+    }
 }

@@ -56,10 +56,6 @@ impl NodeReading {
 }
 
 pub(super) fn standing(nodes: &[NodeReading], families: &mut Families) -> Result<(), Error> {
-    let in_states = |node| {
-        let node: &NodeReading = node;
-        states().map(|state| ([node.name.as_str(), state], flag(state == node.state)))
-    };
     families.gauges(
         "chroma_ha_node_state",
         ["node", "state"],
@@ -135,11 +131,33 @@ pub(super) fn data(nodes: &[NodeReading], families: &mut Families) -> Result<(),
     )
 }
 
+/// One sample a state.
+fn in_states(node: &NodeReading) -> [([&str; 2], f64); 7] {
+    states().map(|state| ([node.name.as_str(), state], flag(state == node.state)))
+}
+
 fn each(
     nodes: &[NodeReading],
     value: impl Fn(&NodeReading) -> f64,
 ) -> impl Iterator<Item = ([&str; 1], f64)> {
     nodes.iter().map(move |node| ([node.name.as_str()], value(node)))
+}
+
+/// A node that is down, with so many entries and seconds of lag.
+#[cfg(test)]
+pub(super) fn reading(lag: Option<(u64, Option<f64>)>) -> NodeReading {
+    NodeReading {
+        name: "replica-1".to_owned(),
+        state: "down",
+        lag: lag.map(|(entries, seconds)| Lag { entries, seconds }),
+        reads: 0,
+        applying: 0,
+        waiting_streams: 0,
+        queued_bytes: 0,
+        quarantined: 0,
+        in_doubt: 0,
+        letters: 0,
+    }
 }
 
 #[cfg(test)]
