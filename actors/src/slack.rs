@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use crate::board::Board;
 use crate::guard::Watched;
 use crate::health::NodeChanged;
-use crate::stats::{Stats, Told};
+use crate::stats::{AlertOutcome, Stats};
 use crate::wal::{LeaseChange, now_unix_ms};
 
 /// This deserves a person.
@@ -56,13 +56,13 @@ impl SlackActor {
     fn send(&self, alert: Alert) {
         info!(key = alert.key, title = alert.title, what = alert.what, "alert");
         self.board.history.told(alert.clone());
-        let Some(sender) = self.sender.clone() else { return self.stats.told(Told::Logged) };
+        let Some(sender) = self.sender.clone() else { return self.stats.told(AlertOutcome::Logged) };
         let (stats, watched) = (Arc::clone(&self.stats), Arc::clone(&self.watched));
         actix_rt::spawn(async move {
             match sender(alert).await {
-                Ok(()) => stats.told(Told::Sent),
+                Ok(()) => stats.told(AlertOutcome::Sent),
                 Err(error) => {
-                    stats.told(Told::Failed);
+                    stats.told(AlertOutcome::Failed);
                     warn!(error, "an alert could not be delivered");
                     watched.error(error);
                 }

@@ -40,7 +40,7 @@ impl Stats {
             &["outcome"],
             "Alerts told. Outcome: sent, failed, or logged (no webhook).",
         )?;
-        for outcome in [Told::Sent, Told::Failed, Told::Logged] {
+        for outcome in [AlertOutcome::Sent, AlertOutcome::Failed, AlertOutcome::Logged] {
             drop(alerts.with_label_values(&[outcome.name()]));
         }
         Ok(Stats { families, front, log, nodes, alerts })
@@ -54,7 +54,7 @@ impl Stats {
         }
     }
 
-    pub fn told(&self, outcome: Told) {
+    pub fn told(&self, outcome: AlertOutcome) {
         self.alerts.with_label_values(&[outcome.name()]).inc();
     }
 
@@ -66,19 +66,19 @@ impl Stats {
 
 /// What became of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum AlertOutcome {
     Sent,
     Failed,
     /// Nobody is to get it.
     Logged,
 }
 
-impl Told {
+impl AlertOutcome {
     fn name(self) -> &'static str {
         match self {
-            Told::Sent => "sent",
-            Told::Failed => "failed",
-            Told::Logged => "logged",
+            AlertOutcome::Sent => "sent",
+            AlertOutcome::Failed => "failed",
+            AlertOutcome::Logged => "logged",
         }
     }
 }

@@ -109,7 +109,7 @@ fn the_dashboard_asks_for_figures_that_exist() {
     let known = queryable();
     // In the variables, too.
     let asked = named(&read(DASHBOARD));
-    let silent = queries.iter().filter(|query| named(query).is_empty()).map(String::clone);
+    let silent = queries.iter().filter(|query| named(query).is_empty()).cloned();
     assert_none("queries without a figure of ours", silent.collect());
     assert_none("the dashboard asks for", asked.difference(&known).cloned().collect());
 }
@@ -174,7 +174,7 @@ fn promtool_takes_the_rules_and_the_queries() {
     let checks = [
         ["check", "rules", RULES],
         ["test", "rules", "deploy/prometheus-alerts-test.yaml"],
-        ["check", "rules", &queries],
+        ["check", "rules", queries.as_str()],
     ];
     for check in checks {
         let output = match Command::new("promtool").args(check).current_dir(root()).output() {
