@@ -24,6 +24,7 @@ mod fate;
 mod forward;
 mod hop;
 mod key;
+mod metrics;
 mod own;
 mod read;
 mod rescue;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chroma_ha_core::pressure::Sample;
+use nix::time::{ClockId, clock_gettime};
 use sysinfo::System;
 
 mod cgroup;
@@ -47,6 +48,7 @@ impl Host {
             memory_used_bytes,
             memory_limit_bytes,
             rss_bytes: rss_bytes().unwrap_or(0),
+            process_cpu_seconds: process_cpu().as_secs_f64(),
         }
     }
 
@@ -101,6 +103,11 @@ fn rss_bytes() -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
+/// CPU time that this process has used, with every thread of it.
+fn process_cpu() -> Duration {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +119,7 @@ mod tests {
         assert!(sample.memory_limit_bytes > 0 && sample.memory_used_bytes > 0, "{sample:?}");
         assert!((0.0..=100.0).contains(&host.sample().cpu_percent));
         assert!(!cfg!(target_os = "linux") || sample.rss_bytes > 1024 * 1024);
+        assert!(sample.process_cpu_seconds > 0.0);
     }
 
     #[test]

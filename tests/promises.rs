@@ -29,6 +29,7 @@ mod promises {
     mod log_table;
     mod lost_disk;
     mod lost_everywhere;
+    mod metrics;
     mod names_and_ids;
     mod node_hung;
     mod nothing_comes_back;

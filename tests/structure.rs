@@ -11,6 +11,8 @@ use serde_json::Value;
 
 #[path = "structure/documents.rs"]
 mod documents;
+#[path = "structure/metrics.rs"]
+mod metrics;
 #[path = "structure/source.rs"]
 mod source;
 

@@ -138,7 +138,7 @@ impl HealthActor {
             }
             _ => warn!(%node, from, to, reason, "node state changed"),
         }
-        self.stats.state_changes.with_label_values(&[&node.name(), to]).inc();
+        self.stats.nodes.state_changes.with_label_values(&[&node.name(), to]).inc();
         self.show(node, change.to, &reason);
         for listener in &self.listeners {
             let _ = listener.try_send(NodeChanged { node, change: change.clone() });

@@ -150,6 +150,11 @@ impl History {
         last.unwrap_or_else(|| (self.started_ms, "the balancer started".to_owned()))
     }
 
+    /// When the balancer started.
+    pub fn started_ms(&self) -> u64 {
+        self.started_ms
+    }
+
     /// An alert was told.
     pub fn told(&self, alert: Alert) {
         self.kept().alerts.push(alert);

@@ -195,7 +195,7 @@ impl Handler<Submit> for ProxyActor {
         let wait = self.config.verdict_wait;
         Box::pin(self.watched.answering(async move {
             let op = submit.draft.op.name();
-            let written = write(&board, &wal, submit, wait).await;
+            let written = write(&board, &wal, &stats, submit, wait).await;
             let outcome = match &written {
                 Ok(Written { outcome: WriteOutcome::Answered(answer), .. }) if answer.status < 300 => {
                     "applied"
@@ -205,7 +205,7 @@ impl Handler<Submit> for ProxyActor {
                 Ok(Written { outcome: WriteOutcome::Pending, .. }) => "pending",
                 Err(_) => "refused",
             };
-            stats.writes.with_label_values(&[op, outcome]).inc();
+            stats.front.writes.with_label_values(&[op, outcome]).inc();
             written
         }))
     }

@@ -71,7 +71,8 @@ impl ResourcesActor {
             effect: if calm {
                 "None.".to_owned()
             } else {
-                "Replay slows down; new work may be refused.".to_owned()
+                "None yet: nothing is slowed down or refused for it. Short of memory, the system may end the balancer."
+                    .to_owned()
             },
             action: if calm {
                 "Nothing.".to_owned()

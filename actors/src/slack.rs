@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use crate::board::Board;
 use crate::guard::{Ping, Watched};
 use crate::health::NodeChanged;
+use crate::stats::{AlertOutcome, Stats};
 use crate::wal::{LeaseChange, now_unix_ms};
 
 /// This deserves a person.
@@ -32,12 +33,18 @@ pub struct SlackActor {
     board: Arc<Board>,
     desk: Desk,
     sender: Option<Sender>,
+    stats: Arc<Stats>,
     watched: Arc<Watched>,
 }
 
 impl SlackActor {
-    pub fn new(board: Arc<Board>, sender: Option<Sender>, watched: Arc<Watched>) -> SlackActor {
-        SlackActor { board, desk: Desk::new(DeskLimits::default()), sender, watched }
+    pub fn new(
+        board: Arc<Board>,
+        sender: Option<Sender>,
+        stats: Arc<Stats>,
+        watched: Arc<Watched>,
+    ) -> SlackActor {
+        SlackActor { board, desk: Desk::new(DeskLimits::default()), sender, stats, watched }
     }
 
     fn raise(&mut self, alert: Alert) {
@@ -49,12 +56,16 @@ impl SlackActor {
     fn send(&self, alert: Alert) {
         info!(key = alert.key, title = alert.title, what = alert.what, "alert");
         self.board.history.told(alert.clone());
-        let Some(sender) = self.sender.clone() else { return };
-        let watched = Arc::clone(&self.watched);
+        let Some(sender) = self.sender.clone() else { return self.stats.told(AlertOutcome::Logged) };
+        let (stats, watched) = (Arc::clone(&self.stats), Arc::clone(&self.watched));
         self.watched.spawn(async move {
-            if let Err(error) = sender(alert).await {
-                warn!(error, "an alert could not be delivered");
-                watched.error(error);
+            match sender(alert).await {
+                Ok(()) => stats.told(AlertOutcome::Sent),
+                Err(error) => {
+                    stats.told(AlertOutcome::Failed);
+                    warn!(error, "an alert could not be delivered");
+                    watched.error(error);
+                }
             }
         });
     }

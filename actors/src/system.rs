@@ -87,11 +87,12 @@ impl ActorSystem {
         let initial = NodeState::Settling { until: settings.health.settle };
         let board = Board::new(settings.limits, settings.nodes, initial, settings.wal.lease);
         let (shared, wal_arbiter, replay_arbiter) = (Arbiter::new(), Arbiter::new(), Arbiter::new());
+        stats.expect_nodes(settings.nodes);
         let roster = Arc::new(Roster::default());
 
         let slack = {
-            let (board, sender) = (Arc::clone(&board), ports.alerts.clone());
-            roster.start(&shared.handle(), "slack", move |own| SlackActor::new(board, sender, own))
+            let (board, sender, stats) = (Arc::clone(&board), ports.alerts.clone(), Arc::clone(&stats));
+            roster.start(&shared.handle(), "slack", move |own| SlackActor::new(board, sender, stats, own))
         };
         // On its own thread: whoever hangs must not take it along.
         let watch = Arbiter::new();

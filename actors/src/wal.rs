@@ -135,7 +135,7 @@ impl WalActor {
         let committed = self.watched.caught(async move { commit_group(&board, &*store, group).await });
         actix_rt::spawn(async move {
             let result = committed.await.unwrap_or_else(broken);
-            stats.commit(started.elapsed(), result.as_ref().copied().unwrap_or(0));
+            stats.log.commit(started.elapsed(), result.as_ref().ok().copied());
             me.do_send(Committed(result.map(drop)));
         });
     }

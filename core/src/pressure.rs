@@ -16,6 +16,8 @@ pub struct Sample {
     pub memory_limit_bytes: u64,
     /// Resident memory of this process.
     pub rss_bytes: u64,
+    /// CPU time that this process has used since it started.
+    pub process_cpu_seconds: f64,
 }
 
 /// How loaded the host is.

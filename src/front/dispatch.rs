@@ -21,7 +21,7 @@ pub(super) async fn dispatch(
     let route = route::classify(request.method().as_str(), request.uri().path());
     let (label, class) = (route.label(), route.class());
     let answer = admitted(&request, payload, &worker, route).await;
-    worker.shared.system.stats.request(label, class, answer.status, started.elapsed());
+    worker.shared.system.stats.front.request(label, class, answer.status, started.elapsed());
     tracing::debug!(
         method = %request.method(), path = request.uri().path(), route = label, status = answer.status,
         duration_ms = started.elapsed().as_secs_f64() * 1e3, "request"
@@ -38,7 +38,7 @@ async fn admitted(request: &HttpRequest, payload: web::Payload, worker: &Worker,
     let permit = match worker.shared.system.gate.enter().await {
         Ok(permit) => permit,
         Err(shed) => {
-            worker.shared.system.stats.shed.with_label_values(&["requests"]).inc();
+            worker.shared.system.stats.front.shed.with_label_values(&["requests"]).inc();
             return rescue::shed(shed);
         }
     };

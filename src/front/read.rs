@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chroma_ha_actors::board::{Board, Readable};
@@ -74,7 +74,10 @@ pub(super) async fn forward(
             Ok(Err(refusal)) => return last.unwrap_or_else(|| rescue::refusal(&refusal)),
             Err(_) => return rescue::refusal(&Refusal::Restarting),
         };
-        match ask(worker, chosen, collection, incoming).await {
+        let begun = Instant::now();
+        let asked = ask(worker, chosen, collection, incoming).await;
+        worker.shared.system.stats.front.read(class(gate), &chosen.node.name(), begun.elapsed());
+        match asked {
             Ok(answer) if answer.status >= 500 && again => {
                 let elsewhere = others(worker, gate, chosen.node, &avoid);
                 if troubled && !elsewhere {
@@ -97,6 +100,15 @@ pub(super) async fn forward(
         }
     }
     last.unwrap_or_else(|| rescue::refusal(&Refusal::NoReadableNode))
+}
+
+/// What is read, for figures.
+fn class(gate: Gate) -> &'static str {
+    match gate {
+        Gate::Server => "server",
+        Gate::Stream(Stream::Catalog) => "catalog",
+        Gate::Stream(Stream::Collection(_)) => "records",
+    }
 }
 
 /// Whether the node says that there is no collection which it should hold: it may have come back with an empty
@@ -162,7 +174,7 @@ async fn ask(
         None => incoming.path_and_query.clone(),
     };
     let outstanding = Outstanding::on(worker, node);
-    worker.shared.system.stats.reads.with_label_values(&[&node.name()]).inc();
+    worker.shared.system.stats.front.reads.with_label_values(&[&node.name()]).inc();
     let board = &worker.shared.system.board;
     let response = tokio::select! {
         biased;

@@ -7,7 +7,6 @@ use chroma_ha_actors::system::ActorSystem;
 use chroma_ha_core::health::NodeState;
 use chroma_ha_core::ids::NodeId;
 use chroma_ha_core::sequencer::NodeView;
-use prometheus::proto::{Histogram, Metric};
 use serde_json::{Value, json};
 
 use super::Shared;
@@ -214,37 +213,4 @@ pub(super) fn wal_status(shared: &Shared) -> Value {
 fn other_ids(shared: &Shared) -> Vec<Value> {
     let all = shared.system.board.sequencer().other_ids();
     all.iter().map(|(node, id)| json!({ "node": node.name(), "collection": id.to_string() })).collect()
-}
-
-pub(super) fn wal_stats(shared: &Shared) -> Value {
-    let mut figures = serde_json::Map::new();
-    for family in shared.system.stats.registry.gather() {
-        let values: Vec<Value> = family.get_metric().iter().map(figure).collect();
-        figures.insert(family.name().to_owned(), Value::Array(values));
-    }
-    Value::Object(figures)
-}
-
-fn figure(metric: &Metric) -> Value {
-    let labels: serde_json::Map<String, Value> =
-        metric.get_label().iter().map(|l| (l.name().to_owned(), json!(l.value()))).collect();
-    let histogram = metric.get_histogram();
-    if histogram.get_bucket().is_empty() {
-        return json!({ "labels": labels, "value": metric.get_counter().get_value() });
-    }
-    json!({
-        "labels": labels,
-        "count": histogram.get_sample_count(),
-        "sum_seconds": histogram.get_sample_sum(),
-        "p50_seconds": quantile(histogram, 50),
-        "p99_seconds": quantile(histogram, 99),
-    })
-}
-
-/// The upper bound of the bucket that holds the percentile; `None` when empty or beyond the last bucket.
-fn quantile(histogram: &Histogram, percent: u64) -> Option<f64> {
-    let wanted = (histogram.get_sample_count() * percent).div_ceil(100);
-    let mut buckets = histogram.get_bucket().iter();
-    let found = buckets.find(|bucket| wanted > 0 && bucket.cumulative_count() >= wanted);
-    found.map(|bucket| bucket.upper_bound())
 }

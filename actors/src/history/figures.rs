@@ -59,7 +59,7 @@ fn label<'a>(metric: &'a Metric, name: &str) -> &'a str {
 impl Requests {
     fn of(stats: &Stats, class: &str) -> Requests {
         let mut all = Requests::default();
-        for family in stats.request_seconds.collect() {
+        for family in stats.front.request_seconds.collect() {
             for metric in family.get_metric().iter().filter(|metric| label(metric, "class") == class) {
                 all.add(metric);
             }
@@ -102,11 +102,7 @@ fn rounded(value: f64) -> f64 {
 
 impl Counted {
     pub(super) fn now(board: &Board, stats: &Stats) -> Counted {
-        let applied = |n: usize| {
-            let name = NodeId(n).name();
-            let of = |role: &str| stats.applied.with_label_values(&[name.as_str(), role]).get();
-            of("acting") + of("following")
-        };
+        let applied = |n: usize| stats.nodes.applied(&NodeId(n).name());
         Counted {
             at: Instant::now(),
             reads: Requests::of(stats, "read"),
@@ -148,11 +144,11 @@ mod tests {
     #[test]
     fn quantiles_are_of_the_requests_between_two_moments_and_of_one_class() {
         let stats = Stats::try_new().expect("metrics");
-        (0..50).for_each(|_| stats.request("get", "read", 200, Duration::from_secs(10)));
+        (0..50).for_each(|_| stats.front.request("get", "read", 200, Duration::from_secs(10)));
         let before = Requests::of(&stats, "read");
-        (0..90).for_each(|_| stats.request("get", "read", 200, Duration::from_millis(2)));
-        (0..10).for_each(|_| stats.request("query", "read", 200, Duration::from_millis(400)));
-        stats.request("add", "write", 200, Duration::from_secs(30));
+        (0..90).for_each(|_| stats.front.request("get", "read", 200, Duration::from_millis(2)));
+        (0..10).for_each(|_| stats.front.request("query", "read", 200, Duration::from_millis(400)));
+        stats.front.request("add", "write", 200, Duration::from_secs(30));
         let (count, seconds) = Requests::of(&stats, "read").since(&before);
         let [median, high] = seconds.expect("requests");
         assert_eq!(count, 100);

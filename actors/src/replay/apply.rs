@@ -137,7 +137,7 @@ impl Delivery {
         match &end.outcome {
             Outcome::Applied(_) => {
                 let role = if task.role == Role::Acting { "acting" } else { "following" };
-                self.stats.apply(&self.node.name(), role, took, task.entries.len());
+                self.stats.nodes.apply(&self.node.name(), role, took, task.entries.len());
             }
             Outcome::Rejected if end.counts && end.answer.as_ref().is_some_and(|a| a.status == 500) => {
                 warn!(node = %self.node, stream = %task.stream, entries = task.entries.len(), failures = task.failures,

@@ -15,7 +15,7 @@ impl Delivery {
         if tally == Tally::default() {
             return;
         }
-        self.stats.converted(&self.node.name(), tally);
+        self.stats.nodes.converted(&self.node.name(), tally);
         if tally.unmatched == 0 {
             return;
         }

@@ -19,14 +19,18 @@ pub fn opened(key: &str, node: &str, matter: &Matter, at_ms: u64) -> Alert {
         }
         Matter::Quarantine { collections, first, reason } => (
             Severity::Warning,
-            format!("{collections} collections are quarantined on {node}"),
+            format!(
+                "{} {} quarantined on {node}",
+                counted(*collections),
+                if *collections == 1 { "is" } else { "are" }
+            ),
             format!("{first}: {reason}"),
             "They are read from other nodes; this one is not up until they are copied to it.",
             "Mostly nothing. /wal/status shows what waits and why.",
         ),
         Matter::Amnesia { collections } => (
             Severity::Critical,
-            format!("{node} lost {collections} collections"),
+            format!("{node} lost {}", counted(*collections)),
             "It came back without data that it had.".to_owned(),
             "They are read from other nodes until they are copied to this one.",
             "Find out why its disk is empty. The copies are made by themselves.",
@@ -65,6 +69,10 @@ pub fn opened(key: &str, node: &str, matter: &Matter, at_ms: u64) -> Alert {
     }
 }
 
+fn counted(collections: usize) -> String {
+    if collections == 1 { "1 collection".to_owned() } else { format!("{collections} collections") }
+}
+
 /// The same matter is over.
 pub fn resolved(key: &str, node: &str, matter: &Matter, at_ms: u64) -> Alert {
     let title = match matter {
@@ -85,5 +93,22 @@ pub fn resolved(key: &str, node: &str, matter: &Matter, at_ms: u64) -> Alert {
         effect: "None.".to_owned(),
         action: "Nothing.".to_owned(),
         at_ms,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_collection_is_not_some_collections() {
+        let title = |collections| {
+            let (first, reason) = ("docs".to_owned(), "lost".to_owned());
+            let quarantine = Matter::Quarantine { collections, first, reason };
+            let amnesia = Matter::Amnesia { collections };
+            [quarantine, amnesia].map(|matter| opened("key", "replica-1", &matter, 0).title)
+        };
+        assert_eq!(title(1), ["1 collection is quarantined on replica-1", "replica-1 lost 1 collection"]);
+        assert_eq!(title(2), ["2 collections are quarantined on replica-1", "replica-1 lost 2 collections"]);
     }
 }

@@ -100,10 +100,10 @@ impl NodeLog {
         self.queued_bytes
     }
 
-    /// When the oldest unapplied entry was logged (ms since the Unix epoch), if it is in memory.
+    /// When the oldest unapplied entry was logged (ms since the Unix epoch), if that was seen.
     pub fn oldest_pending_ms(&self) -> Option<u64> {
         let (_, stream) = self.waiting.first()?;
-        self.lanes.get(stream)?.front().map(|entry| entry.logged_at_ms)
+        self.lanes.get(stream)?.since_ms()
     }
 
     /// Streams that have an unapplied entry, by the first of it.

@@ -39,7 +39,7 @@ pub struct Behind {
     pub place: String,
     /// The first entry that the node lacks.
     pub first: Seq,
-    /// When that was logged, if it is in memory.
+    /// When that was logged, if that was seen.
     pub since_ms: Option<u64>,
     pub doing: &'static str,
 }
@@ -161,7 +161,7 @@ impl Sequencer {
         let log = &self.nodes[node.0];
         let shown = |(first, stream): (Seq, Stream)| {
             let lane = log.lane(stream)?;
-            let since_ms = lane.front().map(|entry| entry.logged_at_ms);
+            let since_ms = lane.since_ms();
             let doing = lane.phase.name();
             let old = since_ms.is_none_or(|since| since < before_ms);
             old.then(|| Behind {
