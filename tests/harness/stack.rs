@@ -4,6 +4,7 @@ use chroma_ha::dev::{Chroma, ChromaOptions, Postgres, PostgresOptions};
 use futures_util::future::join_all;
 
 use super::chaos::{ChaosProxy, Links, Wires};
+use super::status::until_all_up;
 use super::{Balancer, Place, shared};
 
 pub(crate) struct Options {
@@ -47,10 +48,13 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
+    /// Every node is up: the balancer itself is ready, and may take writes, as soon as one is.
     pub(crate) async fn start(options: Options) -> Self {
         let place = Place::new("stack");
         let nodes = start_nodes(&place, options.nodes, options.allow_reset).await;
-        Self::over(place, nodes, options).await
+        let stack = Self::over(place, nodes, options).await;
+        until_all_up(&stack).await;
+        stack
     }
 
     /// A balancer over nodes that run already, with whatever they hold.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::nodes::until;
 use super::{Stack, get};
 
 /// For anything that happens by itself once faults have ended; a busy machine takes its time.
@@ -18,6 +19,12 @@ pub(crate) async fn state(stack: &Stack, node: &str) -> String {
     let status = status(stack).await;
     let found = status["nodes"].as_array().into_iter().flatten().find(|shown| shown["name"] == node);
     found.and_then(|shown| shown["state"].as_str()).unwrap_or_default().to_owned()
+}
+
+pub(crate) async fn until_all_up(stack: &Stack) {
+    let up =
+        |status: &Value| status["nodes"].as_array().is_some_and(|all| all.iter().all(|n| n["state"] == "up"));
+    until(PATIENCE, "every node is up", async || up(&status(stack).await)).await;
 }
 
 /// Entries in the log that some node has not applied.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::nodes::{collections_url, difference, node_records};
 use crate::harness::stack::start_nodes;
+use crate::harness::status::until_all_up;
 use crate::harness::{Load, Options, Place, Record, Stack, assert_nodes_equal, get, post, until};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -74,14 +75,7 @@ async fn existing_data_is_adopted_and_the_empty_replica_is_filled_while_writes_g
         (found["configuration_json"].clone(), found["metadata"].clone())
     };
     assert_eq!(configuration(stack.nodes[0].url()).await, configuration(stack.nodes[1].url()).await);
-    all_up(&stack).await;
-}
-
-async fn all_up(stack: &Stack) {
-    until(SOON, "every node is up", async || {
-        get(&format!("{}/health", stack.url())).await.1["status"] == "healthy"
-    })
-    .await;
+    until_all_up(&stack).await;
 }
 
 #[tokio::test]
@@ -91,7 +85,7 @@ async fn equal_data_on_both_nodes_is_in_sync_at_once() {
     fill(&nodes[0].url(), "docs", 0..50, "text").await;
     let there = fill(&nodes[1].url(), "docs", 0..50, "text").await;
     let stack = Stack::over(place, nodes, Options::default()).await;
-    all_up(&stack).await;
+    until_all_up(&stack).await;
     // Kept, not copied: the replica's collection is still the one that it had.
     let (_, found) = get(&format!("{}/docs", collections_url(&stack.nodes[1].url()))).await;
     assert_eq!(found["id"].as_str(), Some(there.as_str()));
@@ -135,7 +129,7 @@ async fn the_primary_wins_where_that_is_configured() {
 #[tokio::test]
 async fn records_that_came_past_the_balancer_are_nobodys_to_take_over() {
     let stack = Stack::start(Options::default()).await;
-    all_up(&stack).await;
+    until_all_up(&stack).await;
     fill(&stack.nodes[0].url(), "past", 0..5, "past").await;
     fill(&stack.nodes[1].url(), "beside", 0..5, "beside").await;
     let url = collections_url(&stack.url());
@@ -209,10 +203,7 @@ async fn ten_thousand_records_of_every_kind_are_adopted_and_copied_under_load() 
         }
     }
     load.a_round(SOON).await;
-    until(2 * SOON, "every node is up", async || {
-        get(&format!("{}/health", stack.url())).await.1["status"] == "healthy"
-    })
-    .await;
+    until_all_up(&stack).await;
     load.assert_nothing_failed();
     load.end(&stack, SOON).await;
     for (name, _) in choices() {
