@@ -1,7 +1,7 @@
 //! How is one task carried out on one node? A state machine: it is handed what was awaited and says what
 //! comes next, until the task has ended. It performs nothing: the replay actor and the simulation drive
 //! the same steps. The parts: `record` and `catalog` and `create` (what is asked for which entry),
-//! `case` (what an answer means), `conclusion`, `failure` and `refusal` (what becomes of it).
+//! `run` (several record writes in one request), `case` (what an answer means), `conclusion`, `failure` and `refusal` (what becomes of it).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::answer::Answer;
 use crate::backoff::Backoff;
 use crate::catalog::Move;
+use crate::coalesce::{Bounds, RunEnd};
 use crate::conversion::{Conversion, Tally};
 use crate::effect::Effect;
 use crate::entry::Entry;
@@ -26,6 +27,7 @@ mod deletion;
 mod failure;
 mod record;
 mod refusal;
+mod run;
 
 use case::Case;
 use conclusion::Verdict;
@@ -41,6 +43,8 @@ pub struct Terms {
     pub backoff: Backoff,
     /// The metadata that names a record's document; `None`: deletions are not converted.
     pub deletion_key: Option<Arc<str>>,
+    /// How much goes in one request.
+    pub bounds: Bounds,
 }
 
 /// What is to be done next; its result goes back in as an `Input`.
@@ -71,8 +75,10 @@ pub struct End {
     pub outcome: Outcome,
     /// False: it came too late and changed nothing.
     pub counts: bool,
-    /// What the client hears, if one waits.
-    pub answer: Option<Answer>,
+    /// What clients hear, entry by entry; none if there is nothing to hear.
+    pub answers: Vec<Answer>,
+    /// Why no more entries were in the request.
+    pub run_end: RunEnd,
     /// Why the node gave no judgement.
     pub failure: Option<Failure>,
     /// Why the entry must be tried again, as operators may read it.
@@ -90,6 +96,8 @@ pub enum Found {
     Done { answer: Answer, catalog: Option<Box<CatalogFound>> },
     /// The collection is gone from the node, and what was logged before with it.
     Gone,
+    /// A judgement about one of several entries: they are tried in smaller requests.
+    Split,
     /// A judgement about the request.
     Refused(Answer),
     /// No judgement.
@@ -126,7 +134,7 @@ enum Stage {
     Fresh,
     /// The node has been asked.
     Asking(Awaited),
-    /// The entry's effect is being made durable.
+    /// The effects of the entries are being made durable.
     Fixing,
     /// The node's own ids that go are being made durable.
     Converting(Vec<String>),
@@ -142,6 +150,7 @@ enum Stage {
 #[derive(Debug)]
 enum Awaited {
     Record(record::Awaited),
+    Run(run::Awaited),
     Deletion(deletion::Awaited),
     Catalog(catalog::Awaited),
     Create(create::Awaited),
@@ -152,6 +161,8 @@ enum Turn {
     Ask(Awaited, NodeRequest),
     /// The effect is known and must be durable before the entry is sent.
     Fix(Effect),
+    /// The same of several entries.
+    FixAll,
     /// What goes on this node is known and must be durable before it is sent.
     Convert(Conversion),
     Found(Found),
@@ -197,6 +208,10 @@ impl Attempt {
                         |entry: &Arc<Entry>| Change::Effect { seq: entry.seq, effect: effect.clone() };
                     Next::Record(self.task.entries.first().map(change).into_iter().collect())
                 }
+                Turn::FixAll => {
+                    self.stage = Stage::Fixing;
+                    Next::Record(self.open_effects())
+                }
                 Turn::Convert(Conversion { ids, tally }) => {
                     self.tally = tally;
                     self.stage = Stage::Converting(ids.clone());
@@ -209,7 +224,12 @@ impl Attempt {
         }
     }
 
-    fn turn(&self, sequencer: &Shared, stage: Stage, input: Input) -> Turn {
+    fn turn(&mut self, sequencer: &Shared, stage: Stage, input: Input) -> Turn {
+        if self.is_run()
+            && let Some(turn) = self.run_turn(sequencer, &stage, &input)
+        {
+            return turn;
+        }
         let Some(entry) = self.task.entries.first() else { return Turn::Found(Found::LogAway) };
         let case = Case { node: self.node, task: &self.task, terms: &self.terms, entry, sequencer };
         match (stage, input) {
@@ -218,6 +238,8 @@ impl Attempt {
             (Stage::Asking(awaited), Input::Answer(response)) => match awaited {
                 Awaited::Record(awaited) => case.record_answered(awaited, response),
                 Awaited::Deletion(awaited) => case.deletion_answered(awaited, response),
+                // Its first entry goes alone after all.
+                Awaited::Run(_) => case.fix(),
                 Awaited::Catalog(awaited) => case.catalog_answered(awaited, response),
                 Awaited::Create(awaited) => case.create_answered(awaited, response),
             },

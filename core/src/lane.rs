@@ -51,21 +51,6 @@ impl Phase {
     }
 }
 
-/// Why a run of entries for one request ended. Coalescing adds its reasons here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunEnd {
-    /// Requests carry one entry each.
-    Single,
-}
-
-/// How many entries at the front go to the node in one request, and why not more.
-///
-/// Preconditions: 1. `queue` is in log order and not empty; 2. its front is ready to be sent.
-pub fn plan(queue: &VecDeque<Arc<Entry>>) -> (usize, RunEnd) {
-    debug_assert!(!queue.is_empty(), "a plan needs an entry");
-    (1, RunEnd::Single)
-}
-
 #[derive(Debug)]
 pub struct Lane {
     queue: VecDeque<Arc<Entry>>,
@@ -75,6 +60,12 @@ pub struct Lane {
     pub phase: Phase,
     /// Failed deliveries of the front entry.
     pub attempts: u32,
+    /// Entries at the front that went out in the last request.
+    flying: usize,
+    /// Entries that may go out in one request: fewer after a refusal, until it is known whose it is.
+    pub most: usize,
+    /// Entries up to here go out one by one: something went wrong under a request with several.
+    pub alone_through: Seq,
     bytes: usize,
     /// An effect or a refusal from here on became durable while a page was being read: it may lack it.
     stale_from: Option<Seq>,
@@ -88,6 +79,9 @@ impl Default for Lane {
             spilled_since_ms: None,
             phase: Phase::Idle,
             attempts: 0,
+            flying: 0,
+            most: usize::MAX,
+            alone_through: Seq::ZERO,
             bytes: 0,
             stale_from: None,
         }
@@ -110,8 +104,14 @@ impl Lane {
         self.queue.front()
     }
 
-    pub fn second(&self) -> Option<&Arc<Entry>> {
-        self.queue.get(1)
+    /// What is in memory, in log order.
+    pub fn queue(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.queue.iter()
+    }
+
+    /// What comes after the request that is under way, or after the first entry.
+    pub fn next_run(&self) -> Option<&Arc<Entry>> {
+        self.queue.get(if self.is_busy() { self.flying.max(1) } else { 1 })
     }
 
     pub fn bytes(&self) -> usize {
@@ -135,8 +135,20 @@ impl Lane {
         self.spilled.is_some()
     }
 
+    /// So many entries at the front go out in one request.
+    pub fn send(&mut self, count: usize) {
+        self.phase = Phase::Asking;
+        self.flying = count;
+    }
+
+    /// Fewer go out than was thought.
+    pub fn shorten(&mut self, count: usize) {
+        self.flying = self.flying.min(count);
+    }
+
+    /// The entries of the request that is under way.
     pub fn run(&self) -> Vec<Arc<Entry>> {
-        let (count, _) = plan(&self.queue);
+        let count = if self.is_busy() { self.flying } else { 0 };
         self.queue.iter().take(count).cloned().collect()
     }
 

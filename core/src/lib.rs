@@ -36,6 +36,7 @@ pub mod alert;
 pub mod answer;
 pub mod backoff;
 pub mod catalog;
+pub mod coalesce;
 pub mod commit;
 pub mod conversion;
 pub mod delivery;

@@ -2,7 +2,7 @@
 //! together: it is changed synchronously, under one lock, by the actors, which then do what it says.
 //! It performs nothing itself. The parts: `node` (one node's position), `acting` (who judges), `suspicion`
 //! (which entry is to blame), `copy` (what a node must be given anew), `leading` (whether it may go on at
-//! all), `ready` (what may go next),
+//! all), `ready` (what may go next), `run` (what may go along),
 //! `outcome` (what a finished request changes), `view` (what readers and operators see).
 
 use std::collections::{BTreeMap, HashMap};
@@ -28,6 +28,7 @@ pub mod outcome;
 mod pages;
 pub mod quarantine;
 pub mod ready;
+mod run;
 pub mod shared;
 mod standing;
 pub mod step;
@@ -58,9 +59,9 @@ struct StreamState {
     acked: Seq,
     /// The node that has been asked about the first undecided entry.
     asked: Option<NodeId>,
-    /// That entry as it was handed out. Its effect is fixed on this copy: every other copy gives way to
-    /// it until the entry is decided.
-    given: Option<Arc<Entry>>,
+    /// That entry, and those that went along, as they were handed out. Effects are fixed on these copies:
+    /// every other copy gives way to them until the entry is decided.
+    given: Vec<Arc<Entry>>,
 }
 
 #[derive(Debug)]
@@ -195,7 +196,7 @@ impl Sequencer {
         if entry.draft.op.is_destructive() && entry.decision().is_none() && entry.seq > state.decided {
             self.destructive.insert(entry.seq, Arc::clone(entry));
         }
-        let given = state.given.as_ref().filter(|given| given.seq == entry.seq);
+        let given = state.given.iter().find(|given| given.seq == entry.seq);
         Arc::clone(given.unwrap_or(entry))
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use chroma_ha_core::backoff::Backoff;
+use chroma_ha_core::coalesce::Bounds;
 use chroma_ha_core::delivery::{Attempt, End, Input, Next, Terms};
 use chroma_ha_core::health::{Failure, Observation};
 use chroma_ha_core::ids::NodeId;
@@ -66,6 +67,7 @@ impl Delivery {
             attempts: self.attempts,
             backoff: self.backoff,
             deletion_key: self.deletion_key.clone(),
+            bounds: Bounds::default(),
         }
     }
 
@@ -129,17 +131,15 @@ impl Delivery {
 
     /// Tells the client, the log lines and the figures how the task ended.
     fn tell(&self, task: &Task, end: &End, took: Duration) {
-        if let Some(answer) = &end.answer {
-            for entry in &task.entries {
-                self.board.answer(entry.seq, Verdict::Answer(answer.clone()));
-            }
+        for (entry, answer) in task.entries.iter().zip(&end.answers) {
+            self.board.answer(entry.seq, Verdict::Answer(answer.clone()));
         }
         match &end.outcome {
             Outcome::Applied(_) => {
                 let role = if task.role == Role::Acting { "acting" } else { "following" };
                 self.stats.nodes.apply(&self.node.name(), role, took, task.entries.len());
             }
-            Outcome::Rejected if end.counts && end.answer.as_ref().is_some_and(|a| a.status == 500) => {
+            Outcome::Rejected if end.counts && end.answers.first().is_some_and(|a| a.status == 500) => {
                 warn!(node = %self.node, stream = %task.stream, entries = task.entries.len(), failures = task.failures,
                     "a write was rejected because nodes failed under it");
             }

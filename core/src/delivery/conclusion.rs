@@ -74,8 +74,9 @@ impl Attempt {
         let Some(answer) = verdict.answer.as_ref().filter(|_| self.task.role == Role::Acting) else {
             return Vec::new();
         };
-        let keyed = self.task.entries.iter().filter(|entry| entry.is_keyed());
-        keyed.map(|entry| Change::Outcome { seq: entry.seq, answer: answer.clone() }).collect()
+        let told = self.task.entries.iter().zip(self.answers(answer));
+        let keyed = told.filter(|(entry, _)| entry.is_keyed());
+        keyed.map(|(entry, answer)| Change::Outcome { seq: entry.seq, answer }).collect()
     }
 
     /// A failed record may have been committed: nothing else may be decided until that is known.
@@ -125,12 +126,20 @@ impl Attempt {
     fn end(&self, verdict: Verdict, counts: bool) -> End {
         let Verdict { outcome, answer, failure, trouble, retry_in, .. } = verdict;
         let answer = answer.filter(|_| counts && self.task.role == Role::Acting);
-        End { outcome, counts, answer, failure, trouble, retry_in, tally: self.counted() }
+        let answers = answer.map_or_else(Vec::new, |answer| self.answers(&answer));
+        let run_end = self.task.end;
+        End { outcome, counts, answers, run_end, failure, trouble, retry_in, tally: self.counted() }
     }
 
     fn verdict(&self, sequencer: &Shared, now_ms: u64, found: Found) -> Verdict {
         let applied = || Outcome::Applied(CatalogOutcome::default());
         match found {
+            Found::Split => {
+                Verdict { observation: Some(Observation::RequestOk), ..Verdict::new(Outcome::Split) }
+            }
+            Found::Failed(failure, answer) if self.is_run() => {
+                self.run_failed(now_ms, failure, answer.as_ref())
+            }
             Found::Gone => Verdict::judged(applied(), Vec::new(), empty_answer(Op::Update)),
             Found::Done { answer, catalog: None } => {
                 let mut changes = self.letter_closed(sequencer);

@@ -206,7 +206,7 @@ impl Case<'_> {
 }
 
 /// What Chroma would have answered to a write that was applied.
-fn applied_answer(entry: &Entry) -> Answer {
+pub(super) fn applied_answer(entry: &Entry) -> Answer {
     let ids = |body: &Bytes| serde_json::from_slice::<Value>(body).ok()?.get("ids")?.as_array().map(Vec::len);
     match entry.draft.op {
         Op::Add => Answer::json(201, "{}"),

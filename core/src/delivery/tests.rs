@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::catalog::{DEFAULT_DATABASE, DEFAULT_TENANT};
+use crate::coalesce::Bounds;
 use crate::entry::{Decision, Draft, Op};
 use crate::ids::{Seq, Stream};
 use crate::port::{Leftover, LeftoverState, Recovered, RecoveredNode};
@@ -87,8 +88,13 @@ impl Bench {
 
     /// What the node starts at this moment.
     fn starts(&self, node: NodeId, now_ms: u64) -> Vec<Attempt> {
-        let terms =
-            Terms { timeout: Duration::ZERO, attempts: 3, backoff: Backoff::default(), deletion_key: None };
+        let terms = Terms {
+            timeout: Duration::ZERO,
+            attempts: 3,
+            backoff: Backoff::default(),
+            deletion_key: None,
+            bounds: Bounds::default(),
+        };
         let tasks = self.0.lock().steps(node, now_ms);
         let task = |step| match step {
             Step::Apply(task) => Some(Attempt::new(node, task, terms.clone())),
@@ -178,7 +184,7 @@ fn a_write_under_which_nodes_die_is_judged_by_what_they_hold() {
         };
         assert!(durable, "{changes:?}");
         let end = done(bench.next(&mut attempt, Input::Recorded(Ok(()))));
-        assert_eq!(end.answer.map(|a| a.status), Some(status));
+        assert_eq!(end.answers.first().map(|a| a.status), Some(status));
     }
 }
 
@@ -231,7 +237,7 @@ fn errors_become_the_verdict_after_looks_and_who_was_silent_is_set_aside() {
         let aside = |change: &Change| matches!(change, Change::Quarantined { node, .. } if *node == B.name());
         assert_eq!(changes.iter().any(aside), silent, "{changes:?}");
         let end = done(bench.next(&mut attempt, Input::Recorded(Ok(()))));
-        assert!(end.answer.is_some_and(|a| a.body.starts_with(br#"{"message":"own words"#)));
+        assert!(end.answers.first().is_some_and(|a| a.body.starts_with(br#"{"message":"own words"#)));
         assert_eq!(bench.0.lock().node(B).is_quarantined(Stream::Collection(DOCS)), silent);
         assert!(!bench.0.lock().node(A).is_quarantined(Stream::Collection(DOCS)));
     }

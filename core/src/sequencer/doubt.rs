@@ -187,8 +187,8 @@ impl NodeLog {
 
     /// What is asked right now is given up: the node may execute it at any time.
     pub(super) fn doubt_asked(&mut self) {
-        let entries = self.asked();
-        self.doubts.note(&entries);
+        let asked = self.asked();
+        asked.iter().for_each(|run| self.doubts.note(run));
     }
 
     /// The cursor as it may become durable: a restart begins before what is in doubt.

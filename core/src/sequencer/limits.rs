@@ -15,6 +15,8 @@ pub struct Limits {
     pub page_bytes: usize,
     /// Deliveries of an accepted entry that a node may refuse before it is quarantined.
     pub attempts: u32,
+    /// Writes that go to a node in one request.
+    pub run_writes: usize,
 }
 
 impl Default for Limits {
@@ -26,6 +28,7 @@ impl Default for Limits {
             page_entries: 256,
             page_bytes: 16 << 20,
             attempts: 3,
+            run_writes: 100,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::Sequencer;
+use super::{Sequencer, run};
 use crate::catalog::Move;
 use crate::effect::Effect;
 use crate::entry::{Decision, Entry};
@@ -27,6 +27,8 @@ pub enum Outcome {
     Applied(CatalogOutcome),
     /// The acting node refused the entry. Already durable.
     Rejected,
+    /// The node refused a request with several entries: they are sent again in smaller ones.
+    Split,
     /// The node failed, or refuses for now: the lane tries again at this moment.
     Retry { until_ms: u64 },
     /// There was no answer: the request may have been executed, or may be at any later time. Nothing is
@@ -108,6 +110,7 @@ impl Sequencer {
                     }
                 }
                 self.take_catalog(node, catalog);
+                self.nodes[node.0].change(stream, |lane| lane.most = run::doubled(lane.most, entries.len()));
                 for entry in entries {
                     self.settle_doubt(node, entry);
                     self.decide(entry, Decision::Accepted);
@@ -121,11 +124,21 @@ impl Sequencer {
                     self.pass(node, entry);
                 }
             }
-            Outcome::Retry { until_ms } => self.nodes[node.0].change(stream, |lane| {
-                lane.attempts += 1;
-                lane.phase = Phase::BackOff { until_ms };
+            Outcome::Split => self.nodes[node.0].change(stream, |lane| {
+                lane.most = run::halved(entries.len());
+                lane.phase = Phase::Idle;
             }),
-            Outcome::InDoubt => self.nodes[node.0].leave_in_doubt(stream, entries),
+            Outcome::Retry { until_ms } => {
+                self.part(node, entries);
+                self.nodes[node.0].change(stream, |lane| {
+                    lane.attempts += 1;
+                    lane.phase = Phase::BackOff { until_ms };
+                });
+            }
+            Outcome::InDoubt => {
+                self.note_unanswered(node, entries);
+                self.nodes[node.0].leave_in_doubt(stream, entries);
+            }
             // What is left of a deleted collection is passed over, not judged.
             Outcome::Quarantine { .. } if self.is_deleted(stream) => {
                 self.nodes[node.0].change(stream, |lane| lane.phase = Phase::Idle);
@@ -173,7 +186,7 @@ impl Sequencer {
             && entry.seq > state.decided
         {
             state.decided = entry.seq;
-            state.given = None;
+            state.given.retain(|given| given.seq > entry.seq);
             if decision == Decision::Accepted {
                 state.acked = state.acked.max(entry.seq);
             }

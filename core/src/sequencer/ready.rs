@@ -13,7 +13,7 @@ use crate::route::{Route, Write};
 
 /// What stands between an entry and the node.
 #[derive(Debug, PartialEq, Eq)]
-enum Readiness {
+pub(super) enum Readiness {
     Go(Role),
     /// Decided as rejected, or its collection is gone: nothing to send.
     Skip,
@@ -130,21 +130,23 @@ impl Sequencer {
     fn start(&mut self, node: NodeId, stream: Stream, entry: &Arc<Entry>, role: Role) -> Task {
         self.disturb(node, stream);
         let subject = self.subject(entry);
+        let (entries, end) = self.run(node, stream, entry, role);
         if let Some(state) = self.streams.get_mut(&stream).filter(|_| role == Role::Acting) {
             state.asked = Some(node);
-            state.given = Some(Arc::clone(entry));
-            self.nodes.iter_mut().for_each(|other| other.adopt(entry));
+            state.given.clone_from(&entries);
+            let nodes = &mut self.nodes;
+            entries.iter().for_each(|entry| nodes.iter_mut().for_each(|other| other.adopt(entry)));
         }
         let log = &mut self.nodes[node.0];
         log.in_flight += 1;
         let generation = log.generation;
-        let (entries, attempts) = log.change(stream, |lane| {
-            lane.phase = Phase::Asking;
-            (lane.run(), lane.attempts)
+        let attempts = log.change(stream, |lane| {
+            lane.send(entries.len());
+            lane.attempts
         });
         let node_collection = subject.and_then(|id| log.node_collection(id));
         let failures = self.suspects.failures(node, role, entry);
-        Task { stream, entries, role, node_collection, subject, generation, attempts, failures }
+        Task { stream, entries, end, role, node_collection, subject, generation, attempts, failures }
     }
 
     /// The collection that an entry is about.
@@ -171,7 +173,7 @@ impl Sequencer {
         }
     }
 
-    fn following(&self, node: NodeId, entry: &Entry) -> Readiness {
+    pub(super) fn following(&self, node: NodeId, entry: &Entry) -> Readiness {
         let log = &self.nodes[node.0];
         if log.troubles.skips.contains(&entry.seq) {
             return Readiness::Skip;

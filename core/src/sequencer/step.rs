@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::coalesce::RunEnd;
 use crate::entry::{Decision, Entry};
 use crate::ids::{CollectionId, NodeId, Seq, Stream};
 use crate::port::{Leftover, Page};
@@ -44,6 +45,8 @@ pub enum Step {
 pub struct Task {
     pub stream: Stream,
     pub entries: Vec<Arc<Entry>>,
+    /// Why no more.
+    pub end: RunEnd,
     pub role: Role,
     /// The node's own id of the collection that the entries are about.
     pub node_collection: Option<Uuid>,

@@ -8,10 +8,9 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{NodeLog, Role, Sequencer, Ticket};
+use super::{Role, Sequencer, Ticket};
 use crate::entry::Entry;
 use crate::ids::{CollectionId, NodeId, Seq, Stream};
-use crate::lane::{Lane, Phase};
 use crate::port::{Leftover, LeftoverState};
 
 /// What went wrong under an entry.
@@ -41,6 +40,8 @@ struct Suspect {
 #[derive(Debug, Default)]
 pub struct Suspects {
     entries: HashMap<(Stream, Option<NodeId>), Suspect>,
+    /// Undecided entries of the stream up to here went along in a request that had no answer.
+    unanswered: HashMap<Stream, Seq>,
     /// Streams whose last verdict was a rejection because nodes failed under the entry.
     rejected: HashMap<Stream, Seq>,
 }
@@ -70,10 +71,18 @@ impl Suspects {
         self.get(node, role, entry).map_or(0, |suspect| suspect.failures)
     }
 
+    pub(super) fn unanswered(&mut self, stream: Stream, through: Seq) {
+        let known = self.unanswered.entry(stream).or_default();
+        *known = through.max(*known);
+    }
+
     /// The entry is decided.
     pub(super) fn decided(&mut self, entry: &Entry) {
         let stream = entry.stream();
         self.entries.remove(&(stream, None));
+        if self.unanswered.get(&stream).is_some_and(|through| *through <= entry.seq) {
+            self.unanswered.remove(&stream);
+        }
         if self.rejected.get(&stream).is_some_and(|rejected| *rejected < entry.seq) {
             self.rejected.remove(&stream);
         }
@@ -127,7 +136,9 @@ impl Sequencer {
     /// Whether some node may have applied the undecided entry unnoticed. What was sent under an earlier lease
     /// is not known.
     pub fn is_doubtful(&self, node: NodeId, entry: &Entry) -> bool {
-        self.suspects.is_suspected(node, Role::Acting, entry) || entry.seq <= self.recovered_head
+        self.suspects.is_suspected(node, Role::Acting, entry)
+            || self.suspects.unanswered.get(&entry.stream()).is_some_and(|through| entry.seq <= *through)
+            || entry.seq <= self.recovered_head
     }
 
     /// Other nodes that may have applied the entry, once it failed too often: all that have the collection,
@@ -201,17 +212,11 @@ impl Sequencer {
 
     /// The node lost its standing: what was in flight there is suspected.
     pub(super) fn suspect_in_flight(&mut self, node: NodeId) {
-        for entry in self.nodes[node.0].asked() {
-            let role = if self.decision(&entry).is_none() { Role::Acting } else { Role::Following };
-            self.suspects.suspect(node, role, &entry).unanswered = true;
+        for run in self.nodes[node.0].asked() {
+            let Some(first) = run.first() else { continue };
+            let role = if self.decision(first).is_none() { Role::Acting } else { Role::Following };
+            self.suspects.suspect(node, role, first).unanswered = true;
+            self.note_unanswered(node, &run);
         }
-    }
-}
-
-impl NodeLog {
-    /// What the node is being asked about.
-    pub(super) fn asked(&self) -> Vec<Arc<Entry>> {
-        let asking = self.lanes.values().filter(|lane| lane.phase == Phase::Asking);
-        asking.flat_map(Lane::run).collect()
     }
 }

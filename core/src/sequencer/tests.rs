@@ -42,7 +42,10 @@ fn trust(s: &mut Sequencer) {
 
 /// Nodes that are up and know the collection `docs`; the log is empty.
 fn nodes(count: usize) -> Sequencer {
-    let mut s = Sequencer::new(Limits { lane_entries: 2, page_entries: 2, ..Limits::default() }, count);
+    let mut s = Sequencer::new(
+        Limits { lane_entries: 2, page_entries: 2, run_writes: 1, ..Limits::default() },
+        count,
+    );
     s.recover(Recovered::default());
     trust(&mut s);
     let (tenant, database, name) = (DEFAULT_TENANT.into(), DEFAULT_DATABASE.into(), "docs".into());

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use chroma_ha_core::backoff::Backoff;
+use chroma_ha_core::coalesce::Bounds;
 use chroma_ha_core::delivery::{Attempt, End, Input, Next, Terms};
 use chroma_ha_core::entry::Decision;
 use chroma_ha_core::health::{Failure, Observation};
@@ -32,6 +33,7 @@ impl Delivery {
             attempts: ATTEMPTS,
             backoff: Backoff::default(),
             deletion_key: None,
+            bounds: Bounds::default(),
         };
         let delivery = Delivery { world: Rc::clone(world), node, attempt: Attempt::new(node, task, terms) };
         world.spawn(&Rc::clone(&lost), delivery.run(lost));
@@ -119,10 +121,8 @@ impl Delivery {
                 world.decided(entry, decision, false);
             }
         }
-        if let Some(answer) = &end.answer {
-            for entry in &task.entries {
-                world.answered(entry.seq, answer);
-            }
+        for (entry, answer) in task.entries.iter().zip(&end.answers) {
+            world.answered(entry.seq, answer);
         }
     }
 }
@@ -139,7 +139,8 @@ fn decision(outcome: &Outcome) -> Option<Decision> {
     match outcome {
         Outcome::Applied(_) => Some(Decision::Accepted),
         Outcome::Rejected => Some(Decision::Rejected),
-        Outcome::Retry { .. }
+        Outcome::Split
+        | Outcome::Retry { .. }
         | Outcome::InDoubt
         | Outcome::Quarantine { .. }
         | Outcome::DeadLetter { .. } => None,

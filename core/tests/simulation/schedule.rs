@@ -35,6 +35,7 @@ pub fn plan(rng: &Rng) -> Plan {
         page_entries: size(1 + rng.below(3), 50),
         page_bytes: size(200, 1 << 20),
         attempts: 3,
+        run_writes: [1, 3, 100][rng.below(3)],
     };
     let forgetful = (nodes > 1 && rng.percent(40)).then(|| NodeId(rng.below(nodes)));
     Plan {

@@ -6,13 +6,20 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::backoff::Backoff;
+use crate::coalesce::Bounds;
 use crate::delivery::{self, Attempt, Input, Terms};
 use crate::port::{NodeRequest, NodeResponse};
 
 const LOST: CollectionId = CollectionId(Uuid::from_u128(9));
 
 fn terms(attempts: u32) -> Terms {
-    Terms { timeout: Duration::ZERO, attempts, backoff: Backoff::default(), deletion_key: None }
+    Terms {
+        timeout: Duration::ZERO,
+        attempts,
+        backoff: Backoff::default(),
+        deletion_key: None,
+        bounds: Bounds::default(),
+    }
 }
 
 /// The catalog's entry about the collection `docs`.

@@ -1,0 +1,188 @@
+//! Several record writes of one collection in one request. It goes through as a whole, or it says nothing
+//! about any of them: what was refused is tried again in smaller requests, and whatever else goes wrong,
+//! each entry is tried alone. So whose fault it is, is only ever asked of one entry.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::json;
+
+use super::case::{Case, lost};
+use super::conclusion::Verdict;
+use super::record::{applied_answer, get_path};
+use super::{Attempt, Awaited as Asked, Found, Input, Stage, Turn};
+use crate::answer::Answer;
+use crate::coalesce::{self, Joined, RunEnd};
+use crate::effect::{self, Effect, Judge, Question, Send};
+use crate::entry::Entry;
+use crate::health::{Failure, Observation};
+use crate::port::Change;
+use crate::sequencer::{Outcome, Role, Shared};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Awaited {
+    /// Which of the records exist that are to be updated.
+    Existing,
+    /// The write itself.
+    Write,
+}
+
+impl Attempt {
+    pub(super) fn is_run(&self) -> bool {
+        self.task.entries.len() > 1
+    }
+
+    /// `None`: what is left is one entry, and goes its own way.
+    pub(super) fn run_turn(&mut self, sequencer: &Shared, stage: &Stage, input: &Input) -> Option<Turn> {
+        match (stage, input) {
+            (Stage::Fresh, Input::Begin) => {
+                let Joined { count, end, .. } = self.joined();
+                self.shorten(sequencer, count, end);
+                if self.is_run() { Some(self.begin_run(sequencer)?) } else { None }
+            }
+            (Stage::Asking(Asked::Run(Awaited::Existing)), Input::Answer(response)) => {
+                match self.case(sequencer).judge(response.clone(), false) {
+                    Found::Done { answer, .. } => self.resolve_all(sequencer, &answer),
+                    found => Some(Turn::Found(run_found(found))),
+                }
+            }
+            (Stage::Asking(Asked::Run(Awaited::Write)), Input::Answer(response)) => {
+                let found = self.case(sequencer).judge(response.clone(), false);
+                Some(Turn::Found(run_found(found)))
+            }
+            (Stage::Fixing, Input::Recorded(Ok(()))) => {
+                self.task.entries.iter().for_each(|entry| entry.effect_made_durable());
+                Some(self.send_run(sequencer))
+            }
+            // Whose effect the log refuses is found out one by one.
+            (Stage::Fixing, Input::Recorded(Err(_))) => Some(Turn::Found(Found::LogAway)),
+            _ => Some(Turn::Found(Found::LogAway)),
+        }
+    }
+
+    fn case<'a>(&'a self, sequencer: &'a Shared) -> Case<'a> {
+        let entry = &self.task.entries[0];
+        Case { node: self.node, task: &self.task, terms: &self.terms, entry, sequencer }
+    }
+
+    fn shorten(&mut self, sequencer: &Shared, count: usize, end: RunEnd) {
+        if count < self.task.entries.len() {
+            self.task.entries.truncate(count);
+            self.task.end = end;
+            sequencer.lock().shorten(self.ticket(), count);
+        }
+    }
+
+    /// The first entries that make one request, as far as is known now.
+    fn joined(&self) -> Joined {
+        let sends: Vec<Send> = self.task.entries.iter().map(|entry| effect::send(entry)).collect();
+        let body = |send: &Send| match send {
+            Send::Body(body) => Some(body.clone()),
+            Send::Empty => None,
+        };
+        let bodies: Vec<Bytes> = sends.iter().filter_map(body).collect();
+        let op = self.task.entries[0].draft.op;
+        if bodies.is_empty() {
+            return Joined { count: sends.len(), end: self.task.end, body: Bytes::new() };
+        }
+        let Joined { count, end, body } = coalesce::join(op, &bodies, self.terms.bounds);
+        if count == bodies.len() {
+            return Joined { count: sends.len(), end: self.task.end, body };
+        }
+        let full = sends.iter().enumerate().filter(|(_, send)| **send != Send::Empty);
+        let beyond = full.map(|(at, _)| at).nth(count).unwrap_or(sends.len());
+        Joined { count: beyond, end, body }
+    }
+
+    fn begin_run(&mut self, sequencer: &Shared) -> Option<Turn> {
+        let open = |entry: &&Arc<Entry>| {
+            entry.effect().is_none()
+                && effect::question(entry.draft.op, &entry.draft.body) != Question::Nothing
+        };
+        if self.task.role == Role::Following || !self.task.entries.iter().any(|entry| open(&entry)) {
+            return self.fix_all(sequencer);
+        }
+        let named = |entry: &Arc<Entry>| effect::named_ids(&entry.draft.body).unwrap_or_default();
+        let ids: Vec<String> = self.task.entries.iter().flat_map(named).collect();
+        let case = self.case(sequencer);
+        let path = case.own_path(&get_path(&case.entry.draft.path));
+        let body = Bytes::from(json!({ "ids": ids, "include": [] }).to_string());
+        Some(Turn::Ask(Asked::Run(Awaited::Existing), case.request("POST", path, body)))
+    }
+
+    /// No update makes a record, so what exists before the first one exists before each.
+    fn resolve_all(&mut self, sequencer: &Shared, answer: &Answer) -> Option<Turn> {
+        let Some(Effect::Ids { ids: existing }) = effect::resolved(&answer.body) else {
+            return Some(Turn::Found(lost("the answer to a get has no ids")));
+        };
+        let existing: HashSet<String> = existing.into_iter().collect();
+        for entry in &self.task.entries {
+            let mut seen = HashSet::new();
+            let named = effect::named_ids(&entry.draft.body).unwrap_or_default();
+            let there = |id: &String| existing.contains(id) && seen.insert(id.clone());
+            entry.resolve(Effect::Ids { ids: named.into_iter().filter(there).collect() });
+        }
+        self.fix_all(sequencer)
+    }
+
+    /// Up to the first entry that Chroma must see as the client wrote it.
+    fn fix_all(&mut self, sequencer: &Shared) -> Option<Turn> {
+        if self.task.role == Role::Acting {
+            let whole = self.task.entries.iter().position(|entry| effect::judge(entry) != Judge::Nobody);
+            if let Some(at) = whole {
+                self.shorten(sequencer, at.max(1), RunEnd::Shape);
+            }
+        }
+        if !self.is_run() {
+            return None;
+        }
+        let open = self.task.role == Role::Acting && !self.open_effects().is_empty();
+        Some(if open { Turn::FixAll } else { self.send_run(sequencer) })
+    }
+
+    pub(super) fn open_effects(&self) -> Vec<Change> {
+        let open = |entry: &&Arc<Entry>| !entry.effect_is_durable();
+        let change = |entry: &Arc<Entry>| {
+            entry.effect().map(|effect| Change::Effect { seq: entry.seq, effect: effect.clone() })
+        };
+        self.task.entries.iter().filter(open).filter_map(change).collect()
+    }
+
+    fn send_run(&self, sequencer: &Shared) -> Turn {
+        let Joined { body, count, .. } = self.joined();
+        debug_assert_eq!(count, self.task.entries.len(), "it was shortened to what goes together");
+        let case = self.case(sequencer);
+        if body.is_empty() {
+            return Turn::Found(Found::Done { answer: applied_answer(case.entry), catalog: None });
+        }
+        let path = case.own_path(&case.entry.draft.path);
+        Turn::Ask(Asked::Run(Awaited::Write), case.request("POST", path, body))
+    }
+
+    /// What each client hears of what the node answered.
+    pub(super) fn answers(&self, answer: &Answer) -> Vec<Answer> {
+        if self.is_run() {
+            self.task.entries.iter().map(|entry| applied_answer(entry)).collect()
+        } else {
+            vec![answer.clone()]
+        }
+    }
+
+    /// Nobody is blamed: each goes alone from now on.
+    pub(super) fn run_failed(&self, now_ms: u64, failure: Failure, answer: Option<&Answer>) -> Verdict {
+        let in_doubt = matches!(&failure, Failure::Fault(fault) if fault.in_doubt());
+        let observation = Some(Observation::ApplyFailed(failure.clone()));
+        let trouble = answer.map_or_else(|| failure.to_string(), |answer| answer.status.to_string());
+        let next = if in_doubt { Verdict::new(Outcome::InDoubt) } else { self.retry(now_ms) };
+        Verdict { failure: Some(failure), trouble: Some(trouble), observation, ..next }
+    }
+}
+
+/// A judgement is one entry's, and so is what a collection that is gone means.
+fn run_found(found: Found) -> Found {
+    match found {
+        Found::Refused(_) | Found::Gone | Found::Unread(_) => Found::Split,
+        other => other,
+    }
+}

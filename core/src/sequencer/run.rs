@@ -1,0 +1,116 @@
+//! Which writes may go to a node in one request with the first one that waits there? Only those that could
+//! go next by themselves, whatever becomes of the first. How they are joined is `coalesce`'s matter.
+
+use std::sync::Arc;
+
+use super::ready::Readiness;
+use super::{Role, Sequencer, Ticket};
+use crate::coalesce::RunEnd;
+use crate::entry::{Decision, Entry, Op};
+use crate::ids::{NodeId, Stream};
+use crate::lane::Phase;
+
+impl Sequencer {
+    /// The entries of the next request, and why no more.
+    pub(super) fn run(
+        &self,
+        node: NodeId,
+        stream: Stream,
+        first: &Arc<Entry>,
+        role: Role,
+    ) -> (Vec<Arc<Entry>>, RunEnd) {
+        let alone = |end| (vec![Arc::clone(first)], end);
+        let Some(lane) = self.nodes[node.0].lane(stream) else { return alone(RunEnd::Drained) };
+        if !first.draft.op.is_record() || self.is_single(node, first) {
+            return alone(RunEnd::Operation);
+        }
+        if first.seq <= lane.alone_through || self.suspects.failures(node, role, first) > 0 {
+            return alone(RunEnd::Held);
+        }
+        let most = lane.most.min(self.limits.run_writes).max(1);
+        let mut entries = Vec::new();
+        for entry in lane.queue() {
+            if entries.len() == most {
+                return (entries, RunEnd::Writes);
+            }
+            if entry.draft.op != first.draft.op || entry.draft.path != first.draft.path {
+                return (entries, RunEnd::Operation);
+            }
+            if entry.seq != first.seq && !self.goes_along(node, stream, entry, role) {
+                return (entries, RunEnd::Held);
+            }
+            entries.push(Arc::clone(entry));
+        }
+        (entries, RunEnd::Drained)
+    }
+
+    /// What a deletion reaches may differ from node to node, and is looked up for each.
+    fn is_single(&self, node: NodeId, entry: &Entry) -> bool {
+        entry.draft.op == Op::Delete
+            && entry.collection().is_some_and(|id| self.is_adopted(id) || self.has_other_ids(node, id))
+    }
+
+    fn goes_along(&self, node: NodeId, stream: Stream, entry: &Arc<Entry>, role: Role) -> bool {
+        if self.is_held(node, stream, entry.seq) || self.suspects.is_suspected(node, role, entry) {
+            return false;
+        }
+        match (role, self.decision(entry)) {
+            (Role::Following, Some(Decision::Accepted)) => {
+                self.following(node, entry) == Readiness::Go(Role::Following)
+            }
+            (Role::Acting, None) => {
+                self.destructive.first_key_value().is_none_or(|(first, _)| *first > entry.seq)
+            }
+            _ => false,
+        }
+    }
+
+    /// Of a task that was handed out only so many entries go in the request.
+    pub fn shorten(&mut self, ticket: Ticket, count: usize) {
+        let log = &mut self.nodes[ticket.node.0];
+        if log.generation == ticket.generation {
+            log.change(ticket.stream, |lane| {
+                if lane.phase == Phase::Asking {
+                    lane.shorten(count);
+                }
+            });
+        }
+    }
+
+    /// Something went wrong under a request with several entries: each goes by itself from now on.
+    pub(super) fn part(&mut self, node: NodeId, entries: &[Arc<Entry>]) {
+        if let [first, .., last] = entries {
+            let through = last.seq;
+            self.nodes[node.0]
+                .change(first.stream(), |lane| lane.alone_through = lane.alone_through.max(through));
+        }
+    }
+
+    /// A request with several entries had no answer: each may have been applied.
+    pub(super) fn note_unanswered(&mut self, node: NodeId, entries: &[Arc<Entry>]) {
+        self.part(node, entries);
+        if let [first, .., last] = entries
+            && self.decision(last).is_none()
+        {
+            self.suspects.unanswered(first.stream(), last.seq);
+        }
+    }
+}
+
+/// Smaller requests after one was refused: the refusal is one entry's, and it will go alone.
+pub(super) fn halved(entries: usize) -> usize {
+    (entries / 2).max(1)
+}
+
+/// Larger ones again, once one was taken.
+pub(super) fn doubled(most: usize, entries: usize) -> usize {
+    most.max(entries.saturating_mul(2))
+}
+
+impl super::NodeLog {
+    /// What the node is being asked about, by request.
+    pub(super) fn asked(&self) -> Vec<Vec<Arc<Entry>>> {
+        let asking = self.lanes.values().filter(|lane| lane.phase == Phase::Asking);
+        asking.map(crate::lane::Lane::run).collect()
+    }
+}
