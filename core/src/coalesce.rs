@@ -74,6 +74,7 @@ impl RunEnd {
 /// Writes at the front that go together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Joined {
+    /// None: the first one cannot be joined with anything.
     pub count: usize,
     pub end: RunEnd,
     /// Of one write: as it came.
@@ -115,9 +116,9 @@ pub fn join(op: Op, bodies: &[Bytes], bounds: Bounds) -> Joined {
         }
         parts.push(rows);
     }
-    let count = parts.len().max(1).min(bodies.len());
+    let count = parts.len();
     let body = match bodies {
-        [one, ..] if count == 1 => one.clone(),
+        [first, ..] if count <= 1 => first.clone(),
         _ => spliced(&parts, bytes),
     };
     Joined { count, end, body }

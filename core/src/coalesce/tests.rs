@@ -41,7 +41,7 @@ fn a_lone_write_stays_as_it_came() {
     let odd = Bytes::from(r#"{ "ids": ["a"], "more": 1 }"#);
     assert_eq!(
         join(Op::Add, &[odd.clone()], Bounds::default()),
-        Joined { count: 1, end: RunEnd::Shape, body: odd }
+        Joined { count: 0, end: RunEnd::Shape, body: odd }
     );
     let plain = Bytes::from(r#"{ "ids": ["a"], "embeddings": [[1]] }"#);
     let alone = join(Op::Add, &[plain.clone()], Bounds::default());
