@@ -99,14 +99,33 @@ impl World {
     }
 
     /// Whether the records are as the entries that were sent, from this one on, leave them one after the other.
-    /// What went wrong may have been applied: then they may show its entries once more, while nothing of that is
-    /// acknowledged.
+    /// What went wrong may have been applied: then they may show its entries once more, for as long as nobody
+    /// has made sure.
     fn is_on_its_way(&self, node: NodeId, id: CollectionId, first: Seq, shown: &Records) -> bool {
+        let doubted = {
+            let sequencer = self.sequencer.lock();
+            let doubt = sequencer.node(node).doubts.of(Stream::Collection(id));
+            doubt.filter(|doubt| doubt.is_fresh()).map(|doubt| doubt.first)
+        };
+        self.is_reached(node, id, first, doubted.is_some(), shown)
+            || doubted.is_some_and(|doubted| self.is_reached(node, id, doubted.min(first), true, shown))
+    }
+
+    fn is_reached(
+        &self,
+        node: NodeId,
+        id: CollectionId,
+        first: Seq,
+        doubtful: bool,
+        shown: &Records,
+    ) -> bool {
         let sent: Vec<Seq> =
             self.sent.borrow().range((node, first)..=(node, Seq(u64::MAX))).map(|(_, seq)| *seq).collect();
-        let ours = |seq: Seq| Some(self.entry(seq)).filter(|entry| entry.collection() == Some(id));
+        let ours = |seq: Seq| {
+            let rejected = self.oracle.borrow().fate(seq) == Some(Decision::Rejected);
+            Some(self.entry(seq)).filter(|entry| entry.collection() == Some(id) && !rejected)
+        };
         let sent: Vec<Entry> = sent.into_iter().filter_map(ours).collect();
-        let doubtful = self.sequencer.lock().node(node).doubts.is_fresh(Stream::Collection(id));
         let mut once = self.oracle.borrow().records(id, first.prev());
         sent.iter().enumerate().any(|(at, entry)| {
             apply(&mut once, entry);
