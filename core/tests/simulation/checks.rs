@@ -129,11 +129,14 @@ impl World {
         let mut once = self.oracle.borrow().records(id, first.prev());
         sent.iter().enumerate().any(|(at, entry)| {
             apply(&mut once, entry);
-            let mut twice = once.clone();
-            let again = sent[..=at].iter().take_while(|_| doubtful).any(|entry| {
-                apply(&mut twice, entry);
-                twice == *shown
-            });
+            let again = doubtful
+                && (0..=at).any(|from| {
+                    let mut twice = once.clone();
+                    sent[from..=at].iter().any(|entry| {
+                        apply(&mut twice, entry);
+                        twice == *shown
+                    })
+                });
             once == *shown || again
         })
     }
