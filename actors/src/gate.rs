@@ -147,7 +147,7 @@ impl RequestGate {
     }
 
     fn place(&self, share: Share) -> Option<Place<'_>> {
-        self.queue.try_take(share, 1).then_some(Place(&self.queue, share))
+        self.queue.try_take(share, 1).then(|| Place(&self.queue, share))
     }
 }
 

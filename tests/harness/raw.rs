@@ -23,8 +23,8 @@ pub(crate) fn head(method: &str, path: &str, length: Option<usize>) -> String {
 }
 
 /// A piece of a body in chunks.
-pub(crate) fn chunk(bytes: usize) -> String {
-    format!("{bytes:x}\r\n{}\r\n", " ".repeat(bytes))
+pub(crate) fn chunk(text: &str) -> String {
+    format!("{:x}\r\n{text}\r\n", text.len())
 }
 
 impl Raw {
@@ -76,6 +76,13 @@ impl Raw {
         };
         timeout(within, read).await.expect("the connection is closed in time");
         text(&heard)
+    }
+
+    /// What of an answer comes first.
+    pub(crate) async fn answer(mut self, within: Duration) -> String {
+        let mut buffer = vec![0; 64 << 10];
+        let read = timeout(within, self.stream.read(&mut buffer)).await.expect("an answer in time");
+        text(&buffer[..read.expect("an answer")])
     }
 
     /// Whether an answer begins within that time.

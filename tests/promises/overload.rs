@@ -26,9 +26,12 @@ const SECONDS: u64 = 12;
 const PERMITS: usize = 16;
 const WRITERS: usize = 120;
 const READERS: usize = 40;
-const BODY: usize = 2 << 20;
-const BODY_MEMORY: u64 = 16 * MIB;
+const BODY: usize = 1 << 20;
+const BODY_MEMORY: u64 = 8 * MIB;
 const LANES: u64 = 8 * MIB;
+
+/// As the balancer asks for.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What a group of the log and a page read back from it hold at most.
 const GROUP: u64 = 16 * MIB;
@@ -116,7 +119,7 @@ impl Flood {
             if self.ask("upsert", padded(&ids, self.body), Some(self.body)).await {
                 self.book.lock().expect("a book that no test tore").written.extend(ids);
             } else {
-                tokio::time::sleep(Duration::from_millis(200)).await;
+                tokio::time::sleep(RETRY_AFTER).await;
             }
             if self.stop.load(Ordering::Relaxed) {
                 return;
@@ -128,7 +131,7 @@ impl Flood {
         while !self.stop.load(Ordering::Relaxed) {
             let body = json!({"ids": ["seed"], "include": ["documents"]}).to_string();
             if !self.ask("get", Body::from(body), None).await {
-                tokio::time::sleep(Duration::from_millis(200)).await;
+                tokio::time::sleep(RETRY_AFTER).await;
             }
         }
     }

@@ -33,7 +33,7 @@ async fn who_sends_slowly_holds_no_permit_and_is_answered_408() {
     let mut silent = Raw::to(&stack).await;
     silent.send(&head("POST", &upserts, Some(100_000))).await;
     slow.push(tokio::spawn(silent.rest(SOON)));
-    for (length, piece) in [(Some(100_000), " ".to_owned()), (None, chunk(1))] {
+    for (length, piece) in [(Some(100_000), " ".to_owned()), (None, chunk(" "))] {
         let mut dribbling = Raw::to(&stack).await;
         dribbling.send(&head("POST", &upserts, length)).await;
         slow.push(tokio::spawn(dribbling.dribble(piece, DRIBBLE, SOON)));
