@@ -207,7 +207,11 @@ async fn a_machine_short_of_memory_is_told_no_more_writes() {
         std::fs::write(&file, (percent << 20).to_string()).expect("a file");
         std::fs::rename(file, group.path().join("memory.current")).expect("its name");
     };
-    std::fs::write(group.path().join("memory.max"), (100u64 << 20).to_string()).expect("a file");
+    for (file, text) in
+        [("memory.max", (100u64 << 20).to_string()), ("memory.stat", "inactive_file 0".into())]
+    {
+        std::fs::write(group.path().join(file), text).expect("a file");
+    }
     used(20);
     let folder = group.path().to_str().expect("a path");
     let stack = Stack::start(Options::default().env("CHROMA_HA_CGROUP", folder)).await;
