@@ -39,13 +39,10 @@ const GROUP: u64 = 16 * MIB;
 /// What actix keeps for a connection of which nothing is read: 128 KiB of its socket, and a chunk.
 const CONNECTION: u64 = MIB / 4;
 
-/// A body is copied once on its way to PostgreSQL, and once more where its parts are looked at; and what is
-/// freed is not given back at once.
-const COPIES: u64 = 2;
-
-/// Resident memory with so much for bodies, two nodes, and so many connections.
+/// A body is copied once on its way to PostgreSQL. Entries and what is read back are, too, and what is freed
+/// of them is not given back to the kernel at once.
 fn allowed(begun: u64, body_memory: u64, connections: usize) -> u64 {
-    begun + COPIES * (body_memory + 2 * LANES + GROUP + 2 * GROUP) + connections as u64 * CONNECTION
+    begun + 2 * body_memory + 3 * (2 * LANES + GROUP + 2 * GROUP) + connections as u64 * CONNECTION
 }
 
 /// A body of any length without as much memory here: few records, and spaces before them.

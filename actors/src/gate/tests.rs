@@ -1,3 +1,5 @@
+//! What may be taken of each bound, by whom, how long one waits for it, and that all of it comes back.
+
 use super::*;
 use Share::{Reads, Writes};
 

@@ -4,6 +4,10 @@ use super::Accepts::*;
 use super::Preset::{self, Computed, Required, Unset, Value};
 use super::{Accepts, Variable};
 
+mod bounds;
+
+use bounds::BOUNDS;
+
 const MIB: u64 = 1024 * 1024;
 
 const fn row(
@@ -17,7 +21,26 @@ const fn row(
 }
 
 /// Every variable that `Config::from_env` reads.
-pub const OPTIONS: &[Variable] = &[
+pub const OPTIONS: &[Variable] = &joined::<{ FIRST.len() + BOUNDS.len() + LAST.len() }>();
+
+const fn joined<const N: usize>() -> [Variable; N] {
+    let mut all = [FIRST[0]; N];
+    let mut at = 0;
+    while at < N {
+        all[at] = if at < FIRST.len() {
+            FIRST[at]
+        } else if at < FIRST.len() + BOUNDS.len() {
+            BOUNDS[at - FIRST.len()]
+        } else {
+            LAST[at - FIRST.len() - BOUNDS.len()]
+        };
+        at += 1;
+    }
+    all
+}
+
+/// Up to how nodes are asked.
+const FIRST: &[Variable] = &[
     row("PRIMARY_URL", "", Required, HttpUrl, "The primary Chroma server"),
     row("REPLICA_URL", "", Unset, HttpUrl, "A replica Chroma server"),
     row("REPLICA_URLS", "", Unset, HttpUrls, "More replicas, counted after the one of `REPLICA_URL`"),
@@ -79,63 +102,10 @@ pub const OPTIONS: &[Variable] = &[
         "How long a returning node is left alone before anything is applied to it",
     ),
     row("REQUEST_TIMEOUT", "s", Value("60"), Decimal(0.1, 3600.0), "Longest wait for a node's answer"),
-    row(
-        "MAX_CONCURRENT_REQUESTS",
-        "requests",
-        Value("256"),
-        Whole(1, 100_000),
-        "Requests worked on at once; reads and writes each get at most three quarters of this and of the two below",
-    ),
-    row(
-        "REQUEST_QUEUE_SIZE",
-        "requests",
-        Value("1024"),
-        Whole(0, 1_000_000),
-        "Requests waiting for their turn, or for room for their body; the next is answered 503",
-    ),
-    row("QUEUE_TIMEOUT", "s", Value("10"), Decimal(0.01, 3600.0), "Longest wait in that queue, then 503"),
-    row(
-        "CONNECTION_POOL_SIZE",
-        "connections",
-        Value("32"),
-        Whole(1, 10_000),
-        "Idle connections per node and worker",
-    ),
-    row(
-        "MAX_BODY_BYTES",
-        "bytes",
-        Value("41943040"),
-        Whole(1024, 1024 * MIB),
-        "Largest request body; the next byte is answered 413, as Chroma does",
-    ),
-    row(
-        "MAX_BODY_MEMORY",
-        "bytes",
-        Computed("134217728, or twice MAX_BODY_BYTES if that is more"),
-        Whole(MIB, 1024 * 1024 * MIB),
-        "Memory for request bodies, from their first byte until their request is answered; more wait as in the queue",
-    ),
-    row(
-        "MAX_CONNECTIONS",
-        "connections",
-        Value("4096"),
-        Whole(1, 1_000_000),
-        "Connections of clients, shared out among the workers; more wait until one closes",
-    ),
-    row(
-        "CLIENT_TIMEOUT",
-        "s",
-        Value("20"),
-        Decimal(0.1, 3600.0),
-        "A client that sends nothing of its request (408) or takes nothing of its answer for so long is let go",
-    ),
-    row(
-        "CLIENT_BODY_TIMEOUT",
-        "s",
-        Value("60"),
-        Decimal(0.1, 3600.0),
-        "Longest time for a whole body, then 408",
-    ),
+];
+
+/// From the credentials of nodes on.
+const LAST: &[Variable] = &[
     row("PRIMARY_AUTH_TOKEN", "", Unset, Secret, "Credential for the primary where the client sends none"),
     row(
         "REPLICA_AUTH_TOKEN",
