@@ -106,6 +106,21 @@ impl Preset {
     }
 }
 
+/// The parts of the table, one after the other.
+const fn joined<const N: usize>(parts: [&[Variable]; 3]) -> [Variable; N] {
+    let mut all = [parts[0][0]; N];
+    let (mut part, mut row, mut at) = (0, 0, 0);
+    while at < N {
+        if row == parts[part].len() {
+            (part, row) = (part + 1, 0);
+        } else {
+            all[at] = parts[part][row];
+            (row, at) = (row + 1, at + 1);
+        }
+    }
+    all
+}
+
 /// The row of a variable.
 pub fn find(name: &str) -> Option<&'static Variable> {
     OPTIONS.iter().find(|variable| variable.name == name)

@@ -2,7 +2,7 @@
 
 use super::Accepts::*;
 use super::Preset::{self, Computed, Required, Unset, Value};
-use super::{Accepts, Variable};
+use super::{Accepts, Variable, joined};
 
 mod bounds;
 
@@ -21,23 +21,8 @@ const fn row(
 }
 
 /// Every variable that `Config::from_env` reads.
-pub const OPTIONS: &[Variable] = &joined::<{ FIRST.len() + BOUNDS.len() + LAST.len() }>();
-
-const fn joined<const N: usize>() -> [Variable; N] {
-    let mut all = [FIRST[0]; N];
-    let mut at = 0;
-    while at < N {
-        all[at] = if at < FIRST.len() {
-            FIRST[at]
-        } else if at < FIRST.len() + BOUNDS.len() {
-            BOUNDS[at - FIRST.len()]
-        } else {
-            LAST[at - FIRST.len() - BOUNDS.len()]
-        };
-        at += 1;
-    }
-    all
-}
+pub const OPTIONS: &[Variable] =
+    &joined::<{ FIRST.len() + BOUNDS.len() + LAST.len() }>([FIRST, BOUNDS, LAST]);
 
 /// Up to how nodes are asked.
 const FIRST: &[Variable] = &[
