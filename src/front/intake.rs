@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
-use actix_web::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
+use actix_web::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use chroma_ha_actors::gate::{Shed, Ticket};
@@ -94,7 +94,7 @@ impl Length {
             Some(Some(0)) => Length::None,
             Some(Some(length)) => Length::Known(length),
             Some(None) => Length::Unknown,
-            None if request.headers().contains_key("transfer-encoding") => Length::Unknown,
+            None if request.headers().contains_key(TRANSFER_ENCODING) => Length::Unknown,
             None => Length::None,
         }
     }
