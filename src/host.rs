@@ -26,7 +26,7 @@ pub struct Host {
 
 impl Host {
     pub fn new() -> Host {
-        Host::at(Path::new(cgroup::ROOT))
+        Host::at(&root())
     }
 
     fn at(root: &Path) -> Host {
@@ -90,6 +90,12 @@ impl Default for Host {
     fn default() -> Host {
         Host::new()
     }
+}
+
+/// Where the group is seen. Tests show builds with debug assertions another one.
+fn root() -> PathBuf {
+    let shown = cfg!(debug_assertions).then(|| std::env::var_os("CHROMA_HA_CGROUP")).flatten();
+    shown.map_or_else(|| PathBuf::from(cgroup::ROOT), PathBuf::from)
 }
 
 fn percent(part: f64, whole: f64) -> f64 {

@@ -17,7 +17,7 @@ use chroma_ha_core::sequencer::Limits;
 
 use crate::board::{Board, Holder};
 use crate::fence::Fenced;
-use crate::gate::RequestGate;
+use crate::gate::{GateLimits, RequestGate};
 use crate::guard::ActorRow;
 use crate::health::{HealthActor, Listen};
 use crate::proxy::{ProxyActor, ProxyConfig};
@@ -62,9 +62,7 @@ pub struct Settings {
     /// The metadata that names a record's document; `None`: deletions are not converted.
     pub deletion_key: Option<Arc<str>>,
     pub node_timeout: Duration,
-    pub max_requests: usize,
-    pub max_queued: usize,
-    pub queue_timeout: Duration,
+    pub gate: GateLimits,
 }
 
 /// The running actors, as the front sees them.
@@ -155,7 +153,7 @@ impl ActorSystem {
                 ReplayActor::new(delivery, scan, verify, Told::new(alerts), own)
             });
         }
-        let gate = RequestGate::new(settings.max_requests, settings.max_queued, settings.queue_timeout);
+        let gate = RequestGate::new(settings.gate);
         Arc::new(ActorSystem {
             board,
             stats,

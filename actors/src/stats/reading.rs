@@ -14,8 +14,10 @@ use crate::system::ActorSystem;
 use crate::wal::now_unix_ms;
 
 mod nodes;
+mod requests;
 
 use nodes::NodeReading;
+use requests::RequestReading;
 
 #[derive(Debug, Default)]
 pub struct Reading {
@@ -37,14 +39,6 @@ struct LogReading {
     collections: usize,
 }
 
-#[derive(Debug, Default)]
-struct RequestReading {
-    in_flight: usize,
-    limit: usize,
-    queued: usize,
-    waiting_for_verdict: usize,
-}
-
 impl Reading {
     pub fn of(system: &ActorSystem) -> Reading {
         let (board, gate) = (&system.board, &system.gate);
@@ -63,12 +57,7 @@ impl Reading {
             };
             (nodes.collect(), log)
         };
-        let requests = RequestReading {
-            in_flight: gate.in_flight(),
-            limit: gate.limit(),
-            queued: gate.queued(),
-            waiting_for_verdict: board.waiting_clients(),
-        };
+        let requests = RequestReading { fill: gate.fill(), waiting_for_verdict: board.waiting_clients() };
         let (load, started_ms) = (**system.load.load(), board.history.started_ms());
         Reading { nodes, log, requests, actors: system.rows(), load, started_ms }
     }
@@ -177,31 +166,6 @@ impl LogReading {
             self.completed as f64,
         )?;
         families.gauge("chroma_ha_collections", "Collections in the catalog.", self.collections as f64)
-    }
-}
-
-impl RequestReading {
-    fn fill(&self, families: &mut Families) -> Result<(), Error> {
-        families.gauge(
-            "chroma_ha_requests_in_flight",
-            "Requests that hold a permit.",
-            self.in_flight as f64,
-        )?;
-        families.gauge(
-            "chroma_ha_requests_limit",
-            "Permits that there are (`MAX_CONCURRENT_REQUESTS`).",
-            self.limit as f64,
-        )?;
-        families.gauge(
-            "chroma_ha_requests_queued",
-            "Requests that wait for a permit.",
-            self.queued as f64,
-        )?;
-        families.gauge(
-            "chroma_ha_writes_waiting",
-            "Clients whose write is in the log and not yet judged by a node.",
-            self.waiting_for_verdict as f64,
-        )
     }
 }
 
