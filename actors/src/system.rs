@@ -12,7 +12,7 @@ use chroma_ha_core::commit::GroupLimits;
 use chroma_ha_core::health::{HealthConfig, NodeState};
 use chroma_ha_core::ids::NodeId;
 use chroma_ha_core::port::{LogStore, Node};
-use chroma_ha_core::pressure::Thresholds;
+use chroma_ha_core::pressure::{Queue, Thresholds};
 use chroma_ha_core::sequencer::Limits;
 
 use crate::board::{Board, Holder};
@@ -24,7 +24,7 @@ use crate::proxy::{ProxyActor, ProxyConfig};
 use crate::replay::apply::Delivery;
 use crate::replay::copy::Conflict;
 use crate::replay::{ReplayActor, Told};
-use crate::resources::{Load, ResourcesActor, Sampler};
+use crate::resources::{Load, ResourcesActor, Sampler, Waiting};
 use crate::roster::Roster;
 use crate::slack::{Sender, SlackActor};
 use crate::stats::Stats;
@@ -102,13 +102,15 @@ impl ActorSystem {
             roster.start(&watch.handle(), "supervisor", move |own| SupervisorActor::new(all, voice, own))
         };
         roster.set_supervisor(supervisor.recipient());
+        let gate = RequestGate::new(settings.max_requests, settings.max_queued, settings.queue_timeout);
         let load = Arc::new(ArcSwap::from_pointee(Load::default()));
         {
             let (slack, load) = (slack.clone().recipient(), Arc::clone(&load));
             let (sampler, thresholds) = (ports.sampler, settings.thresholds);
+            let waiting = queue(&gate, settings.max_queued);
             let (board, stats) = (Arc::clone(&board), Arc::clone(&stats));
             roster.start(&shared.handle(), "resources", move |own| {
-                ResourcesActor::new(sampler, thresholds, load, board, stats, slack, own)
+                ResourcesActor::new((sampler, waiting), thresholds, load, board, stats, slack, own)
             });
         }
         let health = {
@@ -155,7 +157,6 @@ impl ActorSystem {
                 ReplayActor::new(delivery, scan, verify, Told::new(alerts), own)
             });
         }
-        let gate = RequestGate::new(settings.max_requests, settings.max_queued, settings.queue_timeout);
         Arc::new(ActorSystem {
             board,
             stats,
@@ -211,4 +212,16 @@ impl ActorSystem {
             arbiter.stop();
         }
     }
+}
+
+/// How many requests wait at the gate.
+fn queue(gate: &Arc<RequestGate>, queued_limit: usize) -> Waiting {
+    let gate = Arc::clone(gate);
+    Box::new(move || Queue {
+        in_flight: gate.in_flight(),
+        in_flight_limit: gate.limit(),
+        queued: gate.queued(),
+        queued_limit,
+        appends_waiting: 0,
+    })
 }

@@ -109,7 +109,7 @@ pub(super) fn status(shared: &Shared) -> Value {
             "queued": system.gate.queued(),
             "waiting_for_verdict": system.board.waiting_clients(),
         },
-        "resources": { "pressure": load.pressure, "sample": load.sample },
+        "resources": { "pressure": load.pressure, "strains": load.strains, "sample": load.sample },
         "actors": actors(system),
     })
 }
@@ -160,6 +160,7 @@ fn nodes(shared: &Shared) -> Vec<Value> {
             "applying": view.in_flight,
             "waiting_streams": view.waiting_lanes,
             "queued_bytes": view.queued_bytes,
+            "batch_entries": view.batch,
             "copying": copying(shared, view),
             "collections_copied": view.copied,
             "quarantined_collections": view.quarantined.len(),
