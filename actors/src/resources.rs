@@ -80,7 +80,7 @@ impl ResourcesActor {
         let changes = self.gauge.observe(sample);
         let pressure = self.gauge.level();
         self.load.store(Arc::new(Load { sample, pressure, strains: self.lasting() }));
-        self.board.sequencer().adapt(pressure);
+        self.board.sequencer().adapt(self.gauge.of_memory());
         for StrainChange { strain, began } in changes {
             let told = if began { strain::opened } else { strain::resolved };
             let alert = told(strain, &sample, &self.thresholds, now_unix_ms());

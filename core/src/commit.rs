@@ -16,7 +16,7 @@ pub struct GroupLimits {
 }
 
 impl GroupLimits {
-    /// What holds while the host is so loaded.
+    /// What holds while memory is so short.
     fn under(self, pressure: Pressure) -> GroupLimits {
         let share = if pressure == Pressure::Shed { 4 } else { 1 };
         GroupLimits { max_entries: (self.max_entries / share).max(1), max_bytes: self.max_bytes / share }

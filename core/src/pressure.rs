@@ -59,9 +59,9 @@ pub enum Pressure {
     /// Nothing is short.
     #[default]
     Calm,
-    /// Memory or CPU reached its threshold, or the queue is nearly full: batches do not grow.
+    /// Memory or CPU reached its threshold, or the queue is nearly full: people are told.
     Busy,
-    /// Memory is nearly used up: batches shrink, and new writes are refused until it falls.
+    /// Memory is nearly used up: new writes are refused until it falls, and less of the log is read at a time.
     Shed,
 }
 
@@ -179,6 +179,12 @@ impl Gauge {
         self.strains().map(Strain::level).max().unwrap_or_default()
     }
 
+    /// The level by memory alone, which is what batches take: with CPU short, small ones would make it shorter.
+    pub fn of_memory(&self) -> Pressure {
+        let of_memory = |strain: &Strain| matches!(strain, Strain::Memory | Strain::MemoryShort);
+        self.strains().filter(of_memory).map(Strain::level).max().unwrap_or_default()
+    }
+
     /// Takes a sample in; says what began and what ended.
     pub fn observe(&mut self, sample: Sample) -> Vec<StrainChange> {
         // One level at a time: memory that is nearly used up is above its threshold, too.
@@ -259,6 +265,18 @@ mod tests {
         assert_eq!(strains(queued(9)), [Strain::Queue]);
         (0..2).for_each(|_| drop(strains(queued(0))));
         assert_eq!(strains(queued(0)), []);
+    }
+
+    #[test]
+    fn batches_heed_memory_alone() {
+        let mut gauge = Gauge::new(Thresholds::default());
+        (0..3).for_each(|_| drop(gauge.observe(Sample { cpu_percent: 99.0, ..queued(10) })));
+        assert_eq!((gauge.level(), gauge.of_memory()), (Pressure::Busy, Pressure::Calm));
+        let levels = [85.0, 95.0].map(|memory| {
+            gauge.observe(sample(memory, 99.0));
+            gauge.of_memory()
+        });
+        assert_eq!(levels, [Pressure::Busy, Pressure::Shed]);
     }
 
     #[test]

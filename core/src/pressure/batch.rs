@@ -1,10 +1,10 @@
-//! How many entries are taken at a time, given how many wait and how loaded the host is? Sizes only; what is
+//! How many entries are taken at a time, given how many wait and how short memory is? Sizes only; what is
 //! taken, and whether there is room for it, others say.
 
 use super::Pressure;
 
-/// The usual number, growing to the high one while a backlog lasts and nothing is short, and a quarter of the
-/// usual one while memory is nearly used up.
+/// The usual number, growing to the high one while a backlog lasts and memory is not short, and a quarter of the
+/// usual one while it is nearly used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchSize {
     usual: usize,

@@ -40,7 +40,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// What of it holds while the host is so loaded.
+    /// What of it holds while memory is so short.
     pub fn under(self, pressure: Pressure) -> Limits {
         let share = if pressure == Pressure::Shed { 4 } else { 1 };
         let node_bytes = self.node_bytes / share;

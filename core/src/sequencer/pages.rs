@@ -15,8 +15,8 @@ use crate::pressure::Pressure;
 const FIRST: usize = 64;
 
 impl Sequencer {
-    /// How loaded the host is: how much is read and kept from now on. To be said again and again, because a
-    /// batch grows step by step while a node is far behind.
+    /// How short memory is: how much is read and kept from now on. To be said again and again, because a batch
+    /// grows step by step while a node is far behind.
     pub fn adapt(&mut self, pressure: Pressure) {
         self.pressure = pressure;
         let limits = self.limits.under(pressure);
@@ -29,6 +29,7 @@ impl Sequencer {
         }
     }
 
+    /// By memory, as it was said last.
     pub fn pressure(&self) -> Pressure {
         self.pressure
     }
