@@ -70,6 +70,7 @@ async fn memory_that_becomes_short_is_seen_told_and_over() {
     let folder = container.path().to_string_lossy().into_owned();
     let options = Options::default().env("CHROMA_HA_CGROUP", &folder).env("WAL_CPU_THRESHOLD", "100");
     let options = options.env("SLACK_WEBHOOK_URL", &webhook.url()).env("WAL_MEMORY_THRESHOLD", "60");
+    let options = options.env("WAL_BATCH_SIZE", "80");
     let stack = Stack::start(options).await;
     let url = stack.url();
     let sample = resources(&url).await["sample"].clone();
@@ -90,7 +91,7 @@ async fn memory_that_becomes_short_is_seen_told_and_over() {
     until(SOON, "it was told", async || webhook.messages_with("Memory is nearly used up") == 1).await;
     assert_eq!(webhook.messages_with("New writes are refused with 503"), 1);
     let status = get(&format!("{url}/status")).await.1;
-    assert_eq!(status["nodes"][1]["batch_entries"], 25, "a quarter of WAL_BATCH_SIZE");
+    assert_eq!(status["nodes"][1]["batch_entries"], 20, "a quarter of WAL_BATCH_SIZE");
 
     container.uses(10);
     until(SOON, "nothing is short", async || strains(&url).await.is_empty()).await;
@@ -98,7 +99,7 @@ async fn memory_that_becomes_short_is_seen_told_and_over() {
     for over in ["Memory is no longer nearly used up", "Memory is no longer short"] {
         until(SOON, over, async || webhook.messages_with(over) == 1).await;
     }
-    let batch = async || get(&format!("{url}/status")).await.1["nodes"][1]["batch_entries"] == 100;
+    let batch = async || get(&format!("{url}/status")).await.1["nodes"][1]["batch_entries"] == 80;
     until(SOON, "batches are as usual", batch).await;
 }
 
