@@ -37,6 +37,7 @@ pub mod troubles;
 mod verify;
 pub mod view;
 
+pub use doubt::Keeping;
 pub use limits::Limits;
 pub use node::{NodeLog, Standing};
 pub use outcome::{CatalogOutcome, Outcome, Ticket};

@@ -87,7 +87,7 @@ async fn memory_that_becomes_short_is_seen_told_and_over() {
     container.uses(90);
     until_pressure(&url, "shed").await;
     assert_eq!(strains(&url).await, ["memory-short", "memory"]);
-    assert_eq!(metric(&url, "chroma_ha_strain{of=\"memory-short\"}").await, 1.0);
+    assert_eq!(metric(&url, "chroma_ha_strain{resource=\"memory-short\"}").await, 1.0);
     until(SOON, "it was told", async || webhook.messages_with("Memory is nearly used up") == 1).await;
     assert_eq!(webhook.messages_with("New writes are refused with 503"), 1);
     let status = get(&format!("{url}/status")).await.1;

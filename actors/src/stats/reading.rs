@@ -152,8 +152,8 @@ impl Reading {
         let lasts = |strain| self.load.strains.iter().any(|lasting| lasting.strain == strain);
         families.gauges(
             "chroma_ha_strain",
-            ["of"],
-            "1 for what is short. Of: memory-short (nearly used up), memory, cpu or queue (of requests).",
+            ["resource"],
+            "1 for what is short. Resource: memory-short (nearly used up), memory, cpu or queue (of requests).",
             Strain::ALL.map(|strain| ([strain.name()], flag(lasts(strain)))),
         )
     }
@@ -261,8 +261,8 @@ mod tests {
             "chroma_ha_host_cpu_ratio 0.25",
             r#"chroma_ha_pressure{level="busy"} 1"#,
             r#"chroma_ha_pressure{level="calm"} 0"#,
-            r#"chroma_ha_strain{of="cpu"} 1"#,
-            r#"chroma_ha_strain{of="memory"} 0"#,
+            r#"chroma_ha_strain{resource="cpu"} 1"#,
+            r#"chroma_ha_strain{resource="memory"} 0"#,
             "process_cpu_seconds_total 3.5",
             "process_start_time_seconds 1.5",
         ] {

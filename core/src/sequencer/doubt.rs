@@ -12,7 +12,10 @@ use crate::ids::{CollectionId, Seq, Stream};
 use crate::lane::Phase;
 
 mod copied;
+mod kept;
 mod readback;
+
+pub use kept::Keeping;
 
 /// Ids that are remembered of one stream; beyond them the whole collection is read back.
 const IDS: usize = 1_000;
@@ -88,6 +91,8 @@ pub struct Doubts {
     inherited: Seq,
     /// Up to where the node may show more of a stream than its lane has applied.
     ahead: HashMap<Stream, Seq>,
+    /// Doubts that a restart finds by a note of their own, and from which entry on.
+    kept: HashMap<Stream, Seq>,
 }
 
 impl Doubts {
@@ -149,11 +154,6 @@ impl Doubts {
         self.of(stream).is_some_and(Doubt::is_fresh)
     }
 
-    /// Where a restart must begin, so that what nobody has looked at is in doubt again.
-    pub fn first_fresh(&self) -> Option<Seq> {
-        self.streams.values().filter(|doubt| doubt.is_fresh()).map(|doubt| doubt.first).min()
-    }
-
     /// Streams whose next look is due, in order.
     pub fn due(&self, now_ms: u64) -> Vec<Stream> {
         let due = self.streams.iter().filter(|(_, doubt)| doubt.due_ms <= now_ms);
@@ -199,6 +199,7 @@ impl NodeLog {
     /// What an earlier holder of the lease had in flight, and how far it was, is not known.
     pub(super) fn inherit_doubts(&mut self, through: Seq) {
         self.doubts.inherited = through;
+        self.doubts.restore(through);
     }
 
     /// There was no answer: the lane waits until the node has settled.
@@ -214,12 +215,6 @@ impl NodeLog {
     pub(super) fn doubt_asked(&mut self) {
         let entries = self.asked();
         self.doubts.note(&entries);
-    }
-
-    /// The cursor as it may become durable: a restart begins before what is in doubt.
-    pub fn durable_cursor(&self) -> Seq {
-        let doubtful = self.doubts.first_fresh().map(Seq::prev);
-        doubtful.map_or(self.cursor(), |first| first.min(self.cursor()))
     }
 
     /// The node's collection is another one now, or none.

@@ -20,6 +20,8 @@ pub struct Limits {
     pub page_bytes: usize,
     /// Pages that are read for a node's lanes at once.
     pub pages: usize,
+    /// So many entries a doubt may hold a node's durable cursor back, before it is kept by itself.
+    pub held_entries: u64,
     /// Deliveries of an accepted entry that a node may refuse before it is quarantined.
     pub attempts: u32,
 }
@@ -34,6 +36,7 @@ impl Default for Limits {
             far_page_entries: 200,
             page_bytes: 16 << 20,
             pages: 2,
+            held_entries: 250,
             attempts: 3,
         }
     }

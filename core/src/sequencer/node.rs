@@ -87,6 +87,7 @@ impl NodeLog {
             ..NodeLog::default()
         };
         stored.quarantined.into_iter().for_each(|(id, reason)| node.quarantine(id, &reason));
+        node.remember_doubts(stored.doubts);
         let stream = |id: Option<_>| id.map_or(Stream::Catalog, Stream::Collection);
         node.troubles.letters = stored.letters.into_iter().map(|(id, seq)| (stream(id), seq)).collect();
         node.troubles.skips = stored.skipped.into_iter().collect();

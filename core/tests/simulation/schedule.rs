@@ -37,6 +37,7 @@ pub fn plan(rng: &Rng) -> Plan {
         far_page_entries: size(1 + rng.below(5), 80),
         page_bytes: size(200, 1 << 20),
         pages: 1 + rng.below(2),
+        held_entries: size(rng.below(4), 250) as u64,
         attempts: 3,
     };
     let forgetful = (nodes > 1 && rng.percent(40)).then(|| NodeId(rng.below(nodes)));

@@ -223,13 +223,7 @@ pub const OPTIONS: &[Variable] = &[
         Whole(1, 100),
         "Memory use of the container, or the host, that is alerted and keeps batches small; at three fifths of the way to 100 new writes are refused",
     ),
-    row(
-        "WAL_CPU_THRESHOLD",
-        "%",
-        Value("80"),
-        Whole(1, 100),
-        "CPU use of the container, or the host, that is alerted if it lasts; nothing is slowed down for it",
-    ),
+    row("WAL_CPU_THRESHOLD", "%", Value("80"), Whole(1, 100), "CPU use that is alerted if it lasts"),
     row(
         "WAL_MEMORY_BYTES",
         "bytes",
