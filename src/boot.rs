@@ -190,6 +190,8 @@ fn settings(config: &Config) -> Result<Settings, BootError> {
             node_bytes: wal.memory_bytes,
             in_flight: LANES_IN_FLIGHT,
             attempts: wal.retry_attempts,
+            page_entries: wal.batch_size,
+            far_page_entries: wal.high_volume_batch_size,
             ..Limits::default()
         },
         group: GroupLimits { max_entries: 1_000, max_bytes: 16 << 20 },

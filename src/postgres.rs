@@ -5,6 +5,7 @@ mod audit;
 mod catalog;
 mod conversions;
 mod copies;
+mod doubts;
 mod entries;
 mod failovers;
 mod holding;

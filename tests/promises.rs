@@ -9,6 +9,7 @@ mod promises {
     mod admin;
     mod adoption;
     mod all_nodes_killed;
+    mod backlog;
     mod balancer_killed;
     mod bounded;
     mod chroma_suite;
@@ -37,6 +38,7 @@ mod promises {
     mod overload;
     mod poison;
     mod postgres_restarted;
+    mod pressure;
     mod primary_killed;
     mod python_client;
     mod read_your_writes;

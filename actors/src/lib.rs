@@ -6,7 +6,7 @@
 //! | `wal` | group commit, sequence, statuses, lease | `Append`, `Record`, `Find` | board, health | waiting appends (503) |
 //! | `replay` (one per node) | that node's lanes in motion | `Wake` | wal, health | nothing: the sequencer keeps the place |
 //! | `health` | node states | `Observed`, `LeaseChange` | board, slack, wal | nothing: probes at once |
-//! | `resources` | pressure, the figures of the last hour | its timer | slack | nothing: samples at once |
+//! | `resources` | what is short since when, the figures of the last hour | its timer | slack | nothing: samples at once |
 //! | `slack` | alerts being deduplicated | `Raise` | the webhook | alerts in their cool-down |
 //! | `supervisor` | restart counts, who is silent, escalation | `Fell`, its timer | slack, all (`Ping`) | - |
 

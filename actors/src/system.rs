@@ -12,7 +12,7 @@ use chroma_ha_core::commit::GroupLimits;
 use chroma_ha_core::health::{HealthConfig, NodeState};
 use chroma_ha_core::ids::NodeId;
 use chroma_ha_core::port::{LogStore, Node};
-use chroma_ha_core::pressure::Thresholds;
+use chroma_ha_core::pressure::{Queue, Thresholds};
 use chroma_ha_core::sequencer::Limits;
 
 use crate::board::{Board, Holder};
@@ -24,7 +24,7 @@ use crate::proxy::{ProxyActor, ProxyConfig};
 use crate::replay::apply::Delivery;
 use crate::replay::copy::Conflict;
 use crate::replay::{ReplayActor, Told};
-use crate::resources::{Load, ResourcesActor, Sampler};
+use crate::resources::{Load, ResourcesActor, Sampler, Waiting};
 use crate::roster::Roster;
 use crate::slack::{Sender, SlackActor};
 use crate::stats::Stats;
@@ -100,13 +100,15 @@ impl ActorSystem {
             roster.start(&watch.handle(), "supervisor", move |own| SupervisorActor::new(all, voice, own))
         };
         roster.set_supervisor(supervisor.recipient());
+        let gate = RequestGate::new(settings.gate);
         let load = Arc::new(ArcSwap::from_pointee(Load::default()));
         {
             let (slack, load) = (slack.clone().recipient(), Arc::clone(&load));
             let (sampler, thresholds) = (ports.sampler, settings.thresholds);
+            let waiting = queue(&gate);
             let (board, stats) = (Arc::clone(&board), Arc::clone(&stats));
             roster.start(&shared.handle(), "resources", move |own| {
-                ResourcesActor::new(sampler, thresholds, load, board, stats, slack, own)
+                ResourcesActor::new((sampler, waiting), thresholds, load, board, stats, slack, own)
             });
         }
         let health = {
@@ -153,7 +155,6 @@ impl ActorSystem {
                 ReplayActor::new(delivery, scan, verify, Told::new(alerts), own)
             });
         }
-        let gate = RequestGate::new(settings.gate);
         Arc::new(ActorSystem {
             board,
             stats,
@@ -209,4 +210,19 @@ impl ActorSystem {
             arbiter.stop();
         }
     }
+}
+
+/// How many requests wait at the gate.
+fn queue(gate: &Arc<RequestGate>) -> Waiting {
+    let gate = Arc::clone(gate);
+    Box::new(move || {
+        let fill = gate.fill();
+        Queue {
+            in_flight: fill.in_flight,
+            in_flight_limit: fill.limit,
+            queued: fill.queued,
+            queued_limit: fill.queue_limit,
+            appends_waiting: 0,
+        }
+    })
 }

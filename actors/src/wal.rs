@@ -6,6 +6,7 @@
 //! 6. the retention timer.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -129,7 +130,10 @@ impl WalActor {
 
     /// Starts the next commit, if none is under way.
     fn commit(&mut self, me: Addr<WalActor>) {
-        let Some((group, _)) = self.queue.begin() else { return };
+        let pressure = self.board.sequencer().pressure();
+        let begun = self.queue.begin(pressure);
+        self.board.appends_waiting.store(self.queue.waiting(), Ordering::Relaxed);
+        let Some((group, _)) = begun else { return };
         let (board, store, stats) =
             (Arc::clone(&self.board), Arc::clone(&self.store), Arc::clone(&self.stats));
         let started = Instant::now();

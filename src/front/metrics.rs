@@ -38,6 +38,8 @@ fn as_json(shared: &Shared) -> Value {
         "memory_limit_bytes": load.sample.memory_limit_bytes,
         "rss_bytes": load.sample.rss_bytes,
         "pressure": load.pressure,
+        "strains": load.strains,
+        "queue": load.sample.queue,
         "thresholds": {
             "cpu_percent": shared.config.pressure.cpu_percent,
             "memory_percent": shared.config.pressure.memory_percent,

@@ -104,7 +104,7 @@ pub(super) fn status(shared: &Shared) -> Value {
         "nodes": nodes(shared),
         "verification": verification(system),
         "requests": requests(system),
-        "resources": { "pressure": load.pressure, "sample": load.sample },
+        "resources": { "pressure": load.pressure, "strains": load.strains, "sample": load.sample },
         "actors": actors(system),
     })
 }
@@ -173,6 +173,7 @@ fn nodes(shared: &Shared) -> Vec<Value> {
             "applying": view.in_flight,
             "waiting_streams": view.waiting_lanes,
             "queued_bytes": view.queued_bytes,
+            "batch_entries": view.batch,
             "copying": copying(shared, view),
             "collections_copied": view.copied,
             "quarantined_collections": view.quarantined.len(),

@@ -23,6 +23,8 @@ pub struct NodeView {
     pub in_flight: usize,
     pub waiting_lanes: usize,
     pub queued_bytes: usize,
+    /// Entries that are read from the log at a time for it.
+    pub batch: usize,
     pub quarantined: Vec<(Stream, String)>,
     /// Streams in which a request that was given up may still change something, not yet read back.
     pub in_doubt: usize,
@@ -149,6 +151,7 @@ impl Sequencer {
             in_flight: log.in_flight,
             waiting_lanes: log.waiting_lanes(),
             queued_bytes: log.queued_bytes(),
+            batch: self.batch(node),
             quarantined: log.quarantined(),
             in_doubt: log.doubts.fresh(),
             copied: log.copied,

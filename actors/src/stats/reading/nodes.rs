@@ -17,6 +17,7 @@ pub(super) struct NodeReading {
     applying: usize,
     waiting_streams: usize,
     queued_bytes: usize,
+    batch: usize,
     quarantined: usize,
     in_doubt: usize,
     letters: usize,
@@ -48,6 +49,7 @@ impl NodeReading {
             applying: view.in_flight,
             waiting_streams: view.waiting_lanes,
             queued_bytes: view.queued_bytes,
+            batch: view.batch,
             quarantined: view.quarantined.len(),
             in_doubt: view.in_doubt,
             letters: log.letters().len(),
@@ -107,6 +109,12 @@ pub(super) fn work(nodes: &[NodeReading], families: &mut Families) -> Result<(),
         ["node"],
         "Memory of the entries that wait for a node.",
         each(nodes, |node| node.queued_bytes as f64),
+    )?;
+    families.gauges(
+        "chroma_ha_node_batch_entries",
+        ["node"],
+        "Entries that are read from the log at a time for a node that is behind.",
+        each(nodes, |node| node.batch as f64),
     )
 }
 
@@ -154,6 +162,7 @@ pub(super) fn reading(lag: Option<(u64, Option<f64>)>) -> NodeReading {
         applying: 0,
         waiting_streams: 0,
         queued_bytes: 0,
+        batch: 0,
         quarantined: 0,
         in_doubt: 0,
         letters: 0,

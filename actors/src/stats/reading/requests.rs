@@ -10,6 +10,7 @@ use crate::stats::family::Families;
 pub(super) struct RequestReading {
     pub(super) fill: Fill,
     pub(super) waiting_for_verdict: usize,
+    pub(super) appends_waiting: usize,
 }
 
 impl RequestReading {
@@ -40,6 +41,11 @@ impl RequestReading {
             "chroma_ha_writes_waiting",
             "Clients whose write is in the log and not yet judged by a node.",
             self.waiting_for_verdict as f64,
+        )?;
+        families.gauge(
+            "chroma_ha_appends_waiting",
+            "Writes that wait for the next log transaction.",
+            self.appends_waiting as f64,
         )
     }
 
