@@ -48,7 +48,7 @@ async fn serve_parts(parts: Parts) -> Result<(), DevError> {
     variables.insert("PORT".to_owned(), parts.port.to_string());
     let (config, warnings) = Config::from_env(variables.into_iter()).map_err(DevError::Config)?;
     warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
-    super::logging::start(&config.log);
+    let _logging = super::logging::start(&config);
     Ok(boot::serve(config).await?)
 }
 

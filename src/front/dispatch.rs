@@ -2,13 +2,13 @@
 //! answers it.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use actix_web::http::ConnectionType;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chroma_ha_core::route::{self, Route};
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::access::Access;
 use super::exchange::{Incoming, Outgoing, incoming};
 use super::{Worker, forward, read, rescue, turn, v1, write};
 
@@ -17,15 +17,11 @@ pub(super) async fn dispatch(
     payload: web::Payload,
     worker: web::Data<Worker>,
 ) -> HttpResponse {
-    let started = Instant::now();
     let route = route::classify(request.method().as_str(), request.uri().path());
-    let (label, class) = (route.label(), route.class());
-    let answer = admitted(&request, payload, &worker, route).await;
-    worker.shared.system.stats.front.request(label, class, answer.status, started.elapsed());
-    tracing::debug!(
-        method = %request.method(), path = request.uri().path(), route = label, status = answer.status,
-        duration_ms = started.elapsed().as_secs_f64() * 1e3, "request"
-    );
+    let mut access = Access::begin(&request, &route);
+    let answer = admitted(&request, payload, &worker, route, &mut access).await;
+    worker.shared.system.stats.front.request(access.route, access.class, answer.status, access.took());
+    access.end(&answer);
     let mut response = answer.into_response();
     if worker.shared.stopping() {
         // What the client asks next goes to another balancer.
@@ -34,7 +30,13 @@ pub(super) async fn dispatch(
     response
 }
 
-async fn admitted(request: &HttpRequest, payload: web::Payload, worker: &Worker, route: Route) -> Outgoing {
+async fn admitted(
+    request: &HttpRequest,
+    payload: web::Payload,
+    worker: &Worker,
+    route: Route,
+    access: &mut Access<'_>,
+) -> Outgoing {
     let permit = match worker.shared.system.gate.enter().await {
         Ok(permit) => permit,
         Err(shed) => {
@@ -43,8 +45,9 @@ async fn admitted(request: &HttpRequest, payload: web::Payload, worker: &Worker,
         }
     };
     let limit = worker.shared.config.limits.max_body_bytes;
-    match incoming(worker, request, payload, limit).await {
+    match incoming(worker, request, payload, limit, access.span).await {
         Ok(incoming) => {
+            access.is_named(&incoming.attempt.write_id);
             let forwarded = incoming.attempt.forwarded;
             forward::disclaim(turn::answer(worker, route, incoming, permit).await, forwarded)
         }

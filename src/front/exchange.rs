@@ -8,6 +8,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
+use chroma_ha_core::ids::Seq;
+use chroma_ha_core::trace::{Span, TRACEPARENT};
 use futures_util::{Stream, StreamExt};
 
 use super::forward::{self, Attempt};
@@ -22,6 +24,8 @@ pub(super) struct Incoming {
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Bytes,
     pub(super) attempt: Attempt,
+    /// In which trace it is answered; its headers say nothing of that any more.
+    pub(super) span: Span,
 }
 
 impl Incoming {
@@ -54,11 +58,13 @@ pub(super) struct Outgoing {
     /// Neither answered nor, as far as that is known, logged: this balancer may not answer now, another one
     /// may, and it may be tried again.
     pub(super) untaken: bool,
+    /// The write's position in the log.
+    pub(super) seq: Option<Seq>,
 }
 
 impl Outgoing {
     pub(super) fn whole(status: u16, headers: Vec<(String, String)>, body: impl Into<Bytes>) -> Outgoing {
-        Outgoing { status, headers, body: Body::Whole(body.into()), untaken: false }
+        Outgoing { status, headers, body: Body::Whole(body.into()), untaken: false, seq: None }
     }
 
     pub(super) fn streamed(
@@ -67,7 +73,7 @@ impl Outgoing {
         stream: ByteStream,
         length: Option<u64>,
     ) -> Outgoing {
-        Outgoing { status, headers, body: Body::Stream(stream, length), untaken: false }
+        Outgoing { status, headers, body: Body::Stream(stream, length), untaken: false, seq: None }
     }
 
     pub(super) fn json(status: u16, body: impl Into<Bytes>) -> Outgoing {
@@ -82,6 +88,18 @@ impl Outgoing {
     pub(super) fn with(mut self, name: &str, value: impl Into<String>) -> Outgoing {
         self.headers.push((name.to_owned(), value.into()));
         self
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// In bytes, where it is known before the body is sent.
+    pub(super) fn length(&self) -> Option<u64> {
+        match &self.body {
+            Body::Whole(bytes) => Some(bytes.len() as u64),
+            Body::Stream(_, length) => *length,
+        }
     }
 
     /// Reads the rest of a streamed body.
@@ -124,8 +142,9 @@ pub(super) async fn incoming(
     request: &HttpRequest,
     payload: web::Payload,
     limit: usize,
+    span: Span,
 ) -> Result<Incoming, BodyFault> {
-    let headers = request.headers().iter();
+    let headers = request.headers().iter().filter(|(name, _)| !is_replaced(name, &span));
     let mut headers =
         headers.filter_map(|(name, value)| Some((name.as_str().to_owned(), text(name, value)?))).collect();
     let path_and_query = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
@@ -136,7 +155,13 @@ pub(super) async fn incoming(
         headers,
         body: read_body(request, payload, limit).await?,
         attempt,
+        span,
     })
+}
+
+/// Our own span is the parent of what comes after us. A state of no trace is nobody's, as the standard has it.
+fn is_replaced(name: &HeaderName, span: &Span) -> bool {
+    name == TRACEPARENT || name == "tracestate" && span.parent.is_none()
 }
 
 /// What is no text is left out; but a key that cannot be read is refused, not ignored.

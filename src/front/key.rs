@@ -66,6 +66,7 @@ mod tests {
             headers: headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
             body: Bytes::from(body.to_owned()),
             attempt: Attempt { write_id: "w".to_owned(), repeatable: false, forwarded: false },
+            span: chroma_ha_actors::trace::begin(None),
         }
     }
 

@@ -42,6 +42,7 @@ pub(super) async fn v1(worker: &Worker, incoming: Incoming, permit: Arc<OwnedSem
         body: translated.body,
         headers: incoming.headers,
         attempt: incoming.attempt,
+        span: incoming.span,
     };
     let route = route::classify(&incoming.method, incoming.path());
     if route == route::Route::V1 {
@@ -51,11 +52,12 @@ pub(super) async fn v1(worker: &Worker, incoming: Incoming, permit: Arc<OwnedSem
     if answer.untaken {
         return answer;
     }
+    let seq = answer.seq;
     match answer.collect().await {
         Ok((status, mut headers, body)) => {
             headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-length"));
             let (status, body) = v1::shape(&translated.shape, caller, status, &body);
-            Outgoing::whole(status, headers, body)
+            Outgoing { seq, ..Outgoing::whole(status, headers, body) }
         }
         Err(error) => rescue::node(&chroma_ha_core::port::NodeFault::Lost(error.to_string())),
     }
