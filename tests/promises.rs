@@ -45,6 +45,7 @@ mod promises {
     mod replication;
     mod rolling;
     mod suffix;
+    mod traces;
     mod troubles;
     mod verify;
 }

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
 use opentelemetry_http::{HttpClient, HttpError};
-use reqwest::blocking::Client;
+use percent_encoding::percent_decode_str;
+use reqwest::blocking::{Client, RequestBuilder};
 use tracing::{info, warn};
 
 /// A collector that is silent for longer is away.
@@ -34,12 +35,23 @@ impl Collector {
 
     /// An address may hold a key, so none is in the error.
     fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let response = self.client.execute(request.try_into().map_err(reqwest::Error::without_url)?);
-        let response = response.map_err(reqwest::Error::without_url)?;
+        let request = reqwest::blocking::Request::try_from(request).map_err(reqwest::Error::without_url)?;
+        let response = self.authorized(request).send().map_err(reqwest::Error::without_url)?;
         let answer = Response::builder().status(response.status());
         let mut body = Vec::new();
         response.take(ANSWER_BYTES).read_to_end(&mut body)?;
         Ok(answer.body(Bytes::from(body))?)
+    }
+
+    /// With a password of the address in a header: libraries log addresses.
+    fn authorized(&self, mut request: reqwest::blocking::Request) -> RequestBuilder {
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let url = request.url_mut();
+        let (name, password) = (decoded(url.username()), url.password().map(decoded));
+        // These fail only for addresses without a host.
+        let _ = (url.set_username(""), url.set_password(None));
+        let request = RequestBuilder::from_parts(self.client.clone(), request);
+        if name.is_empty() { request } else { request.basic_auth(name, password) }
     }
 
     fn tell(&self, outcome: &Result<Response<Bytes>, HttpError>) {
