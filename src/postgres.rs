@@ -6,6 +6,7 @@ mod catalog;
 mod conversions;
 mod copies;
 mod entries;
+mod failovers;
 mod holding;
 mod lease;
 mod letters;

@@ -1,10 +1,12 @@
 //! What happened here lately: figures of the last hour, changes of who does what, alerts. Kept in memory and
-//! bounded, for people who look; the counters themselves are `stats`. A restart of the balancer forgets it.
+//! bounded, for people who look; the counters themselves are `stats`. A restart forgets it, but for what the log
+//! kept of the nodes' states.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chroma_ha_core::alert::{Alert, Phase};
+use chroma_ha_core::port::PastTurn;
 use serde::Serialize;
 
 mod figures;
@@ -98,6 +100,8 @@ struct Kept {
     alerts: Ring<Alert>,
     /// The last change of each, however long ago.
     last: BTreeMap<String, Turn>,
+    /// The log was asked what happened before.
+    remembered: bool,
     counted: Option<Counted>,
 }
 
@@ -114,6 +118,7 @@ impl Default for History {
             turns: Ring::new(KEPT),
             alerts: Ring::new(KEPT),
             last: BTreeMap::new(),
+            remembered: false,
             counted: None,
         };
         History { kept: Mutex::new(kept), started_ms: now_unix_ms() }
@@ -123,6 +128,20 @@ impl Default for History {
 impl History {
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What happened before this balancer started, as the log remembers it. It makes no room for itself.
+    pub fn remember(&self, past: Vec<PastTurn>) {
+        let mut kept = self.kept();
+        if std::mem::replace(&mut kept.remembered, true) {
+            return;
+        }
+        let before = past.into_iter().filter(|turn| turn.at_ms < self.started_ms);
+        let room = KEPT.saturating_sub(kept.turns.facts.len());
+        let before: Vec<PastTurn> = before.collect();
+        for PastTurn { at_ms, node: of, from, to, reason } in before.into_iter().rev().take(room).rev() {
+            kept.turns.push(Turn { at_ms, of, from, to, reason });
+        }
     }
 
     /// Nothing is kept if it is what it was.
@@ -218,5 +237,26 @@ mod tests {
         history.now("replica-1", "down", "again");
         assert_eq!(history.since("replica-1").1, "killed");
         assert_eq!(history.lately(&mut Seen::default()).changes.len(), KEPT);
+    }
+
+    #[test]
+    fn what_the_log_remembers_is_taken_once_and_pushes_nothing_out() {
+        let history = History::default();
+        let past = |at_ms: u64, to: &str| PastTurn {
+            at_ms,
+            node: "primary".to_owned(),
+            from: "up".to_owned(),
+            to: to.to_owned(),
+            reason: "killed".to_owned(),
+        };
+        (0..KEPT - 1).for_each(|n| history.turn("primary", &n.to_string(), "other", ""));
+        let own = history.started_ms;
+        history.remember(vec![past(1, "suspect"), past(2, "down"), past(own, "settling")]);
+        let changes = history.lately(&mut Seen::default()).changes;
+        assert_eq!((changes.len(), changes[KEPT - 1].fact.to.as_str()), (KEPT, "down"));
+        history.remember(vec![past(1, "suspect")]);
+        assert_eq!(history.lately(&mut Seen::default()).changes.len(), KEPT);
+        // Nor does it say since when something is as it is now.
+        assert_eq!(history.since("primary").0, changes[KEPT - 2].fact.at_ms);
     }
 }

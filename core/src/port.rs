@@ -20,7 +20,7 @@ use crate::operator::{AuditPage, AuditRow, Closing, DeadLetter, Deed, LetterPage
 mod recovered;
 
 pub use crate::operator::WriteRow;
-pub use recovered::{Leftover, LeftoverState, Recovered, RecoveredNode};
+pub use recovered::{Leftover, LeftoverState, PastTurn, Recovered, RecoveredNode};
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 

@@ -23,7 +23,10 @@ use super::exchange::{Incoming, Outgoing};
 use super::{Worker, catalog, hop, rescue};
 
 /// How often a read is tried, on different nodes where there are any.
-const TRIES: usize = 3;
+const TRIES: u32 = 4;
+
+/// Before the only node that may answer is asked again after a 5xx; that many times longer each time.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// How long a read waits for the log to be read: the lease is tried for every second.
 pub(super) const RECOVERY: Duration = Duration::from_secs(2);
@@ -56,8 +59,9 @@ pub(super) async fn of_collection(
     forward(worker, gate, Some(id), again, incoming).await
 }
 
-/// Asks node after node until one answers. A 5xx is tried once more even where there is no other node:
-/// Chroma answers one ("Error finding id") to a `get` that meets a delete of what it finds.
+/// Asks node after node until one answers. A 5xx is tried again even where there is no other node: Chroma
+/// answers one ("Error finding id") to a `get` that meets a delete of what it finds, under many deletes several
+/// times in a row.
 pub(super) async fn forward(
     worker: &Worker,
     gate: Gate,
@@ -67,8 +71,7 @@ pub(super) async fn forward(
 ) -> Outgoing {
     let mut avoid = Vec::new();
     let mut last = None;
-    let mut troubled = false;
-    for _ in 0..TRIES {
+    for tried in 1..=TRIES {
         let choose = Choose { gate, avoid: avoid.clone() };
         let chosen = match worker.proxy.send(choose).await {
             Ok(Ok(chosen)) => chosen,
@@ -80,13 +83,10 @@ pub(super) async fn forward(
         worker.shared.system.stats.front.read(class(gate), &chosen.node.name(), begun.elapsed());
         tell(chosen.node, &asked, begun.elapsed(), incoming);
         match asked {
-            Ok(answer) if answer.status >= 500 && again => {
-                let elsewhere = others(worker, gate, chosen.node, &avoid);
-                if troubled && !elsewhere {
-                    return answer;
-                }
-                (troubled, last) = (true, Some(answer));
-                if !elsewhere {
+            Ok(answer) if answer.status >= 500 && again && tried < TRIES => {
+                last = Some(answer);
+                if !others(worker, gate, chosen.node, &avoid) {
+                    tokio::time::sleep(PAUSE * tried).await;
                     continue;
                 }
             }

@@ -12,10 +12,10 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Transaction};
 use uuid::Uuid;
 
-use super::conversions;
 use super::lease::{self, Held};
 use super::number;
 use super::pool::{fault, run};
+use super::{conversions, failovers};
 
 /// The epoch and the position before the first entry must be what we think they are, else nothing is
 /// inserted. One statement is one transaction and one flush.
@@ -222,6 +222,7 @@ pub(super) async fn expire_batch(
         [(&number(through), Type::INT8), (&days, Type::INT4), (&limit, Type::INT8)];
     let gone = tx.execute_typed(sql, &params).await.map_err(fault)?;
     conversions::expire(&tx, through, limit).await?;
+    failovers::expire(&tx, limit).await?;
     tx.commit().await.map_err(fault)?;
     Ok(gone)
 }

@@ -157,12 +157,13 @@ impl WalActor {
         async move { Looked(company.await.unwrap_or_else(broken).ok()) }
     }
 
-    fn taken(&mut self, begun: Instant, recovered: Recovered) {
+    fn taken(&mut self, begun: Instant, mut recovered: Recovered) {
         let (epoch, head, quiet) = (recovered.epoch, recovered.head, recovered.quiet);
         self.lease = Lease::Held;
         self.epoch = epoch;
         self.standing_by = false;
         self.flushed = Flush::default();
+        self.board.history.remember(std::mem::take(&mut recovered.turns));
         let change = LeaseChange::Taken { epoch, quiet };
         self.board.lease.check(begun);
         if quiet {

@@ -262,6 +262,7 @@ impl Store {
             collections: collections.into_iter().map(|((t, d, name), id)| (id, t, d, name)).collect(),
             deleted: self.collections.iter().filter_map(|(id, (_, d))| d.map(|seq| (*id, seq))).collect(),
             nodes: nodes.into_values().collect(),
+            turns: Vec::new(),
         }
     }
 }
