@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{CONTENT_LENGTH, HeaderMap};
+use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, HeaderName};
 use chroma_ha_actors::trace::{self, millis};
 use chroma_ha_core::route::Route;
 use chroma_ha_core::trace::{Span, TRACEPARENT, TraceParent};
@@ -105,15 +105,72 @@ fn parent(headers: &HeaderMap) -> Option<TraceParent> {
     TraceParent::parse(only.to_str().ok()?)
 }
 
+/// Our own span is the parent of what comes after us. A state of no trace is nobody's, as the standard has it.
+pub(super) fn is_replaced(name: &HeaderName, span: &Span) -> bool {
+    name == TRACEPARENT || name == "tracestate" && span.parent.is_none()
+}
+
 fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
     use actix_web::test::TestRequest;
+    use chroma_ha_core::route::classify;
+    use tracing_subscriber::filter::LevelFilter;
 
     use super::*;
+
+    /// Lines as they would be shown.
+    #[derive(Clone, Default)]
+    struct Shown(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shown {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn shown(told: impl FnOnce()) -> String {
+        let kept = Shown::default();
+        let writer = kept.clone();
+        let lines = tracing_subscriber::fmt().with_max_level(LevelFilter::INFO).with_ansi(false);
+        tracing::subscriber::with_default(lines.with_writer(move || writer.clone()).finish(), told);
+        let bytes = kept.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_request_without_an_answer_is_told_too() {
+        let path = "/api/v2/tenants/t/databases/d/collections";
+        let request = TestRequest::post().uri(path).to_http_request();
+        let lines = shown(|| {
+            let mut access = Access::begin(&request, &classify("POST", path));
+            access.is_named("a-write");
+        });
+        assert_eq!(lines.lines().count(), 1, "{lines}");
+        assert!(lines.contains("status=499") && lines.contains("write_id=\"a-write\""), "{lines}");
+    }
+
+    #[test]
+    fn an_answered_request_is_told_once_and_a_read_is_not() {
+        let path = "/api/v2/tenants/t/databases/d/collections";
+        let request = TestRequest::default().uri(path).to_http_request();
+        let answered = |method, status| {
+            shown(|| Access::begin(&request, &classify(method, path)).end(&Outgoing::json(status, "{}")))
+        };
+        assert_eq!(answered("POST", 201).lines().count(), 1);
+        assert_eq!(answered("GET", 500).lines().count(), 1);
+        assert_eq!(answered("GET", 200), "");
+    }
 
     const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 

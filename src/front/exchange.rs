@@ -9,11 +9,11 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use chroma_ha_core::ids::Seq;
-use chroma_ha_core::trace::{Span, TRACEPARENT};
+use chroma_ha_core::trace::Span;
 use futures_util::{Stream, StreamExt};
 
 use super::forward::{self, Attempt};
-use super::{Worker, key};
+use super::{Worker, access, key};
 
 /// A request, whole.
 #[derive(Clone, Debug)]
@@ -144,7 +144,7 @@ pub(super) async fn incoming(
     limit: usize,
     span: Span,
 ) -> Result<Incoming, BodyFault> {
-    let headers = request.headers().iter().filter(|(name, _)| !is_replaced(name, &span));
+    let headers = request.headers().iter().filter(|(name, _)| !access::is_replaced(name, &span));
     let mut headers =
         headers.filter_map(|(name, value)| Some((name.as_str().to_owned(), text(name, value)?))).collect();
     let path_and_query = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
@@ -157,11 +157,6 @@ pub(super) async fn incoming(
         attempt,
         span,
     })
-}
-
-/// Our own span is the parent of what comes after us. A state of no trace is nobody's, as the standard has it.
-fn is_replaced(name: &HeaderName, span: &Span) -> bool {
-    name == TRACEPARENT || name == "tracestate" && span.parent.is_none()
 }
 
 /// What is no text is left out; but a key that cannot be read is refused, not ignored.

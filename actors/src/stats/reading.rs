@@ -15,6 +15,8 @@ use crate::wal::now_unix_ms;
 
 mod nodes;
 
+pub use nodes::lag_seconds;
+
 use nodes::NodeReading;
 
 #[derive(Debug, Default)]
