@@ -10,6 +10,7 @@ use crate::dev::{self, Parts, Progress, Toolbox};
 use crate::postgres::{self, Settings};
 
 pub(super) use crate::dev::Options as DevOptions;
+pub(super) use crate::postgres::DRIVER;
 
 /// Why `dev` ended.
 #[derive(Debug, thiserror::Error)]

@@ -9,6 +9,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
+use super::links;
 use crate::config::{Config, Log, LogFormat};
 use crate::otel::Exporter;
 
@@ -58,5 +59,5 @@ fn filter(log: &Log) -> EnvFilter {
 
 /// The driver of PostgreSQL tells statements with their values: bodies, and the key of the log's balancers.
 fn is_harmless(line: &Metadata<'_>) -> bool {
-    *line.level() <= Level::INFO || !line.target().starts_with("tokio_postgres")
+    *line.level() <= Level::INFO || !line.target().starts_with(links::DRIVER)
 }

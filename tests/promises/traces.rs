@@ -203,6 +203,25 @@ async fn a_write_keeps_its_trace_through_an_outage_and_a_restart() {
 }
 
 #[tokio::test]
+async fn a_write_through_a_standby_is_one_trace_in_both_logs() {
+    let mut stack = Stack::start(Options::default().env("LOG_FORMAT", "json")).await;
+    let standby = stack.balancer_beside().await;
+    let id = create(&stack.url(), "docs").await;
+    let client = Client::another();
+    let write_id = write_id(&upsert(&standby.url(), &id, &[("traceparent", &client.header())]).await);
+    let line = |balancer: &Balancer| {
+        let lines = Lines::of(balancer).with("write_id", &write_id).with("target", "access");
+        lines.with("trace_id", &client.trace).all().first().cloned()
+    };
+    let told = async || line(&standby).is_some() && line(&stack.balancer).is_some();
+    until(PATIENCE, "both have told of it", told).await;
+    let (passed_on, done) = (line(&standby).expect("a line"), line(&stack.balancer).expect("a line"));
+    assert_eq!(passed_on["parent_id"], client.span);
+    assert_eq!(done["parent_id"], passed_on["span_id"]);
+    assert!(done["seq"].is_u64(), "{done}");
+}
+
+#[tokio::test]
 async fn a_collector_gets_the_spans_of_a_write_and_its_failures_hurt_nobody() {
     let collector = Collector::listen().await;
     let (endpoint, key) = (collector.url(), "api-key=of-the-collector");

@@ -61,9 +61,19 @@ impl Sample {
 }
 
 /// The last minute of every node.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Latencies {
     samples: VecDeque<Vec<Sample>>,
+    /// Nothing was counted then.
+    started: Sample,
+}
+
+impl Default for Latencies {
+    fn default() -> Latencies {
+        let (reads, applies) = (Requests::default(), Requests::default());
+        let started = Sample { at: Instant::now(), reads, applies, applied: 0 };
+        Latencies { samples: VecDeque::with_capacity(SAMPLES), started }
+    }
 }
 
 impl Latencies {
@@ -75,9 +85,10 @@ impl Latencies {
     }
 
     pub(super) fn of(&self, node: NodeId) -> Latency {
-        let ends = self.samples.front().zip(self.samples.back());
-        let of_node = ends.and_then(|(first, last)| first.get(node.0).zip(last.get(node.0)));
-        of_node.map(|(first, last)| last.since(first)).unwrap_or_default()
+        let full = self.samples.len() == SAMPLES;
+        let first = self.samples.front().filter(|_| full).and_then(|samples| samples.get(node.0));
+        let last = self.samples.back().and_then(|samples| samples.get(node.0));
+        last.map(|last| last.since(first.unwrap_or(&self.started))).unwrap_or_default()
     }
 }
 
@@ -93,9 +104,9 @@ mod tests {
         let mut latencies = Latencies::default();
         let node = NodeId(1);
         let read = |millis| stats.front.read("records", &node.name(), Duration::from_millis(millis));
-        latencies.take(&stats, 2);
         assert_eq!(latencies.of(node).read_seconds, None);
         (0..10).for_each(|_| read(10_000));
+        // What came before the first sample is not lost.
         latencies.take(&stats, 2);
         assert!(latencies.of(node).read_seconds.expect("reads").p50 > 5.0);
         assert_eq!(latencies.of(NodeId::PRIMARY).read_seconds, None, "another node's");

@@ -70,7 +70,7 @@ impl Trail {
             span_id = %span.id,
             parent_id = span.parent.map(display),
             sampled = (!span.sampled).then_some(false),
-            "apply"
+            "delivery"
         );
     }
 

@@ -241,27 +241,9 @@ pub const OPTIONS: &[Variable] = &[
     row("SLACK_WEBHOOK_URL", "", Unset, SecretUrl, "Incoming webhook for alerts"),
     row("SLACK_ALERTS_ENABLED", "", Value("true"), Flag, "Whether alerts are sent to that webhook"),
     row("ADMIN_TOKEN", "", Unset, Secret, "Key of `/admin/*`; without it only loopback is let in"),
-    row(
-        "LOG_FORMAT",
-        "",
-        Value("text"),
-        Word(&["text", "json"]),
-        "Form of log lines; JSON: one object a line",
-    ),
-    row(
-        "LOG_LEVEL",
-        "",
-        Value("info"),
-        LogFilter,
-        "What is logged: a level, or levels by target, such as `info,access=debug`",
-    ),
-    row(
-        "OTEL_EXPORTER_OTLP_ENDPOINT",
-        "",
-        Unset,
-        HttpUrl,
-        "Collector that gets spans, by OTLP over HTTP, such as `http://collector:4318`",
-    ),
+    row("LOG_FORMAT", "", Value("text"), Word(&["text", "json"]), "Form of log lines"),
+    row("LOG_LEVEL", "", Value("info"), LogFilter, "What is logged: a level, or levels by target"),
+    row("OTEL_EXPORTER_OTLP_ENDPOINT", "", Unset, HttpUrl, "Collector that gets spans, by OTLP over HTTP"),
 ];
 
 #[cfg(test)]
