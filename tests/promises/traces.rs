@@ -324,7 +324,9 @@ async fn no_line_tells_a_secret_even_if_everything_is_logged() {
     assert!(collector.was_told(basic), "the password goes to the collector");
     let found: Vec<&str> = log.lines().filter(|line| line.contains("planted-")).take(5).collect();
     assert!(found.is_empty(), "{found:#?}");
-    assert!(!log.contains("a document"), "no bodies");
+    let as_numbers = format!("{:?}", b"a document");
+    let as_numbers = as_numbers.trim_matches(['[', ']']);
+    assert!(!log.contains("a document") && !log.contains(as_numbers), "no bodies");
     let trace = Lines::of(&stack.balancer).with("level", "TRACE");
     assert!(!trace.all().is_empty(), "everything was logged");
 }
