@@ -262,6 +262,7 @@ async fn a_collector_gets_the_spans_of_a_write_and_its_failures_hurt_nobody() {
     upsert(&url, &id, &[]).await;
     until(PATIENCE, "spans are refused", async || collector.refused() > 0).await;
     upsert(&url, &id, &[]).await;
+    until(PATIENCE, "spans are refused again", async || collector.refused() > 1).await;
     collector.refuse(false);
     let later = Client::another();
     upsert(&url, &id, &[("traceparent", &later.header())]).await;
