@@ -25,6 +25,7 @@ mod forward;
 mod hop;
 mod key;
 mod metrics;
+mod monitor;
 mod own;
 mod read;
 mod rescue;
@@ -34,6 +35,7 @@ mod v1;
 mod write;
 
 pub use dashboard::Dashboard;
+pub use monitor::{Watcher, serve as watch};
 
 /// What the whole front shares.
 pub struct Shared {

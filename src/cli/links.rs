@@ -1,13 +1,17 @@
-//! Where do the verbs lead? The one file through which the command line reaches `boot`, `dev` and
-//! `postgres`. It holds no work of its own.
+//! Where do the verbs lead? The one file through which the command line reaches `boot`, `dev`,
+//! `postgres` and `slack`. It holds no work of its own.
 
 use std::fmt::Display;
 use std::process::ExitCode;
+use std::time::SystemTime;
+
+use chroma_ha_core::alert;
 
 use crate::boot::{self, BootError};
-use crate::config::{Config, ConfigErrors};
+use crate::config::{Config, ConfigErrors, MonitorConfig, Secret};
 use crate::dev::{self, Parts, Progress, Toolbox};
 use crate::postgres::{self, Settings};
+use crate::slack::Slack;
 
 pub(super) use crate::dev::Options as DevOptions;
 
@@ -24,6 +28,20 @@ enum DevError {
 
 pub(super) fn serve(config: Config) -> ExitCode {
     end(actix_rt::System::new().block_on(boot::serve(config)))
+}
+
+pub(super) fn monitor(config: MonitorConfig) -> ExitCode {
+    end(actix_rt::System::new().block_on(boot::monitor(config)))
+}
+
+/// What Slack answers to a test message; an error if it did not take it.
+pub(super) async fn alert_test(webhook: Secret, service: &str) -> Result<String, String> {
+    let slack = Slack::try_new(webhook, service).map_err(|error| error.to_string())?;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let alert = alert::test(service, u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+    let answer = slack.post(&alert).await.map_err(|error| error.to_string())?;
+    let said = format!("status {} {}", answer.status, answer.text).trim_end().to_owned();
+    if (200..300).contains(&answer.status) { Ok(said) } else { Err(said) }
 }
 
 pub(super) fn dev(options: DevOptions) -> ExitCode {

@@ -8,7 +8,7 @@ mod options;
 pub use options::OPTIONS;
 
 /// One variable of the environment.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Variable {
     pub name: &'static str,
     /// What the value counts: `s`, `bytes`, `%`, …; empty where it counts nothing.
