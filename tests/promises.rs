@@ -8,6 +8,7 @@ mod promises {
     mod acknowledgement;
     mod admin;
     mod adoption;
+    mod alerts;
     mod all_nodes_killed;
     mod balancer_killed;
     mod bounded;
@@ -30,6 +31,7 @@ mod promises {
     mod lost_disk;
     mod lost_everywhere;
     mod metrics;
+    mod monitor;
     mod names_and_ids;
     mod node_hung;
     mod nothing_comes_back;
