@@ -78,7 +78,7 @@ fn balancer(url: &RedactedUrl, client: &reqwest::Client, patience: Duration) -> 
             let status = answer.status().as_u16();
             let text = answer.text().await.map_err(|error| chroma::fault(&error, patience).to_string())?;
             // Whoever stands before it has other words for a 503.
-            let itself = ["healthy", "degraded", "unavailable"].iter().any(|word| text.contains(word));
+            let itself = text.contains("\"unavailable\"");
             if status == 200 || status == 503 && itself { Ok(()) } else { Err(format!("status {status}")) }
         })
     });
@@ -99,4 +99,44 @@ fn log(database: &Database) -> Result<Target, BootError> {
         })
     });
     Ok(Target { kind: Kind::Postgres, name: "PostgreSQL".to_owned(), probe })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::config::Upstream;
+
+    /// What the probe makes of one answer.
+    async fn judged(answer: &'static str) -> Result<(), String> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = RedactedUrl::new(format!("http://{}", listener.local_addr().unwrap()));
+        let served = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let read = stream.read(&mut [0; 1 << 12]).await.unwrap();
+            assert!(read > 0);
+            let (status, body) = answer.split_once('|').unwrap();
+            let length = body.len();
+            let text =
+                format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+            stream.write_all(text.as_bytes()).await.unwrap();
+        });
+        let patience = Duration::from_secs(5);
+        let upstream = Upstream { request_timeout: patience, pool_size: 1, ca_file: None };
+        let target = balancer(&url, &chroma::client(&upstream).unwrap(), patience);
+        let seen = (target.probe)().await;
+        served.await.unwrap();
+        seen
+    }
+
+    #[tokio::test]
+    async fn what_a_proxy_answers_in_its_place_is_no_answer_of_the_balancer() {
+        assert_eq!(judged("200 OK|{\"status\":\"healthy\"}").await, Ok(()));
+        assert_eq!(judged("503 Service Unavailable|{\"status\":\"unavailable\"}").await, Ok(()));
+        for proxy in ["503 Service Unavailable|no backend", "502 Bad Gateway|", "404 Not Found|"] {
+            assert!(judged(proxy).await.is_err(), "{proxy}");
+        }
+    }
 }
