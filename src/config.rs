@@ -5,12 +5,14 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chroma_ha_core::alert::backlog::BacklogLimits;
 use chroma_ha_core::health::HealthConfig;
 use chroma_ha_core::ids::NodeId;
 use chroma_ha_core::pressure::Thresholds;
 use chroma_ha_core::routing::Strategy;
 
 mod load;
+mod monitor;
 mod nodes;
 mod problem;
 mod reader;
@@ -20,6 +22,7 @@ pub mod table;
 mod tests;
 mod urls;
 
+pub use monitor::MonitorConfig;
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use secret::{RedactedUrl, Secret, redact};
 
@@ -186,6 +189,8 @@ pub struct Wal {
     pub retention_days: u32,
     /// Memory for queued entries per node.
     pub memory_bytes: usize,
+    /// From where on a node's backlog is told.
+    pub backlog: BacklogLimits,
     pub adopt_conflict: AdoptConflict,
 }
 

@@ -28,6 +28,7 @@ mod hop;
 mod intake;
 mod key;
 mod metrics;
+mod monitor;
 mod own;
 mod read;
 mod rescue;
@@ -37,6 +38,7 @@ mod v1;
 mod write;
 
 pub use dashboard::Dashboard;
+pub use monitor::{Watcher, serve as watch};
 
 /// What the whole front shares.
 pub struct Shared {

@@ -8,6 +8,7 @@ mod promises {
     mod acknowledgement;
     mod admin;
     mod adoption;
+    mod alerts;
     mod all_nodes_killed;
     mod backlog;
     mod balancer_killed;
@@ -31,6 +32,7 @@ mod promises {
     mod lost_disk;
     mod lost_everywhere;
     mod metrics;
+    mod monitor;
     mod names_and_ids;
     mod node_hung;
     mod nothing_comes_back;

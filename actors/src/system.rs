@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use arc_swap::ArcSwap;
+use chroma_ha_core::alert::backlog::BacklogLimits;
+use chroma_ha_core::alert::lookout::Lookout;
 use chroma_ha_core::backoff::Backoff;
 use chroma_ha_core::commit::GroupLimits;
 use chroma_ha_core::health::{HealthConfig, NodeState};
@@ -26,10 +28,12 @@ use crate::replay::copy::Conflict;
 use crate::replay::{ReplayActor, Told};
 use crate::resources::{Load, ResourcesActor, Sampler, Waiting};
 use crate::roster::Roster;
-use crate::slack::{Sender, SlackActor};
+use crate::slack::{Outlet, SlackActor};
 use crate::stats::Stats;
 use crate::supervisor::{Escalate, SupervisorActor, Voice};
 use crate::wal::{HandOver, WalActor, WalTimes};
+
+pub mod outside;
 
 /// Makes a value on the arbiter that will use it.
 pub type Make<T> = Arc<dyn Fn() -> T + Send + Sync>;
@@ -40,7 +44,7 @@ pub struct Ports {
     /// In order of preference.
     pub nodes: Make<Vec<Arc<dyn Node>>>,
     pub sampler: Sampler,
-    pub alerts: Option<Sender>,
+    pub alerts: Outlet,
     pub escalate: Escalate,
 }
 
@@ -53,6 +57,8 @@ pub struct Settings {
     pub probe_timeout: Duration,
     pub proxy: ProxyConfig,
     pub thresholds: Thresholds,
+    /// From where on a node's backlog is told.
+    pub backlog: BacklogLimits,
     pub wal: WalTimes,
     pub scan_interval: Duration,
     /// Between two verifications; zero: none by time.
@@ -89,14 +95,17 @@ impl ActorSystem {
         let roster = Arc::new(Roster::default());
 
         let slack = {
-            let (board, sender, stats) = (Arc::clone(&board), ports.alerts.clone(), Arc::clone(&stats));
-            roster.start(&shared.handle(), "slack", move |own| SlackActor::new(board, sender, stats, own))
+            let (board, outlet, stats) = (Arc::clone(&board), ports.alerts.clone(), Arc::clone(&stats));
+            let lookout = Lookout::new(settings.backlog, settings.wal.lease);
+            roster.start(&shared.handle(), "slack", move |own| {
+                SlackActor::new(board, Some(lookout), outlet, stats, own)
+            })
         };
         // On its own thread: whoever hangs must not take it along.
         let watch = Arbiter::new();
         let supervisor = {
             let (slack, all) = (slack.clone().recipient(), Arc::clone(&roster));
-            let voice = Voice { slack, sender: ports.alerts, escalate: ports.escalate };
+            let voice = Voice { slack, sender: ports.alerts.sender, escalate: ports.escalate };
             roster.start(&watch.handle(), "supervisor", move |own| SupervisorActor::new(all, voice, own))
         };
         roster.set_supervisor(supervisor.recipient());

@@ -10,7 +10,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 use super::links;
-use crate::config::{Config, Log, LogFormat};
+use crate::config::{Log, LogFormat};
 use crate::otel::Exporter;
 
 /// What libraries say at each start is nobody's news; a directive of the filter's own overrides this.
@@ -23,17 +23,13 @@ pub(super) struct Logging {
 
 /// Sets the process-wide subscriber; a second call has no effect.
 #[must_use = "spans are sent only as long as it lives"]
-pub(super) fn start(config: &Config) -> Logging {
-    let exporter = config
-        .log
-        .collector
-        .as_ref()
-        .map(|collector| Exporter::start(collector.expose(), &config.listen.service_name));
+pub(super) fn start(log: &Log, service: &str) -> Logging {
+    let exporter = log.collector.as_ref().map(|collector| Exporter::start(collector.expose(), service));
     let (spans, fault) = match exporter.transpose() {
         Ok(spans) => (spans, None),
         Err(fault) => (None, Some(fault)),
     };
-    let shown = lines(&config.log).with_filter(filter(&config.log).and(filter_fn(is_harmless)));
+    let shown = lines(log).with_filter(filter(log).and(filter_fn(is_harmless)));
     // An error means that a subscriber is set already.
     let _ = Registry::default().with(shown).with(spans.as_ref().map(Exporter::layer)).try_init();
     if let Some(fault) = fault {

@@ -107,7 +107,7 @@ impl Preset {
 }
 
 /// The parts of the table, one after the other.
-const fn joined<const N: usize>(parts: [&[Variable]; 3]) -> [Variable; N] {
+const fn joined<const N: usize, const P: usize>(parts: [&[Variable]; P]) -> [Variable; N] {
     let mut all = [parts[0][0]; N];
     let (mut part, mut row, mut at) = (0, 0, 0);
     while at < N {

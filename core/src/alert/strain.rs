@@ -1,14 +1,10 @@
 //! In which words is a person told what the balancer is short of, and that it is over?
 
-use super::{Alert, Phase, Severity};
+use super::kind::{Kind, Words};
+use super::{Alert, Severity};
 use crate::pressure::{Pressure, QUEUE_PERCENT, Sample, Strain, Thresholds};
 
 const MIB: f64 = 1024.0 * 1024.0;
-
-/// Names the matter, from its begin to its end.
-pub fn key(strain: Strain) -> String {
-    format!("pressure:{}", strain.name())
-}
 
 /// `at_ms`: since when.
 pub fn opened(strain: Strain, sample: &Sample, thresholds: &Thresholds, at_ms: u64) -> Alert {
@@ -38,8 +34,8 @@ pub fn opened(strain: Strain, sample: &Sample, thresholds: &Thresholds, at_ms: u
         ),
     };
     let severity = if strain.level() == Pressure::Shed { Severity::Critical } else { Severity::Warning };
-    let what = measured(strain, sample, thresholds);
-    alert((strain, Phase::Opened), severity, title, what, effect, action, at_ms)
+    let words = Words::new(title, measured(strain, sample, thresholds), effect, action);
+    Kind::Pressure.opened(strain.name(), severity, at_ms, words)
 }
 
 /// What was measured, against what.
@@ -84,26 +80,14 @@ pub fn resolved(strain: Strain, sample: &Sample, thresholds: &Thresholds, at_ms:
         Strain::Cpu => "CPU is no longer short",
         Strain::Queue => "Requests no longer queue up",
     };
-    let what = measured(strain, sample, thresholds);
-    alert((strain, Phase::Resolved), Severity::Info, title, what, "None.".to_owned(), "Nothing.", at_ms)
-}
-
-fn alert(
-    (strain, phase): (Strain, Phase),
-    severity: Severity,
-    title: &str,
-    what: String,
-    effect: String,
-    action: &str,
-    at_ms: u64,
-) -> Alert {
-    let (title, action) = (title.to_owned(), action.to_owned());
-    Alert { key: key(strain), severity, phase, title, what, effect, action, at_ms }
+    let words = Words::over(title, measured(strain, sample, thresholds));
+    Kind::Pressure.resolved(strain.name(), at_ms, words)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alert::Phase;
     use crate::pressure::Queue;
 
     fn sample() -> Sample {

@@ -141,13 +141,18 @@ impl Sequencer {
         leftovers.any(|(id, left)| left.node_collection == own && self.catalog.collection(*id).is_none())
     }
 
+    /// Entries from the first one that the node has not applied to the head.
+    pub fn lag(&self, node: NodeId) -> u64 {
+        self.head.0 - self.nodes[node.0].cursor().0
+    }
+
     pub fn view(&self, node: NodeId) -> NodeView {
         let log = &self.nodes[node.0];
         let cursor = log.cursor();
         NodeView {
             node,
             cursor,
-            lag: self.head.0 - cursor.0,
+            lag: self.lag(node),
             in_flight: log.in_flight,
             waiting_lanes: log.waiting_lanes(),
             queued_bytes: log.queued_bytes(),
