@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use chroma_ha_actors::gate::GateLimits;
 use chroma_ha_actors::proxy::ProxyConfig;
 use chroma_ha_actors::replay::copy::Conflict;
 use chroma_ha_actors::slack::Sender;
@@ -218,8 +219,11 @@ fn settings(config: &Config) -> Result<Settings, BootError> {
             AdoptConflict::PrimaryWins => Conflict::PrimaryWins,
         },
         node_timeout: request,
-        max_requests: config.limits.max_concurrent_requests,
-        max_queued: config.limits.request_queue_size,
-        queue_timeout: config.limits.queue_timeout,
+        gate: GateLimits {
+            requests: config.limits.max_concurrent_requests,
+            queued: config.limits.request_queue_size,
+            wait: config.limits.queue_timeout,
+            body_bytes: config.limits.max_body_memory,
+        },
     })
 }

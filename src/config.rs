@@ -125,6 +125,13 @@ pub struct Limits {
     pub request_queue_size: usize,
     pub queue_timeout: Duration,
     pub max_body_bytes: usize,
+    /// Bytes of request bodies held at once.
+    pub max_body_memory: usize,
+    pub max_connections: usize,
+    /// A client that does nothing for so long in the middle of a request or an answer is let go.
+    pub client_timeout: Duration,
+    /// Longest time for a whole body.
+    pub client_body_timeout: Duration,
 }
 
 /// When a write is answered.

@@ -35,6 +35,7 @@ mod promises {
     mod node_hung;
     mod nothing_comes_back;
     mod old_api;
+    mod overload;
     mod poison;
     mod postgres_restarted;
     mod pressure;
@@ -46,6 +47,7 @@ mod promises {
     mod replica_killed;
     mod replication;
     mod rolling;
+    mod slow_clients;
     mod suffix;
     mod troubles;
     mod verify;

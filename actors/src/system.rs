@@ -17,7 +17,7 @@ use chroma_ha_core::sequencer::Limits;
 
 use crate::board::{Board, Holder};
 use crate::fence::Fenced;
-use crate::gate::RequestGate;
+use crate::gate::{GateLimits, RequestGate};
 use crate::guard::ActorRow;
 use crate::health::{HealthActor, Listen};
 use crate::proxy::{ProxyActor, ProxyConfig};
@@ -62,9 +62,7 @@ pub struct Settings {
     /// The metadata that names a record's document; `None`: deletions are not converted.
     pub deletion_key: Option<Arc<str>>,
     pub node_timeout: Duration,
-    pub max_requests: usize,
-    pub max_queued: usize,
-    pub queue_timeout: Duration,
+    pub gate: GateLimits,
 }
 
 /// The running actors, as the front sees them.
@@ -102,12 +100,12 @@ impl ActorSystem {
             roster.start(&watch.handle(), "supervisor", move |own| SupervisorActor::new(all, voice, own))
         };
         roster.set_supervisor(supervisor.recipient());
-        let gate = RequestGate::new(settings.max_requests, settings.max_queued, settings.queue_timeout);
+        let gate = RequestGate::new(settings.gate);
         let load = Arc::new(ArcSwap::from_pointee(Load::default()));
         {
             let (slack, load) = (slack.clone().recipient(), Arc::clone(&load));
             let (sampler, thresholds) = (ports.sampler, settings.thresholds);
-            let waiting = queue(&gate, settings.max_queued);
+            let waiting = queue(&gate);
             let (board, stats) = (Arc::clone(&board), Arc::clone(&stats));
             roster.start(&shared.handle(), "resources", move |own| {
                 ResourcesActor::new((sampler, waiting), thresholds, load, board, stats, slack, own)
@@ -215,13 +213,16 @@ impl ActorSystem {
 }
 
 /// How many requests wait at the gate.
-fn queue(gate: &Arc<RequestGate>, queued_limit: usize) -> Waiting {
+fn queue(gate: &Arc<RequestGate>) -> Waiting {
     let gate = Arc::clone(gate);
-    Box::new(move || Queue {
-        in_flight: gate.in_flight(),
-        in_flight_limit: gate.limit(),
-        queued: gate.queued(),
-        queued_limit,
-        appends_waiting: 0,
+    Box::new(move || {
+        let fill = gate.fill();
+        Queue {
+            in_flight: fill.in_flight,
+            in_flight_limit: fill.limit,
+            queued: fill.queued,
+            queued_limit: fill.queue_limit,
+            appends_waiting: 0,
+        }
     })
 }

@@ -15,9 +15,10 @@ use chroma_ha_core::entry::Draft;
 use chroma_ha_core::idempotency::Claim;
 use chroma_ha_core::ids::Seq;
 use chroma_ha_core::port::{LogStore, StoreError};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use crate::board::{Board, Verdict};
+use crate::gate::Ticket;
 use crate::guard::{Ping, Watched};
 use crate::stats::Stats;
 
@@ -28,8 +29,8 @@ pub struct Append {
     pub draft: Draft,
     /// Under which the client may ask for the outcome; nothing is under it yet.
     pub claim: Option<Claim>,
-    /// Held until the write is answered: the bound on writes in flight.
-    pub permit: Arc<OwnedSemaphorePermit>,
+    /// Held until the write is answered: the bound on writes in flight and on their bytes.
+    pub ticket: Arc<Ticket>,
 }
 
 /// The write is durable; its verdict comes later.
@@ -190,8 +191,8 @@ impl Handler<Append> for WalActor {
         }
         let (reply, answer) = oneshot::channel();
         let bytes = append.draft.body.len();
-        let Append { draft, claim, permit } = append;
-        self.queue.push(Waiting { draft, claim, reply, _permit: permit }, bytes);
+        let Append { draft, claim, ticket } = append;
+        self.queue.push(Waiting { draft, claim, reply, ticket }, bytes);
         self.commit(ctx.address());
         Box::pin(self.watched.answering(async move {
             answer

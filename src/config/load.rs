@@ -91,11 +91,17 @@ fn upstream(env: &mut Reader) -> Upstream {
 }
 
 fn limits(env: &mut Reader) -> Limits {
+    let max_body_bytes = env.count("MAX_BODY_BYTES");
+    let memory = env.whole_or_computed("MAX_BODY_MEMORY").and_then(|bytes| usize::try_from(bytes).ok());
     Limits {
         max_concurrent_requests: env.count("MAX_CONCURRENT_REQUESTS"),
         request_queue_size: env.count("REQUEST_QUEUE_SIZE"),
         queue_timeout: env.seconds("QUEUE_TIMEOUT"),
-        max_body_bytes: env.count("MAX_BODY_BYTES"),
+        max_body_bytes,
+        max_body_memory: memory.unwrap_or((128 << 20).max(2 * max_body_bytes)),
+        max_connections: env.count("MAX_CONNECTIONS"),
+        client_timeout: env.seconds("CLIENT_TIMEOUT"),
+        client_body_timeout: env.seconds("CLIENT_BODY_TIMEOUT"),
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chroma_ha_actors::board::{Board, Readable};
+use chroma_ha_actors::gate::Ticket;
 use chroma_ha_actors::health::Observed;
 use chroma_ha_actors::proxy::{Choose, Refusal};
 use chroma_ha_core::answer::with_id;
@@ -135,17 +136,19 @@ fn others(worker: &Worker, gate: Gate, node: NodeId, avoid: &[NodeId]) -> bool {
     tried.len() < worker.urls.len() && !worker.shared.system.board.readable(gate, &tried).is_empty()
 }
 
-/// Counts a request as under way on a node for as long as it lives.
+/// Counts a request as under way on a node for as long as it lives, and keeps what it took of the bounds: a
+/// client that does not take its answer still holds a connection to the node.
 struct Outstanding {
     board: Arc<Board>,
     node: NodeId,
+    _ticket: Arc<Ticket>,
 }
 
 impl Outstanding {
-    fn on(worker: &Worker, node: NodeId) -> Outstanding {
+    fn on(worker: &Worker, node: NodeId, incoming: &Incoming) -> Outstanding {
         let board = Arc::clone(&worker.shared.system.board);
         counter(&board, node).fetch_add(1, Ordering::Relaxed);
-        Outstanding { board, node }
+        Outstanding { board, node, _ticket: Arc::clone(&incoming.ticket) }
     }
 }
 
@@ -173,7 +176,7 @@ async fn ask(
         Some(own) => with_collection(&incoming.path_and_query, own),
         None => incoming.path_and_query.clone(),
     };
-    let outstanding = Outstanding::on(worker, node);
+    let outstanding = Outstanding::on(worker, node, incoming);
     worker.shared.system.stats.front.reads.with_label_values(&[&node.name()]).inc();
     let board = &worker.shared.system.board;
     let response = tokio::select! {

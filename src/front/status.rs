@@ -103,14 +103,27 @@ pub(super) fn status(shared: &Shared) -> Value {
         },
         "nodes": nodes(shared),
         "verification": verification(system),
-        "requests": {
-            "in_flight": system.gate.in_flight(),
-            "limit": system.gate.limit(),
-            "queued": system.gate.queued(),
-            "waiting_for_verdict": system.board.waiting_clients(),
-        },
+        "requests": requests(system),
         "resources": { "pressure": load.pressure, "strains": load.strains, "sample": load.sample },
         "actors": actors(system),
+    })
+}
+
+/// How full each bound is.
+fn requests(system: &ActorSystem) -> Value {
+    let fill = system.gate.fill();
+    let [reads, writes] =
+        fill.in_flight_by_share.map(|count| json!({ "in_flight": count, "limit": fill.share_limit }));
+    json!({
+        "in_flight": fill.in_flight,
+        "limit": fill.limit,
+        "reads": reads,
+        "writes": writes,
+        "queued": fill.queued,
+        "queue_limit": fill.queue_limit,
+        "body_bytes": fill.body_bytes,
+        "body_limit_bytes": fill.body_limit_bytes,
+        "waiting_for_verdict": system.board.waiting_clients(),
     })
 }
 

@@ -7,7 +7,6 @@ use chroma_ha_actors::proxy::{Ack, Refusal, Submit, WriteOutcome, Written};
 use chroma_ha_core::entry::Draft;
 use chroma_ha_core::poison::{poison, unkeepable_name};
 use chroma_ha_core::route::Write;
-use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use super::exchange::{Incoming, Outgoing};
@@ -26,12 +25,7 @@ const ACK: &str = "x-chroma-ha-ack";
 /// Request headers that go to the nodes and into the log. Credentials are not among them.
 const LOGGED: [&str; 2] = ["content-type", "traceparent"];
 
-pub(super) async fn write(
-    worker: &Worker,
-    write: &Write,
-    incoming: Incoming,
-    permit: Arc<OwnedSemaphorePermit>,
-) -> Outgoing {
+pub(super) async fn write(worker: &Worker, write: &Write, incoming: Incoming) -> Outgoing {
     let ack = match ack(worker.shared.config.wal.write_ack, &incoming) {
         Ok(ack) => ack,
         Err(refused) => return refused,
@@ -40,6 +34,7 @@ pub(super) async fn write(
         Ok(claim) => claim,
         Err(reason) => return Outgoing::error(400, "InvalidArgumentError", &reason),
     };
+    let ticket = Arc::clone(&incoming.ticket);
     let draft = draft(write, incoming);
     if let Some(reason) = unkeepable_name(write, &draft.body) {
         return Outgoing::error(400, "InvalidArgumentError", &reason);
@@ -48,7 +43,7 @@ pub(super) async fn write(
         return Outgoing::error(501, "ChromaError", &reason);
     }
     let record = draft.op.is_record();
-    match worker.proxy.send(Submit { draft, permit, ack, claim }).await {
+    match worker.proxy.send(Submit { draft, ticket, ack, claim }).await {
         Ok(Ok(written)) => answered(written, record),
         Ok(Err(refusal)) => rescue::refusal(&refusal),
         Err(_) => rescue::refusal(&Refusal::Restarting),

@@ -15,8 +15,10 @@ use crate::system::ActorSystem;
 use crate::wal::now_unix_ms;
 
 mod nodes;
+mod requests;
 
 use nodes::NodeReading;
+use requests::RequestReading;
 
 #[derive(Debug, Default)]
 pub struct Reading {
@@ -38,15 +40,6 @@ struct LogReading {
     collections: usize,
 }
 
-#[derive(Debug, Default)]
-struct RequestReading {
-    in_flight: usize,
-    limit: usize,
-    queued: usize,
-    waiting_for_verdict: usize,
-    appends_waiting: usize,
-}
-
 impl Reading {
     pub fn of(system: &ActorSystem) -> Reading {
         let (board, gate) = (&system.board, &system.gate);
@@ -66,9 +59,7 @@ impl Reading {
             (nodes.collect(), log)
         };
         let requests = RequestReading {
-            in_flight: gate.in_flight(),
-            limit: gate.limit(),
-            queued: gate.queued(),
+            fill: gate.fill(),
             waiting_for_verdict: board.waiting_clients(),
             appends_waiting: board.appends_waiting.load(Ordering::Relaxed),
         };
@@ -187,36 +178,6 @@ impl LogReading {
             self.completed as f64,
         )?;
         families.gauge("chroma_ha_collections", "Collections in the catalog.", self.collections as f64)
-    }
-}
-
-impl RequestReading {
-    fn fill(&self, families: &mut Families) -> Result<(), Error> {
-        families.gauge(
-            "chroma_ha_requests_in_flight",
-            "Requests that hold a permit.",
-            self.in_flight as f64,
-        )?;
-        families.gauge(
-            "chroma_ha_requests_limit",
-            "Permits that there are (`MAX_CONCURRENT_REQUESTS`).",
-            self.limit as f64,
-        )?;
-        families.gauge(
-            "chroma_ha_requests_queued",
-            "Requests that wait for a permit.",
-            self.queued as f64,
-        )?;
-        families.gauge(
-            "chroma_ha_writes_waiting",
-            "Clients whose write is in the log and not yet judged by a node.",
-            self.waiting_for_verdict as f64,
-        )?;
-        families.gauge(
-            "chroma_ha_appends_waiting",
-            "Writes that wait for the next log transaction.",
-            self.appends_waiting as f64,
-        )
     }
 }
 

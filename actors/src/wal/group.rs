@@ -5,17 +5,18 @@ use std::sync::Arc;
 use chroma_ha_core::entry::{Draft, Entry};
 use chroma_ha_core::idempotency::Claim;
 use chroma_ha_core::port::{LogStore, StoreError};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use super::Appended;
 use crate::board::Board;
+use crate::gate::Ticket;
 
 pub(super) struct Waiting {
     pub(super) draft: Draft,
     pub(super) claim: Option<Claim>,
     pub(super) reply: oneshot::Sender<Result<Appended, StoreError>>,
-    /// Travels with the write, so that the bound covers the queue too.
-    pub(super) _permit: Arc<OwnedSemaphorePermit>,
+    /// Travels with the write, so that the bounds cover the queue and the commit, too.
+    pub(super) ticket: Arc<Ticket>,
 }
 
 /// Appends a group, hands it to the board and tells the writers. Returns how many entries it had.
@@ -39,15 +40,15 @@ pub(super) async fn commit_group(
     for waiting in group {
         seq = seq.next();
         entries.push(Arc::new(Entry::new(seq, waiting.draft, logged_at_ms).under(waiting.claim)));
-        replies.push(waiting.reply);
+        replies.push((waiting.reply, waiting.ticket));
     }
     if let Err(error) = store.append(entries.clone()).await {
-        replies.into_iter().for_each(|reply| drop(reply.send(Err(error.clone()))));
+        replies.into_iter().for_each(|(reply, _)| drop(reply.send(Err(error.clone()))));
         return Err(error);
     }
     let count = entries.len();
     let mut admitted = Vec::with_capacity(count);
-    for (entry, reply) in entries.into_iter().zip(replies) {
+    for (entry, (reply, _held_until_here)) in entries.into_iter().zip(replies) {
         let (tell, verdict) = oneshot::channel();
         let _ = reply.send(Ok(Appended { seq: entry.seq, verdict }));
         admitted.push((entry, tell));

@@ -2,7 +2,11 @@
 
 use super::Accepts::*;
 use super::Preset::{self, Computed, Required, Unset, Value};
-use super::{Accepts, Variable};
+use super::{Accepts, Variable, joined};
+
+mod bounds;
+
+use bounds::BOUNDS;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -17,7 +21,11 @@ const fn row(
 }
 
 /// Every variable that `Config::from_env` reads.
-pub const OPTIONS: &[Variable] = &[
+pub const OPTIONS: &[Variable] =
+    &joined::<{ FIRST.len() + BOUNDS.len() + LAST.len() }>([FIRST, BOUNDS, LAST]);
+
+/// Up to how nodes are asked.
+const FIRST: &[Variable] = &[
     row("PRIMARY_URL", "", Required, HttpUrl, "The primary Chroma server"),
     row("REPLICA_URL", "", Unset, HttpUrl, "A replica Chroma server"),
     row("REPLICA_URLS", "", Unset, HttpUrls, "More replicas, counted after the one of `REPLICA_URL`"),
@@ -79,29 +87,10 @@ pub const OPTIONS: &[Variable] = &[
         "How long a returning node is left alone before anything is applied to it",
     ),
     row("REQUEST_TIMEOUT", "s", Value("60"), Decimal(0.1, 3600.0), "Longest wait for a node's answer"),
-    row("MAX_CONCURRENT_REQUESTS", "requests", Value("256"), Whole(1, 100_000), "Requests worked on at once"),
-    row(
-        "REQUEST_QUEUE_SIZE",
-        "requests",
-        Value("1024"),
-        Whole(0, 1_000_000),
-        "Requests waiting beyond those; the next is answered 503",
-    ),
-    row("QUEUE_TIMEOUT", "s", Value("10"), Decimal(0.01, 3600.0), "Longest wait in that queue, then 503"),
-    row(
-        "CONNECTION_POOL_SIZE",
-        "connections",
-        Value("32"),
-        Whole(1, 10_000),
-        "Idle connections per node and worker",
-    ),
-    row(
-        "MAX_BODY_BYTES",
-        "bytes",
-        Value("41943040"),
-        Whole(1024, 1024 * MIB),
-        "Largest request body; the next byte is answered 413, as Chroma does",
-    ),
+];
+
+/// From the credentials of nodes on.
+const LAST: &[Variable] = &[
     row("PRIMARY_AUTH_TOKEN", "", Unset, Secret, "Credential for the primary where the client sends none"),
     row(
         "REPLICA_AUTH_TOKEN",
