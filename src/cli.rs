@@ -91,7 +91,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn serve(config: Config) -> ExitCode {
-    logging::start(&config.log);
+    let _logging = logging::start(&config);
     links::serve(config)
 }
 

@@ -210,6 +210,8 @@ pub struct Log {
     pub format: LogFormat,
     /// A filter of the `tracing` crate, checked.
     pub filter: String,
+    /// Where spans are sent; `None`: nowhere.
+    pub collector: Option<RedactedUrl>,
 }
 
 impl Config {

@@ -16,6 +16,7 @@ use reqwest::Client;
 use crate::chroma::ClientError;
 use crate::config::Config;
 
+mod access;
 mod admin;
 mod catalog;
 mod dashboard;

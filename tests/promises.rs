@@ -49,6 +49,7 @@ mod promises {
     mod rolling;
     mod slow_clients;
     mod suffix;
+    mod traces;
     mod troubles;
     mod verify;
 }

@@ -41,7 +41,7 @@ const NOT_IN_CORE: [&str; 10] = [
 const NOT_IN_ACTORS: [&str; 6] = ["actix-web", "reqwest", "hyper", "tokio-postgres", "bb8", "sysinfo"];
 
 /// Adapters of the outside. Each stands alone.
-const ADAPTERS: [&str; 4] = ["postgres", "chroma", "slack", "host"];
+const ADAPTERS: [&str; 5] = ["postgres", "chroma", "slack", "host", "otel"];
 
 /// Who may see how the program is put together.
 const LEADS_TO_BOOT: [&str; 2] = ["src/boot.rs", "src/cli/links.rs"];

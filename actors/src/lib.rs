@@ -24,4 +24,5 @@ pub mod slack;
 pub mod stats;
 pub mod supervisor;
 pub mod system;
+pub mod trace;
 pub mod wal;

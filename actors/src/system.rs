@@ -124,6 +124,7 @@ impl ActorSystem {
             let (group, times) = (settings.group, settings.wal);
             let listeners = vec![health.clone().recipient(), slack.clone().recipient()];
             roster.start(&wal_arbiter.handle(), "wal", move |own| {
+                own.bears_permits(settings.gate.requests);
                 WalActor::new(board, store(), group, times, listeners, own, stats)
             })
         };
@@ -173,8 +174,9 @@ impl ActorSystem {
     pub fn proxy(&self) -> Addr<ProxyActor> {
         let worker = self.proxies.fetch_add(1, Ordering::Relaxed);
         let (board, wal, config) = (Arc::clone(&self.board), self.wal.clone(), self.proxy);
-        let stats = Arc::clone(&self.stats);
+        let (stats, permits) = (Arc::clone(&self.stats), self.gate.fill().limit);
         self.roster.start(&Arbiter::current(), format!("proxy {worker}"), move |own| {
+            own.bears_permits(permits);
             ProxyActor::new(board, wal, config, own, stats)
         })
     }

@@ -10,6 +10,7 @@ use crate::dev::{self, Parts, Progress, Toolbox};
 use crate::postgres::{self, Settings};
 
 pub(super) use crate::dev::Options as DevOptions;
+pub(super) use crate::postgres::DRIVER;
 
 /// Why `dev` ended.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +49,7 @@ async fn serve_parts(parts: Parts) -> Result<(), DevError> {
     variables.insert("PORT".to_owned(), parts.port.to_string());
     let (config, warnings) = Config::from_env(variables.into_iter()).map_err(DevError::Config)?;
     warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
-    super::logging::start(&config.log);
+    let _logging = super::logging::start(&config);
     Ok(boot::serve(config).await?)
 }
 

@@ -174,5 +174,9 @@ fn log(env: &mut Reader) -> Log {
         "json" => Some(LogFormat::Json),
         _ => None,
     });
-    Log { format: format.unwrap_or_default(), filter: env.log_filter("LOG_LEVEL") }
+    Log {
+        format: format.unwrap_or_default(),
+        filter: env.log_filter("LOG_LEVEL"),
+        collector: env.http_url("OTEL_EXPORTER_OTLP_ENDPOINT"),
+    }
 }

@@ -1,12 +1,11 @@
 //! Every request that is not the balancer's own: its route, what it takes of the bounds, its body, and the
 //! part that answers it.
 
-use std::time::Instant;
-
 use actix_web::http::ConnectionType;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chroma_ha_core::route::{self, Route, Share};
 
+use super::access::Access;
 use super::exchange::{Incoming, Outgoing};
 use super::intake::{self, Unfit, incoming};
 use super::{Worker, forward, read, rescue, turn, v1, write};
@@ -16,26 +15,20 @@ pub(super) async fn dispatch(
     mut payload: web::Payload,
     worker: web::Data<Worker>,
 ) -> HttpResponse {
-    let started = Instant::now();
     let (method, path) = (request.method().as_str(), request.uri().path());
     let route = route::classify(method, path);
-    let (label, class, share) = (route.label(), route.class(), Share::of(&route, method, path));
-    let (answer, taken_in) = match incoming(&worker, &request, &mut payload, share).await {
+    let share = Share::of(&route, method, path);
+    let mut access = Access::begin(&request, &route);
+    let (answer, taken_in) = match incoming(&worker, &request, &mut payload, share, access.span).await {
         Ok(incoming) => {
+            access.is_named(&incoming.attempt.write_id);
             let forwarded = incoming.attempt.forwarded;
             (forward::disclaim(turn::answer(&worker, route, incoming).await, forwarded), true)
         }
         Err(unfit) => (refuse(&worker, unfit), false),
     };
-    worker.shared.system.stats.front.request(label, class, answer.status, started.elapsed());
-    tracing::debug!(
-        method,
-        path,
-        route = label,
-        status = answer.status,
-        duration_ms = started.elapsed().as_secs_f64() * 1e3,
-        "request"
-    );
+    worker.shared.system.stats.front.request(access.route, access.class, answer.status, access.took());
+    access.end(&answer);
     let mut response = answer.into_response();
     if worker.shared.stopping() {
         // What the client asks next goes to another balancer.

@@ -9,6 +9,8 @@ use actix_web::body::SizedStream;
 use actix_web::http::StatusCode;
 use bytes::{Bytes, BytesMut};
 use chroma_ha_actors::gate::Ticket;
+use chroma_ha_core::ids::Seq;
+use chroma_ha_core::trace::Span;
 use futures_util::{Stream, StreamExt};
 
 use super::forward::Attempt;
@@ -24,6 +26,8 @@ pub(super) struct Incoming {
     pub(super) attempt: Attempt,
     /// What it has taken of the bounds: to be kept by whatever goes on with it.
     pub(super) ticket: Arc<Ticket>,
+    /// In which trace it is answered; its headers say nothing of that any more.
+    pub(super) span: Span,
 }
 
 impl Incoming {
@@ -56,11 +60,13 @@ pub(super) struct Outgoing {
     /// Neither answered nor, as far as that is known, logged: this balancer may not answer now, another one
     /// may, and it may be tried again.
     pub(super) untaken: bool,
+    /// The write's position in the log.
+    pub(super) seq: Option<Seq>,
 }
 
 impl Outgoing {
     pub(super) fn whole(status: u16, headers: Vec<(String, String)>, body: impl Into<Bytes>) -> Outgoing {
-        Outgoing { status, headers, body: Body::Whole(body.into()), untaken: false }
+        Outgoing { status, headers, body: Body::Whole(body.into()), untaken: false, seq: None }
     }
 
     pub(super) fn streamed(
@@ -69,7 +75,7 @@ impl Outgoing {
         stream: ByteStream,
         length: Option<u64>,
     ) -> Outgoing {
-        Outgoing { status, headers, body: Body::Stream(stream, length), untaken: false }
+        Outgoing { status, headers, body: Body::Stream(stream, length), untaken: false, seq: None }
     }
 
     pub(super) fn json(status: u16, body: impl Into<Bytes>) -> Outgoing {
@@ -84,6 +90,18 @@ impl Outgoing {
     pub(super) fn with(mut self, name: &str, value: impl Into<String>) -> Outgoing {
         self.headers.push((name.to_owned(), value.into()));
         self
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// In bytes, where it is known before the body is sent.
+    pub(super) fn length(&self) -> Option<u64> {
+        match &self.body {
+            Body::Whole(bytes) => Some(bytes.len() as u64),
+            Body::Stream(_, length) => *length,
+        }
     }
 
     /// Reads the rest of a streamed body.

@@ -12,11 +12,12 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use chroma_ha_actors::gate::{Shed, Ticket};
 use chroma_ha_core::route::Share;
+use chroma_ha_core::trace::Span;
 use futures_util::StreamExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::exchange::Incoming;
-use super::{Worker, forward, key};
+use super::{Worker, access, forward, key};
 
 /// Room for a body of unknown length is taken in such steps, and doubled.
 const STEP: usize = 64 << 10;
@@ -46,6 +47,7 @@ pub(super) async fn incoming(
     request: &HttpRequest,
     payload: &mut web::Payload,
     share: Share,
+    span: Span,
 ) -> Result<Incoming, Unfit> {
     let system = &worker.shared.system;
     if let Some(shed) = Shed::under(system.load.load().pressure, share) {
@@ -57,7 +59,7 @@ pub(super) async fn incoming(
         length => read_body(worker, payload, length, &mut ticket).await?,
     };
     ticket.enter().await?;
-    let headers = request.headers().iter();
+    let headers = request.headers().iter().filter(|(name, _)| !access::is_replaced(name, &span));
     let mut headers =
         headers.filter_map(|(name, value)| Some((name.as_str().to_owned(), text(name, value)?))).collect();
     let attempt = forward::attempt(worker, &mut headers);
@@ -68,6 +70,7 @@ pub(super) async fn incoming(
         body,
         attempt,
         ticket: Arc::new(ticket),
+        span,
     })
 }
 

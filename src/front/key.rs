@@ -73,6 +73,7 @@ mod tests {
             body: Bytes::from(body.to_owned()),
             attempt: Attempt { write_id: "w".to_owned(), repeatable: false, forwarded: false },
             ticket: Arc::new(RequestGate::new(limits).ticket(Share::Writes)),
+            span: chroma_ha_actors::trace::begin(None),
         }
     }
 

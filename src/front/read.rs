@@ -10,6 +10,7 @@ use chroma_ha_actors::board::{Board, Readable};
 use chroma_ha_actors::gate::Ticket;
 use chroma_ha_actors::health::Observed;
 use chroma_ha_actors::proxy::{Choose, Refusal};
+use chroma_ha_actors::trace::millis;
 use chroma_ha_core::answer::with_id;
 use chroma_ha_core::health::{Failure, Observation};
 use chroma_ha_core::ids::{CollectionId, NodeId, Stream};
@@ -81,6 +82,7 @@ pub(super) async fn forward(
         let begun = Instant::now();
         let asked = ask(worker, chosen, collection, incoming).await;
         worker.shared.system.stats.front.read(class(gate), &chosen.node.name(), begun.elapsed());
+        tell(chosen.node, &asked, begun.elapsed(), incoming);
         match asked {
             Ok(answer) if answer.status >= 500 && again && tried < TRIES => {
                 last = Some(answer);
@@ -101,6 +103,19 @@ pub(super) async fn forward(
         }
     }
     last.unwrap_or_else(|| rescue::refusal(&Refusal::NoReadableNode))
+}
+
+/// Every node that was tried, for whoever asks for that.
+fn tell(node: NodeId, asked: &Result<Outgoing, NodeFault>, took: Duration, incoming: &Incoming) {
+    tracing::debug!(
+        target: "read",
+        %node,
+        status = asked.as_ref().ok().map(|answer| answer.status),
+        fault = asked.as_ref().err().map(tracing::field::display),
+        duration_ms = millis(took),
+        trace_id = %incoming.span.trace,
+        "asked"
+    );
 }
 
 /// What is read, for figures.

@@ -40,6 +40,7 @@ pub(super) async fn v1(worker: &Worker, incoming: Incoming) -> Outgoing {
         headers: incoming.headers,
         attempt: incoming.attempt,
         ticket: incoming.ticket,
+        span: incoming.span,
     };
     let route = route::classify(&incoming.method, incoming.path());
     if route == route::Route::V1 {
@@ -49,11 +50,12 @@ pub(super) async fn v1(worker: &Worker, incoming: Incoming) -> Outgoing {
     if answer.untaken {
         return answer;
     }
+    let seq = answer.seq;
     match answer.collect().await {
         Ok((status, mut headers, body)) => {
             headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-length"));
             let (status, body) = v1::shape(&translated.shape, caller, status, &body);
-            Outgoing::whole(status, headers, body)
+            Outgoing { seq, ..Outgoing::whole(status, headers, body) }
         }
         Err(error) => rescue::node(&chroma_ha_core::port::NodeFault::Lost(error.to_string())),
     }

@@ -13,7 +13,7 @@ pub struct FrontStats {
     pub(crate) request_seconds: HistogramVec,
     pub writes: IntCounterVec,
     pub reads: IntCounterVec,
-    read_seconds: HistogramVec,
+    pub(crate) read_seconds: HistogramVec,
     shed: IntCounterVec,
 }
 

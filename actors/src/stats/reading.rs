@@ -17,6 +17,8 @@ use crate::wal::now_unix_ms;
 mod nodes;
 mod requests;
 
+pub use nodes::lag_seconds;
+
 use nodes::NodeReading;
 use requests::RequestReading;
 

@@ -231,7 +231,8 @@ const LAST: &[Variable] = &[
     row("SLACK_ALERTS_ENABLED", "", Value("true"), Flag, "Whether alerts are sent to that webhook"),
     row("ADMIN_TOKEN", "", Unset, Secret, "Key of `/admin/*`; without it only loopback is let in"),
     row("LOG_FORMAT", "", Value("text"), Word(&["text", "json"]), "Form of log lines"),
-    row("LOG_LEVEL", "", Value("info"), LogFilter, "What is logged"),
+    row("LOG_LEVEL", "", Value("info"), LogFilter, "What is logged: a level, or levels by target"),
+    row("OTEL_EXPORTER_OTLP_ENDPOINT", "", Unset, HttpUrl, "Collector that gets spans, by OTLP over HTTP"),
 ];
 
 #[cfg(test)]

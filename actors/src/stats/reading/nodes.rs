@@ -32,9 +32,14 @@ struct Lag {
 
 impl Lag {
     fn of(entries: u64, oldest_ms: Option<u64>, now_ms: u64) -> Lag {
-        let waited = |oldest_ms| now_ms.saturating_sub(oldest_ms) as f64 / 1e3;
-        Lag { entries, seconds: if entries == 0 { Some(0.0) } else { oldest_ms.map(waited) } }
+        Lag { entries, seconds: lag_seconds(entries, oldest_ms, now_ms) }
     }
+}
+
+/// How long the oldest entry has waited that a node lacks.
+pub fn lag_seconds(entries: u64, oldest_ms: Option<u64>, now_ms: u64) -> Option<f64> {
+    let waited = |oldest_ms| now_ms.saturating_sub(oldest_ms) as f64 / 1e3;
+    if entries == 0 { Some(0.0) } else { oldest_ms.map(waited) }
 }
 
 impl NodeReading {
