@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use chroma_ha::config::table::OPTIONS;
+use chroma_ha::dev::http_status;
 
 use crate::harness::chaos::Mode;
 use crate::harness::status::{PATIENCE, state, until_all_up};
@@ -78,6 +79,27 @@ async fn the_story_of_some_bad_hours_is_told_once_and_in_order() {
         assert_eq!(text.contains("It lasted "), over, "{text}");
         assert!(text.contains(if over { "At: " } else { "Since: " }), "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_deploy_is_one_calm_message_and_a_standby_tells_nothing_twice() {
+    let webhook = Webhook::listen().await;
+    let mut stack = stack(&webhook).await;
+    let mut new = stack.balancer_beside().await;
+    stack.balancer.stop().await;
+    let mut story = vec!["[INFO] Another balancer took the log over"];
+    until_told(&webhook, &story).await;
+    // The old release again, now as the standby: both see the node fall, one tells.
+    stack.balancer.launch();
+    let (old, port) = (stack.balancer.url(), stack.balancer.port());
+    until(PATIENCE, "it stands by", async || http_status(port, "/readyz").await == Some(200)).await;
+    stack.replica().kill9();
+    until_state(&old, "replica-1", "down").await;
+    story.push("[WARNING] replica-1 is down");
+    until_told(&webhook, &story).await;
+    tokio::time::sleep(QUIET).await;
+    assert_eq!(told(&webhook), story);
+    new.stop().await;
 }
 
 #[tokio::test]

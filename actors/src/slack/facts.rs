@@ -1,7 +1,7 @@
 //! How is the cluster, in the words of `core::alert::lookout`? Read off the board; of the lease it keeps what
 //! the board does not. It compares nothing.
 
-use chroma_ha_core::alert::lookout::{Facts, NodeFacts};
+use chroma_ha_core::alert::lookout::{Facts, NodeFacts, Predecessor};
 use chroma_ha_core::headline::Log;
 use chroma_ha_core::ids::NodeId;
 
@@ -13,14 +13,21 @@ use crate::wal::LeaseChange;
 pub(super) struct LeaseFacts {
     /// Why it was lost last.
     fault: Option<String>,
-    /// Whoever had it before this balancer gave it away.
-    handed_over: bool,
+    /// Who had it before this balancer.
+    predecessor: Option<Predecessor>,
 }
 
 impl LeaseFacts {
     pub(super) fn note(&mut self, change: &LeaseChange) {
         match change {
-            LeaseChange::Taken { quiet, .. } => *self = LeaseFacts { fault: None, handed_over: *quiet },
+            LeaseChange::Taken { epoch, quiet, from } => {
+                let before = |address: &String| Predecessor {
+                    address: host(address).to_owned(),
+                    epoch: *epoch,
+                    gave_away: *quiet,
+                };
+                *self = LeaseFacts { fault: None, predecessor: from.as_ref().map(before) };
+            }
             LeaseChange::Lost { reason } => self.fault = Some(reason.clone()),
         }
     }
@@ -41,7 +48,7 @@ impl LeaseFacts {
             log: log(board),
             log_answers: board.lease.log_answers(),
             log_fault: self.fault.clone(),
-            handed_over: self.handed_over,
+            predecessor: self.predecessor.clone(),
             acting,
             nodes: lags.into_iter().enumerate().map(node).collect(),
         }

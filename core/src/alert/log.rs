@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::kind::{Kind, Words};
-use super::lookout::Facts;
+use super::lookout::{Facts, Predecessor};
 use super::node::sentence;
 use super::{Alert, Severity};
 use crate::headline::Log;
@@ -21,14 +21,14 @@ pub struct LogWatch {
     /// Since when the log is not known to be held.
     missing_ms: Option<u64>,
     open: Option<Kind>,
-    /// The balancer that was last known to hold it instead.
-    other: Option<String>,
+    /// Of the lease that was told to be taken from another balancer.
+    epoch: u64,
 }
 
 impl LogWatch {
     pub fn new(lease: Duration) -> LogWatch {
         let lease_ms = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
-        LogWatch { lease_ms, missing_ms: None, open: None, other: None }
+        LogWatch { lease_ms, missing_ms: None, open: None, epoch: 0 }
     }
 
     pub fn look(&mut self, facts: &Facts, now_ms: u64) -> Vec<Alert> {
@@ -56,19 +56,11 @@ impl LogWatch {
         }
     }
 
-    /// The others are told by the balancer that took it.
+    /// Told by the balancer that took it, and by no other.
     fn taken_over(&mut self, facts: &Facts, now_ms: u64) -> Option<Alert> {
-        match &facts.log {
-            Log::Elsewhere(address) => {
-                self.other = Some(address.clone());
-                None
-            }
-            Log::Here => {
-                let other = self.other.take()?;
-                Some(took_over(&other, facts.handed_over, now_ms))
-            }
-            Log::HandingOver | Log::Lost | Log::Unreached => None,
-        }
+        let before = facts.predecessor.as_ref().filter(|before| before.epoch != self.epoch)?;
+        self.epoch = before.epoch;
+        Some(took_over(before, now_ms))
     }
 
     fn missing(&mut self, facts: &Facts, since_ms: u64) -> Alert {
@@ -112,15 +104,15 @@ fn found(kind: Kind, facts: &Facts, now_ms: u64) -> Alert {
     kind.resolved("", now_ms, Words::over(title, what))
 }
 
-fn took_over(other: &str, handed_over: bool, now_ms: u64) -> Alert {
-    let (severity, how, action) = if handed_over {
+fn took_over(before: &Predecessor, now_ms: u64) -> Alert {
+    let (severity, how, action) = if before.gave_away {
         (Severity::Info, "gave it away, as at each deploy", "Nothing.")
     } else {
         (Severity::Warning, "fell silent", "See whether that one is meant to be gone.")
     };
     let words = Words::new(
         "Another balancer took the log over",
-        format!("The balancer at {other} {how}; this one holds the log now."),
+        format!("The balancer at {} {how}; this one holds the log now.", before.address),
         "None: what came meanwhile was held for a moment.",
         action,
     );

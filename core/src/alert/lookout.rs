@@ -24,6 +24,16 @@ pub struct NodeFacts {
     pub oldest_ms: Option<u64>,
 }
 
+/// Who held the log before this balancer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Predecessor {
+    pub address: String,
+    /// Of the lease that this balancer took then.
+    pub epoch: u64,
+    /// It gave the log away with nothing in doubt; else it fell silent, or left something in doubt.
+    pub gave_away: bool,
+}
+
 /// What is known at a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
@@ -32,8 +42,8 @@ pub struct Facts {
     pub log_answers: bool,
     /// Why the log was lost last, if it was.
     pub log_fault: Option<String>,
-    /// The lease taken last was given away by who had it before.
-    pub handed_over: bool,
+    /// Another balancer, from which the log was taken last.
+    pub predecessor: Option<Predecessor>,
     /// The node that judges what comes next.
     pub acting: Option<String>,
     /// In order of preference, the primary first.

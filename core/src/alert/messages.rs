@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::backlog::BacklogLimits;
 use super::kind::Kind;
-use super::lookout::{Facts, Lookout, NodeFacts};
+use super::lookout::{Facts, Lookout, NodeFacts, Predecessor};
 use super::outside::{Outside, Sight};
 use super::*;
 use crate::headline::Log;
@@ -29,10 +29,14 @@ fn calm() -> Facts {
         log: Log::Here,
         log_answers: true,
         log_fault: None,
-        handed_over: false,
+        predecessor: None,
         acting: Some("primary".to_owned()),
         nodes: vec![up("primary"), up("replica-1"), up("replica-2")],
     }
+}
+
+fn before(epoch: u64, gave_away: bool) -> Predecessor {
+    Predecessor { address: "balancer-b:8000".to_owned(), epoch, gave_away }
 }
 
 /// The scenes with the moments at which they are looked at, in seconds.
@@ -87,9 +91,8 @@ fn cluster() -> Vec<Alert> {
     at(900, &|facts| facts.log = Log::Lost);
     at(920, &|facts| facts.log = Log::Lost);
     at(930, &|facts| facts.log = Log::Elsewhere("http://balancer-b:8000".to_owned()));
-    at(940, &|facts| facts.handed_over = true);
-    at(950, &|facts| facts.log = Log::Elsewhere("http://balancer-b:8000".to_owned()));
-    at(960, &|_| ());
+    at(940, &|facts| facts.predecessor = Some(before(7, true)));
+    at(960, &|facts| facts.predecessor = Some(before(8, false)));
     told
 }
 

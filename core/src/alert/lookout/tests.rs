@@ -17,13 +17,17 @@ fn node(name: &str) -> NodeFacts {
     NodeFacts { name: name.to_owned(), state, since_ms: 0, reason, lag: 0, oldest_ms: None }
 }
 
+fn taken_from(address: &str, epoch: u64, gave_away: bool) -> Predecessor {
+    Predecessor { address: address.to_owned(), epoch, gave_away }
+}
+
 impl Scene {
     fn new() -> Scene {
         let facts = Facts {
             log: Log::Here,
             log_answers: true,
             log_fault: None,
-            handed_over: false,
+            predecessor: None,
             acting: Some("primary".to_owned()),
             nodes: vec![node("primary"), node("replica-1")],
         };
@@ -197,7 +201,8 @@ fn a_deploy_is_one_calm_message_of_the_balancer_that_took_over() {
     let mut new = Scene::new();
     new.facts.log = Log::Elsewhere("http://old:8000".to_owned());
     assert!(new.after(50).is_empty());
-    (new.facts.log, new.facts.handed_over) = (Log::Here, true);
+    new.facts.log = Log::Here;
+    new.facts.predecessor = Some(taken_from("old:8000", 7, true));
     let [told] = new.alerts(50).try_into().unwrap();
     assert_eq!((told.key.as_str(), told.severity), ("lease", Severity::Info));
 }
@@ -210,6 +215,7 @@ fn a_standby_leaves_nodes_to_the_holder_and_tells_once_it_holds_the_log() {
     scene.facts.acting = Some("replica-1".to_owned());
     assert!(scene.after(100).is_empty());
     scene.facts.log = Log::Here;
+    scene.facts.predecessor = Some(taken_from("b:8000", 7, false));
     assert_eq!(scene.after(10), ["notice lease", "opened node-down:replica-1", "opened failover"]);
 }
 
@@ -222,6 +228,7 @@ fn what_a_holder_told_it_ends_itself_once_it_holds_the_log_again() {
     scene.set(1, NodeState::CatchingUp);
     assert!(scene.after(50).is_empty());
     scene.facts.log = Log::Here;
+    scene.facts.predecessor = Some(taken_from("b:8000", 7, false));
     scene.set(1, NodeState::Up);
     assert_eq!(scene.after(5), ["notice lease", "resolved node-down:replica-1"]);
 }
