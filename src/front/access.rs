@@ -10,6 +10,7 @@ use chroma_ha_core::route::Route;
 use chroma_ha_core::trace::{Span, TRACEPARENT, TraceParent};
 
 use super::exchange::Outgoing;
+use super::intake::Unfit;
 use super::write::WRITE_ID;
 
 /// What nginx calls a request whose client did not wait for the answer.
@@ -25,6 +26,8 @@ pub(super) struct Access<'a> {
     /// Under which the log has the write, if it gets there.
     write_id: Option<String>,
     answered: bool,
+    /// Refused because a bound was reached: one of very many, and counted.
+    shed: bool,
 }
 
 impl<'a> Access<'a> {
@@ -37,6 +40,7 @@ impl<'a> Access<'a> {
             begun: Instant::now(),
             write_id: None,
             answered: false,
+            shed: false,
         }
     }
 
@@ -48,6 +52,10 @@ impl<'a> Access<'a> {
         if self.class == "write" {
             self.write_id = Some(write_id.to_owned());
         }
+    }
+
+    pub(super) fn is_refused(&mut self, unfit: Unfit) {
+        self.shed = matches!(unfit, Unfit::Shed(_));
     }
 
     pub(super) fn end(mut self, answer: &Outgoing) {
@@ -81,7 +89,8 @@ impl<'a> Access<'a> {
                 )
             };
         }
-        if is_for_everybody(self.class, status, write_id.is_some()) { line!(info) } else { line!(debug) }
+        let everybody = !self.shed && is_for_everybody(self.class, status, write_id.is_some());
+        if everybody { line!(info) } else { line!(debug) }
     }
 }
 
@@ -120,6 +129,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use actix_web::test::TestRequest;
+    use chroma_ha_actors::gate::Shed;
     use chroma_ha_core::route::classify;
     use tracing_subscriber::filter::LevelFilter;
 
@@ -158,6 +168,21 @@ mod tests {
         });
         assert_eq!(lines.lines().count(), 1, "{lines}");
         assert!(lines.contains("status=499") && lines.contains("write_id=\"a-write\""), "{lines}");
+    }
+
+    #[test]
+    fn of_a_flood_that_is_refused_only_the_count_is_told() {
+        let path = "/api/v2/tenants/t/databases/d/collections";
+        let request = TestRequest::post().uri(path).to_http_request();
+        let refused = |unfit| {
+            shown(|| {
+                let mut access = Access::begin(&request, &classify("POST", path));
+                access.is_refused(unfit);
+                access.end(&Outgoing::json(503, "{}"));
+            })
+        };
+        assert_eq!(refused(Unfit::Shed(Shed::OutOfMemory)), "");
+        assert_eq!(refused(Unfit::Slow).lines().count(), 1);
     }
 
     #[test]

@@ -25,7 +25,10 @@ pub(super) async fn dispatch(
             let forwarded = incoming.attempt.forwarded;
             (forward::disclaim(turn::answer(&worker, route, incoming).await, forwarded), true)
         }
-        Err(unfit) => (refuse(&worker, unfit), false),
+        Err(unfit) => {
+            access.is_refused(unfit);
+            (refuse(&worker, unfit), false)
+        }
     };
     worker.shared.system.stats.front.request(access.route, access.class, answer.status, access.took());
     access.end(&answer);
