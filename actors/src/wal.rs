@@ -128,6 +128,14 @@ impl WalActor {
         }
     }
 
+    /// What waits to be appended is not, and hears why.
+    fn refuse_waiting(&mut self, error: &StoreError) {
+        for waiting in self.queue.abandon() {
+            let _ = waiting.reply.send(Err(error.clone()));
+        }
+        self.board.appends_waiting.store(0, Ordering::Relaxed);
+    }
+
     /// Starts the next commit, if none is under way.
     fn commit(&mut self, me: Addr<WalActor>) {
         let pressure = self.board.sequencer().pressure();
@@ -166,8 +174,10 @@ impl Supervised for WalActor {
     /// Writes that were waiting are refused; what is under way ends on its own, and says so.
     fn restarting(&mut self, _: &mut Self::Context) {
         let error = StoreError::Unavailable("the log writer was restarted".to_owned());
-        for waiting in self.queue.abandon() {
-            let _ = waiting.reply.send(Err(error.clone()));
+        self.refuse_waiting(&error);
+        // It fell while it took the lease: nobody would ever take it again.
+        if self.lease.holds() && !self.board.sequencer().leading() {
+            self.lose(&error);
         }
     }
 }

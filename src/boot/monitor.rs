@@ -77,9 +77,14 @@ fn balancer(url: &RedactedUrl, client: &reqwest::Client, patience: Duration) -> 
             let answer = request.send().await.map_err(|error| chroma::fault(&error, patience).to_string())?;
             let status = answer.status().as_u16();
             let text = answer.text().await.map_err(|error| chroma::fault(&error, patience).to_string())?;
-            // Whoever stands before it has other words for a 503.
-            let itself = text.contains("\"unavailable\"");
-            if status == 200 || status == 503 && itself { Ok(()) } else { Err(format!("status {status}")) }
+            // Whoever stands before it, or took its port, has other words.
+            let itself = |words: &[&str]| words.iter().any(|word| text.contains(word));
+            match status {
+                200 if itself(&["\"healthy\"", "\"degraded\""]) => Ok(()),
+                503 if itself(&["\"unavailable\""]) => Ok(()),
+                200 => Err("it answers, but not as a balancer does".to_owned()),
+                _ => Err(format!("status {status}")),
+            }
         })
     });
     Target { kind: Kind::BalancerGone, name: url.to_string(), probe }

@@ -131,7 +131,7 @@ async fn read_body(
         let received = body.len() + chunk.len();
         fits(received)?;
         if received > body.capacity() {
-            let room = received.max(2 * body.capacity()).max(STEP).min(longest).min(holdable);
+            let room = received.next_power_of_two().max(STEP).min(longest).min(holdable);
             ticket.hold(room).await?;
             body.reserve(room - body.len());
         }

@@ -50,7 +50,7 @@ fn assert_shed(answer: &Answer, why: &str) {
 #[tokio::test]
 async fn beyond_its_bounds_it_answers_503_and_who_left_still_counts() {
     let options = Options::default().env("PROBE_TIMEOUT", "60").env("MAX_CONCURRENT_REQUESTS", "2");
-    let options = options.env("REQUEST_QUEUE_SIZE", "1").env("QUEUE_TIMEOUT", "3");
+    let options = options.env("REQUEST_QUEUE_SIZE", "1").env("QUEUE_TIMEOUT", "10");
     let mut stack = Stack::start(options).await;
     let url = stack.url();
     let id = create(&url, "narrow").await;

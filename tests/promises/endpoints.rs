@@ -10,7 +10,7 @@ use crate::harness::nodes::collections_url;
 use crate::harness::surface::{create, exchange, metric, until_quiet, until_state, upsert};
 use crate::harness::{Options, Stack, get, until};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(45);
 
 const ACTORS: [&str; 7] = ["proxy", "wal", "replay", "health", "resources", "slack", "supervisor"];
 

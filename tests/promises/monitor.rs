@@ -26,7 +26,7 @@ impl Monitor {
         let env = [
             ("PORT", port_text.as_str()),
             ("BIND_ADDRESS", "127.0.0.1"),
-            ("MONITOR_INTERVAL", "0.5"),
+            ("MONITOR_INTERVAL", "2"),
             ("BALANCER_URL", &balancer),
             ("PRIMARY_URL", &nodes[0]),
             ("REPLICA_URL", &nodes[1]),

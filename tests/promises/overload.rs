@@ -191,6 +191,7 @@ async fn ten_times_more_clients_than_permits_with_a_slow_node() {
         ("MAX_BODY_MEMORY", BODY_MEMORY.to_string()),
         ("WAL_MEMORY_BYTES", LANES.to_string()),
         ("WORKERS", "2".to_owned()),
+        ("CLIENT_TIMEOUT", "60".to_owned()),
     ] {
         options = options.env(name, &value);
     }
@@ -225,7 +226,10 @@ async fn huge_bodies_of_many_clients_at_once_do_not_fill_the_memory() {
     const HUGE: usize = 10 << 20;
     const MEMORY: u64 = 32 * MIB;
     let options = Options::default().env("MAX_BODY_MEMORY", &MEMORY.to_string());
-    let options = options.env("WAL_MEMORY_BYTES", &LANES.to_string()).env("QUEUE_TIMEOUT", "10");
+    let options = options
+        .env("WAL_MEMORY_BYTES", &LANES.to_string())
+        .env("QUEUE_TIMEOUT", "10")
+        .env("CLIENT_TIMEOUT", "60");
     let stack = Stack::start(options).await;
     let (url, pid) = (stack.url(), stack.balancer.pid().expect("a running balancer"));
     let id = create(&url, "huge").await;

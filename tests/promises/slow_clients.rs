@@ -11,7 +11,7 @@ use crate::harness::status::status;
 use crate::harness::surface::{create, document, records, upsert};
 use crate::harness::{Options, Stack, until};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(60);
 
 /// Shorter than the patience of the balancer with silence.
 const DRIBBLE: Duration = Duration::from_millis(200);
@@ -23,7 +23,7 @@ fn path(id: &str, verb: &str) -> String {
 #[tokio::test]
 async fn who_sends_slowly_holds_no_permit_and_is_answered_408() {
     let options = Options::default().env("MAX_CONCURRENT_REQUESTS", "1");
-    let options = options.env("CLIENT_TIMEOUT", "2").env("CLIENT_BODY_TIMEOUT", "4");
+    let options = options.env("CLIENT_TIMEOUT", "6").env("CLIENT_BODY_TIMEOUT", "8");
     let stack = Stack::start(options).await;
     let url = stack.url();
     let id = create(&url, "patient").await;
@@ -61,7 +61,7 @@ const LARGE: usize = 24;
 
 #[tokio::test]
 async fn who_does_not_take_an_answer_keeps_a_permit_and_is_let_go() {
-    let options = Options::default().env("CLIENT_TIMEOUT", "10");
+    let options = Options::default().env("CLIENT_TIMEOUT", "20");
     let options = options.env("MAX_CONCURRENT_REQUESTS", "8").env("REQUEST_QUEUE_SIZE", "0");
     let stack = Stack::start(options).await;
     let url = stack.url();

@@ -183,7 +183,8 @@ async fn a_traceparent_that_is_none_is_replaced() {
 
 #[tokio::test]
 async fn a_write_keeps_its_trace_through_an_outage_and_a_restart() {
-    let mut stack = Stack::start(Options::default().env("LOG_FORMAT", "json")).await;
+    let mut stack =
+        Stack::start(Options::default().env("LOG_FORMAT", "json").env("PROBE_TIMEOUT", "20")).await;
     let id = create(&stack.url(), "docs").await;
     until(PATIENCE, "the collection is everywhere", async || pending(&stack).await == 0).await;
     stack.replica().kill9();
@@ -204,7 +205,8 @@ async fn a_write_keeps_its_trace_through_an_outage_and_a_restart() {
 
 #[tokio::test]
 async fn a_write_through_a_standby_is_one_trace_in_both_logs() {
-    let mut stack = Stack::start(Options::default().env("LOG_FORMAT", "json")).await;
+    let mut stack =
+        Stack::start(Options::default().env("LOG_FORMAT", "json").env("PROBE_TIMEOUT", "20")).await;
     let standby = stack.balancer_beside().await;
     let id = create(&stack.url(), "docs").await;
     let client = Client::another();
@@ -279,7 +281,7 @@ async fn no_line_tells_a_secret_even_if_everything_is_logged() {
     let nodes = start_nodes(&place, 2, false).await;
     let with = |url: &str, secret: &str| url.replace("://", &format!("://somebody:{secret}@"));
     let database = database().await.replace('@', ":planted-database@");
-    let mut stack_env = Options::default();
+    let mut stack_env = Options::default().env("PROBE_TIMEOUT", "20");
     for (name, value) in [
         ("LOG_FORMAT", "json".to_owned()),
         ("LOG_LEVEL", "trace,tokio_postgres=trace".to_owned()),

@@ -26,11 +26,13 @@ pub(super) struct Flush {
 impl WalActor {
     /// Cursors and statuses, if they moved since the last flush.
     pub(super) fn due(&self) -> Option<(Flush, Vec<Change>)> {
-        let sequencer = self.board.sequencer();
+        let mut sequencer = self.board.sequencer();
         if !sequencer.leading() {
             return None;
         }
-        let (cursors, keeping) = sequencer.node_ids().map(|node| sequencer.durable(node)).unzip();
+        let (cursors, keeping): (Vec<_>, Vec<_>) =
+            sequencer.node_ids().map(|node| sequencer.durable(node)).unzip();
+        keeping.iter().enumerate().for_each(|(n, keeping)| sequencer.unkeep(NodeId(n), keeping));
         let now = Flush { cursors, keeping, completed: sequencer.completed() };
         let mut changes = Vec::new();
         for (n, seq) in now.cursors.iter().enumerate() {

@@ -85,10 +85,7 @@ impl WalActor {
         error!(%error, "the lease on the log is lost: no write is accepted until it is back");
         self.tell(&LeaseChange::Lost { reason: error.to_string() });
         // None of them was sent.
-        let unsent = StoreError::LeaseLost(error.to_string());
-        for waiting in self.queue.abandon() {
-            let _ = waiting.reply.send(Err(unsent.clone()));
-        }
+        self.refuse_waiting(&StoreError::LeaseLost(error.to_string()));
     }
 
     /// Clients that waited while the lease was away: an outcome that became durable meanwhile is not told

@@ -194,10 +194,8 @@ impl Part {
 /// How the other parts are, for who reads that the balancer is gone.
 fn rest(all: &[Part]) -> String {
     let others = || all.iter().filter(|part| part.kind != Kind::BalancerGone);
-    let silent: Vec<&str> =
-        others().filter(|part| part.failures > 0).map(|part| part.name.as_str()).collect();
-    let answer: Vec<&str> =
-        others().filter(|part| part.failures == 0).map(|part| part.name.as_str()).collect();
+    let silent: Vec<&str> = others().filter(|part| !part.answers).map(|part| part.name.as_str()).collect();
+    let answer: Vec<&str> = others().filter(|part| part.answers).map(|part| part.name.as_str()).collect();
     let say = |names: &[&str], one: &str, many: &str| match names.len() {
         0 => String::new(),
         1 => format!(" {} {one}.", names[0]),

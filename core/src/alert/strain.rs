@@ -14,7 +14,7 @@ pub fn opened(strain: Strain, sample: &Sample, thresholds: &Thresholds, at_ms: u
             "Memory is nearly used up",
             "New writes are refused with 503 and Retry-After until memory falls; reads go on.".to_owned(),
             "Give the container more memory. If the balancer itself holds most of it, lower \
-             MAX_CONCURRENT_REQUESTS, MAX_BODY_BYTES or WAL_MEMORY_BYTES.",
+             MAX_BODY_MEMORY, WAL_MEMORY_BYTES or REQUEST_QUEUE_SIZE.",
         ),
         Strain::Memory => (
             "Memory is short",

@@ -9,16 +9,30 @@ use crate::sequencer::Sequencer;
 /// A doubt that is kept from its first entry on, or (`None`) no longer.
 pub type Keeping = (Stream, Option<Seq>);
 
-impl Doubts {
-    /// What is to be kept for a node that is so far, and what no longer.
-    fn to_keep(&self, cursor: Seq, held: u64) -> Vec<Keeping> {
-        let over = |stream: &Stream| !self.is_fresh(*stream);
-        let ended = self.kept.keys().filter(|stream| over(stream)).map(|stream| (*stream, None));
+/// Said at a time: each is a statement, and all that is flushed together is one transaction.
+const AT_ONCE: usize = 200;
+
+impl NodeLog {
+    /// What is to be kept of its doubts at so many entries, and what no longer.
+    fn to_keep(&self, held: u64) -> Vec<Keeping> {
+        let (doubts, cursor) = (&self.doubts, self.cursor());
+        let ended = doubts.kept.keys().filter(|stream| self.is_over(**stream)).map(|stream| (*stream, None));
         let far = |doubt: &Doubt| doubt.is_fresh() && doubt.first.0.saturating_add(held) < cursor.0;
-        let due = self.streams.iter().filter(|(stream, doubt)| far(doubt) && !self.is_kept(**stream, doubt));
-        ended.chain(due.map(|(stream, doubt)| (*stream, Some(doubt.first)))).collect()
+        let unkept = |stream: &Stream, doubt: &Doubt| far(doubt) && !doubts.is_kept(*stream, doubt);
+        let due = doubts.streams.iter().filter(|(stream, doubt)| unkept(stream, doubt));
+        let due = due.map(|(stream, doubt)| (*stream, Some(doubt.first)));
+        ended.take(AT_ONCE).chain(due.take(AT_ONCE)).collect()
     }
 
+    /// Looked at, or applied again to the end: in between a restart must still find it, because the durable
+    /// cursor is past it.
+    fn is_over(&self, stream: Stream) -> bool {
+        let open = |doubt: &Doubt| doubt.is_fresh() || self.position(stream) < doubt.through;
+        !self.doubts.of(stream).is_some_and(open)
+    }
+}
+
+impl Doubts {
     fn is_kept(&self, stream: Stream, doubt: &Doubt) -> bool {
         self.kept.get(&stream).is_some_and(|first| *first <= doubt.first)
     }
@@ -51,19 +65,23 @@ impl Sequencer {
     /// A node's cursor as it may become durable, together with what is to be kept of its doubts.
     pub fn durable(&self, node: NodeId) -> (Seq, Vec<Keeping>) {
         let log = &self.nodes[node.0];
-        let keeping = log.doubts.to_keep(log.cursor(), self.limits.held_entries);
+        let keeping = log.to_keep(self.limits.held_entries);
         let doubtful = log.doubts.first_unkept(&keeping).map(Seq::prev);
         (doubtful.map_or(log.cursor(), |first| first.min(log.cursor())), keeping)
+    }
+
+    /// This is being made durable: what is no longer kept does not count from now on, whatever becomes of that.
+    pub fn unkeep(&mut self, node: NodeId, keeping: &[Keeping]) {
+        let kept = &mut self.nodes[node.0].doubts.kept;
+        for (stream, _) in keeping.iter().filter(|(_, first)| first.is_none()) {
+            kept.remove(stream);
+        }
     }
 
     /// That became durable.
     pub fn kept(&mut self, node: NodeId, keeping: &[Keeping]) {
         let kept = &mut self.nodes[node.0].doubts.kept;
-        for (stream, first) in keeping {
-            match first {
-                Some(first) => drop(kept.insert(*stream, *first)),
-                None => drop(kept.remove(stream)),
-            }
-        }
+        let begun = keeping.iter().filter_map(|(stream, first)| Some((*stream, (*first)?)));
+        kept.extend(begun);
     }
 }

@@ -9,7 +9,7 @@ pub(super) const BOUNDS: &[Variable] = &[
         "requests",
         Value("256"),
         Whole(1, 100_000),
-        "Requests worked on at once; reads and writes each get at most three quarters of this and of the two below",
+        "Requests worked on at once; reads and writes each get at most three quarters of this, of `REQUEST_QUEUE_SIZE` and of `MAX_BODY_MEMORY`",
     ),
     row(
         "REQUEST_QUEUE_SIZE",

@@ -65,8 +65,49 @@ fn after_a_restart_a_kept_doubt_is_read_back_whole_and_then_forgotten() {
     assert_eq!(readable(&s), [0, 1]);
     let keeping = vec![(STREAM, None)];
     assert_eq!(s.durable(B), (Seq(5), keeping.clone()));
-    s.kept(B, &keeping);
+    s.unkeep(B, &keeping);
     assert_eq!(s.durable(B), (Seq(5), Vec::new()));
+}
+
+#[test]
+fn what_is_applied_again_is_kept_until_it_is_because_the_durable_cursor_may_be_past_it() {
+    let mut s = restarted(Seq(5), vec![(STREAM, Seq(2))]);
+    let task = comparison(&mut s, B, 0);
+    let Next::Replay(replay) = found(&mut s, B, &task, differs()) else { panic!("nothing is done") };
+    assert!(s.replay(B, &replay));
+    assert_eq!(s.durable(B), (Seq(1), Vec::new()), "it begins");
+    assert_eq!(starts(&mut s, B).0, "l2");
+    s.loaded(B, s.life, STREAM, Seq(2), (2..=3).map(|seq| write(seq, "b")).collect(), Seq(3));
+    s.loaded(B, s.life, STREAM, Seq(2), Vec::new(), Seq(5));
+    for expected in ["f2", "f3"] {
+        let again = one(&mut s, B, expected);
+        assert!(applied(&mut s, B, &again));
+        if expected == "f2" {
+            assert_eq!(s.durable(B), (Seq(2), Vec::new()), "half of it");
+        }
+    }
+    assert_eq!(starts(&mut s, B).0, "l4");
+    s.loaded(B, s.life, STREAM, Seq(4), vec![write(4, "b"), write(5, "b")], Seq(5));
+    for expected in ["f4", "f5"] {
+        assert_eq!(s.durable(B).1, Vec::new());
+        let again = one(&mut s, B, expected);
+        assert!(applied(&mut s, B, &again));
+    }
+    assert_eq!(s.durable(B), (Seq(5), vec![(STREAM, None)]), "all of it");
+}
+
+#[test]
+fn one_that_comes_back_while_its_end_is_being_written_is_kept_anew() {
+    let mut s = restarted(Seq(5), vec![(STREAM, Seq(1))]);
+    s.limits.held_entries = 0;
+    let task = comparison(&mut s, B, 0);
+    assert_eq!(found(&mut s, B, &task, Finding::Equal { records: 1 }), Next::Nothing);
+    let ended = s.durable(B).1;
+    assert_eq!(ended, vec![(STREAM, None)]);
+    s.unkeep(B, &ended);
+    s.nodes[B.0].doubts.note(&[write(3, "c")]);
+    // Whatever became of that record.
+    assert_eq!(s.durable(B), (Seq(5), vec![(STREAM, Some(Seq(1)))]));
 }
 
 #[test]
