@@ -11,6 +11,8 @@ mod entries;
 mod holes;
 #[path = "log_store/lease.rs"]
 mod lease;
+#[path = "log_store/length.rs"]
+mod length;
 #[path = "log_store/operator.rs"]
 mod operator;
 #[path = "log_store/outage.rs"]
@@ -83,10 +85,10 @@ impl Base {
         PgLog::new(self.settings()).advertising(address.to_owned())
     }
 
-    /// A log that holds the lease.
+    /// A log that holds the lease; an earlier holder's session ends a moment after its value.
     async fn holder(&self) -> (PgLog, Recovered) {
         let log = self.log();
-        let recovered = log.acquire().await.unwrap().unwrap();
+        let recovered = taken(&log).await;
         (log, recovered)
     }
 
@@ -105,6 +107,17 @@ impl Base {
         let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
             WHERE application_name = 'chroma-ha' AND datname = current_database()";
         self.sql.query(sql, &[]).await.unwrap();
+    }
+}
+
+async fn taken(log: &PgLog) -> Recovered {
+    let begun = Instant::now();
+    loop {
+        if let Some(recovered) = log.acquire().await.unwrap() {
+            return recovered;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "the lease is not free");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -16,7 +16,7 @@ use chroma_ha_core::port::{Node, NodeFault, NodeRequest};
 use tracing::{info, warn};
 
 use crate::board::Board;
-use crate::guard::Watched;
+use crate::guard::{Ping, Watched};
 use crate::stats::Stats;
 use crate::wal::LeaseChange;
 
@@ -93,7 +93,7 @@ impl HealthActor {
     fn probe(&self, node: NodeId, ctx: &mut Context<Self>) {
         let (port, me, life, timeout) =
             (Arc::clone(&self.nodes[node.0]), ctx.address(), self.life, self.probe_timeout);
-        actix_rt::spawn(async move {
+        self.watched.spawn(async move {
             let started = tokio::time::Instant::now();
             let request = NodeRequest {
                 method: "GET",
@@ -138,7 +138,7 @@ impl HealthActor {
             }
             _ => warn!(%node, from, to, reason, "node state changed"),
         }
-        self.stats.state_changes.with_label_values(&[&node.name(), to]).inc();
+        self.stats.nodes.state_changes.with_label_values(&[&node.name(), to]).inc();
         self.show(node, change.to, &reason);
         for listener in &self.listeners {
             let _ = listener.try_send(NodeChanged { node, change: change.clone() });
@@ -182,6 +182,14 @@ impl Actor for HealthActor {
 }
 
 impl Supervised for HealthActor {}
+
+impl Handler<Ping> for HealthActor {
+    type Result = ();
+
+    fn handle(&mut self, ping: Ping, _: &mut Self::Context) {
+        ping.answer();
+    }
+}
 
 impl Handler<Probed> for HealthActor {
     type Result = ();

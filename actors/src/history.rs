@@ -1,17 +1,23 @@
 //! What happened here lately: figures of the last hour, changes of who does what, alerts. Kept in memory and
-//! bounded, for people who look; the counters themselves are `stats`. A restart of the balancer forgets it.
+//! bounded, for people who look; the counters themselves are `stats`. A restart forgets it, but for what the log
+//! kept of the nodes' states.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chroma_ha_core::alert::{Alert, Phase};
+use chroma_ha_core::ids::NodeId;
+use chroma_ha_core::port::PastTurn;
 use serde::Serialize;
 
 mod figures;
+mod latencies;
 
 pub use figures::{NodePoint, Point};
+pub use latencies::Latency;
 
 use figures::Counted;
+use latencies::Latencies;
 
 use crate::board::Board;
 use crate::resources::Load;
@@ -98,7 +104,10 @@ struct Kept {
     alerts: Ring<Alert>,
     /// The last change of each, however long ago.
     last: BTreeMap<String, Turn>,
+    /// The log was asked what happened before.
+    remembered: bool,
     counted: Option<Counted>,
+    latencies: Latencies,
 }
 
 #[derive(Debug)]
@@ -114,7 +123,9 @@ impl Default for History {
             turns: Ring::new(KEPT),
             alerts: Ring::new(KEPT),
             last: BTreeMap::new(),
+            remembered: false,
             counted: None,
+            latencies: Latencies::default(),
         };
         History { kept: Mutex::new(kept), started_ms: now_unix_ms() }
     }
@@ -123,6 +134,20 @@ impl Default for History {
 impl History {
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What happened before this balancer started, as the log remembers it. It makes no room for itself.
+    pub fn remember(&self, past: Vec<PastTurn>) {
+        let mut kept = self.kept();
+        if std::mem::replace(&mut kept.remembered, true) {
+            return;
+        }
+        let before = past.into_iter().filter(|turn| turn.at_ms < self.started_ms);
+        let room = KEPT.saturating_sub(kept.turns.facts.len());
+        let before: Vec<PastTurn> = before.collect();
+        for PastTurn { at_ms, node: of, from, to, reason } in before.into_iter().rev().take(room).rev() {
+            kept.turns.push(Turn { at_ms, of, from, to, reason });
+        }
     }
 
     /// Nothing is kept if it is what it was.
@@ -150,6 +175,11 @@ impl History {
         last.unwrap_or_else(|| (self.started_ms, "the balancer started".to_owned()))
     }
 
+    /// When the balancer started.
+    pub fn started_ms(&self) -> u64 {
+        self.started_ms
+    }
+
     /// An alert was told.
     pub fn told(&self, alert: Alert) {
         self.kept().alerts.push(alert);
@@ -165,13 +195,22 @@ impl History {
     /// Takes a point of the figures as they are now.
     pub fn sample(&self, board: &Board, stats: &Stats, load: &Load) {
         let counted = Counted::now(board, stats);
-        let before = self.kept().counted.replace(counted.clone());
+        let before = {
+            let mut kept = self.kept();
+            kept.latencies.take(stats, board.posts.len());
+            kept.counted.replace(counted.clone())
+        };
         // The first time there is nothing to compare with.
         if let Some(before) = before {
             // The sequencer is asked for it: never with this lock held, others take them the other way round.
             let point = counted.since(&before, board, load);
             self.kept().points.push(point);
         }
+    }
+
+    /// How fast a node was in the last minute.
+    pub fn latency(&self, node: NodeId) -> Latency {
+        self.kept().latencies.of(node)
     }
 
     pub fn lately(&self, seen: &mut Seen) -> Lately {
@@ -213,5 +252,26 @@ mod tests {
         history.now("replica-1", "down", "again");
         assert_eq!(history.since("replica-1").1, "killed");
         assert_eq!(history.lately(&mut Seen::default()).changes.len(), KEPT);
+    }
+
+    #[test]
+    fn what_the_log_remembers_is_taken_once_and_pushes_nothing_out() {
+        let history = History::default();
+        let past = |at_ms: u64, to: &str| PastTurn {
+            at_ms,
+            node: "primary".to_owned(),
+            from: "up".to_owned(),
+            to: to.to_owned(),
+            reason: "killed".to_owned(),
+        };
+        (0..KEPT - 1).for_each(|n| history.turn("primary", &n.to_string(), "other", ""));
+        let own = history.started_ms;
+        history.remember(vec![past(1, "suspect"), past(2, "down"), past(own, "settling")]);
+        let changes = history.lately(&mut Seen::default()).changes;
+        assert_eq!((changes.len(), changes[KEPT - 1].fact.to.as_str()), (KEPT, "down"));
+        history.remember(vec![past(1, "suspect")]);
+        assert_eq!(history.lately(&mut Seen::default()).changes.len(), KEPT);
+        // Nor does it say since when something is as it is now.
+        assert_eq!(history.since("primary").0, changes[KEPT - 2].fact.at_ms);
     }
 }

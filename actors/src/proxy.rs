@@ -11,10 +11,10 @@ use chroma_ha_core::ids::{CollectionId, NodeId, Seq, Stream};
 use chroma_ha_core::port::StoreError;
 use chroma_ha_core::routing::{self, Candidate, Strategy};
 use chroma_ha_core::sequencer::Gate;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::board::{Answer, Board, Readable};
-use crate::guard::Watched;
+use crate::gate::Ticket;
+use crate::guard::{Ping, Watched};
 use crate::stats::Stats;
 use crate::wal::WalActor;
 
@@ -37,7 +37,7 @@ pub struct Choose {
 #[rtype(result = "Result<Written, Refusal>")]
 pub struct Submit {
     pub draft: Draft,
-    pub permit: Arc<OwnedSemaphorePermit>,
+    pub ticket: Arc<Ticket>,
     pub ack: Ack,
     /// Under which the client may ask for the outcome again.
     pub claim: Option<Claim>,
@@ -152,6 +152,14 @@ impl Actor for ProxyActor {
 
 impl Supervised for ProxyActor {}
 
+impl Handler<Ping> for ProxyActor {
+    type Result = ();
+
+    fn handle(&mut self, ping: Ping, _: &mut Self::Context) {
+        ping.answer();
+    }
+}
+
 impl Handler<Choose> for ProxyActor {
     type Result = ResponseFuture<Result<Readable, Refusal>>;
 
@@ -170,11 +178,11 @@ impl Handler<Choose> for ProxyActor {
         {
             return Box::pin(async move { Err(Refusal::Lost(id)) });
         }
-        Box::pin(async move {
+        Box::pin(self.watched.answering(async move {
             let nodes = board.wait_readable(choose.gate, &choose.avoid, config.read_wait).await;
             let nobody = if board.may_read() { Refusal::NoReadableNode } else { Refusal::NotHere };
             pick(&board, &config, ticket, &nodes).ok_or(nobody)
-        })
+        }))
     }
 }
 
@@ -185,9 +193,9 @@ impl Handler<Submit> for ProxyActor {
         self.watched.beat();
         let (board, wal, stats) = (Arc::clone(&self.board), self.wal.clone(), Arc::clone(&self.stats));
         let wait = self.config.verdict_wait;
-        Box::pin(async move {
+        Box::pin(self.watched.answering(async move {
             let op = submit.draft.op.name();
-            let written = write(&board, &wal, submit, wait).await;
+            let written = write(&board, &wal, &stats, submit, wait).await;
             let outcome = match &written {
                 Ok(Written { outcome: WriteOutcome::Answered(answer), .. }) if answer.status < 300 => {
                     "applied"
@@ -197,8 +205,8 @@ impl Handler<Submit> for ProxyActor {
                 Ok(Written { outcome: WriteOutcome::Pending, .. }) => "pending",
                 Err(_) => "refused",
             };
-            stats.writes.with_label_values(&[op, outcome]).inc();
+            stats.front.writes.with_label_values(&[op, outcome]).inc();
             written
-        })
+        }))
     }
 }

@@ -11,13 +11,12 @@ use std::time::Duration;
 use actix::prelude::*;
 use chroma_ha_core::entry::{Decision, Entry};
 use chroma_ha_core::health::{NodeState, Observation};
-use chroma_ha_core::ids::{NodeId, Stream};
-use chroma_ha_core::port::{Change, Page};
+use chroma_ha_core::ids::NodeId;
+use chroma_ha_core::port::Change;
 use chroma_ha_core::sequencer::Step;
-use tracing::warn;
 
 use crate::board::{Answer, Board, Verdict, Wake};
-use crate::guard::Watched;
+use crate::guard::{Ping, Watched};
 use crate::health::Observed;
 
 pub mod apply;
@@ -25,8 +24,10 @@ mod contents;
 mod conversion;
 pub mod copy;
 pub mod inspect;
+mod load;
 pub mod peer;
 mod told;
+mod trail;
 mod verify;
 
 use apply::Delivery;
@@ -77,25 +78,25 @@ impl ReplayActor {
         };
         let delivery = Delivery { epoch, ..self.delivery.clone() };
         for step in steps {
+            let delivery = delivery.clone();
             match step {
-                Step::Apply(task) => drop(actix_rt::spawn(delivery.clone().run(task, losses))),
+                Step::Apply(task) => self.watched.spawn(delivery.run(task, losses)),
                 Step::Inspect { adopt, generation } => {
-                    drop(actix_rt::spawn(inspect::inspect(delivery.clone(), adopt, generation, losses)));
+                    self.watched.spawn(inspect::inspect(delivery, adopt, generation, losses));
                 }
-                Step::Copy(task) => {
-                    drop(actix_rt::spawn(copy::copy(delivery.clone(), task, all_losses.clone())))
-                }
+                Step::Copy(task) => self.watched.spawn(copy::copy(delivery, task, all_losses.clone())),
                 Step::Compare(task) => {
-                    drop(actix_rt::spawn(verify::compare(delivery.clone(), task, all_losses.clone())))
+                    self.watched.spawn(verify::compare(delivery, task, all_losses.clone()));
                 }
                 Step::Replay(task) => {
-                    let delivery = delivery.clone();
-                    drop(actix_rt::spawn(async move { verify::replay(&delivery, &task).await }))
+                    self.watched.spawn(async move { verify::replay(&delivery, &task).await });
                 }
-                Step::Load { stream, page, life } => drop(actix_rt::spawn(self.load(stream, page, life))),
-                Step::Moot { entry, decision } => {
-                    drop(actix_rt::spawn(moot(delivery.clone(), entry, decision)))
+                Step::Load { stream, page, life } => {
+                    let watched = Arc::clone(&self.watched);
+                    self.watched
+                        .spawn(async move { load::load(&delivery, &watched, stream, page, life).await });
                 }
+                Step::Moot { entry, decision } => self.watched.spawn(moot(delivery, entry, decision)),
             }
         }
         self.tell_if_caught_up();
@@ -111,30 +112,6 @@ impl ReplayActor {
         };
         if let Some(matters) = matters {
             self.told.compare(node, matters);
-        }
-    }
-
-    fn load(&self, stream: Option<Stream>, page: Page, life: u64) -> impl Future<Output = ()> + use<> {
-        let (log, board, node) = (Arc::clone(&self.delivery.log), Arc::clone(self.board()), self.node());
-        let watched = Arc::clone(&self.watched);
-        async move {
-            match log.page(page).await {
-                Ok(pages) => {
-                    let (entries, through) = (pages.entries, pages.complete_through);
-                    let mut sequencer = board.sequencer();
-                    match stream {
-                        None => sequencer.feed(node, life, page.from, entries, through),
-                        Some(stream) => sequencer.loaded(node, life, stream, page.from, entries, through),
-                    }
-                }
-                Err(error) => {
-                    warn!(%node, %error, "reading the log failed");
-                    watched.error(error);
-                    tokio::time::sleep(Duration::from_millis(500)).await;
-                    board.sequencer().load_failed(node, life, stream);
-                }
-            }
-            board.wake(node);
         }
     }
 
@@ -157,6 +134,7 @@ impl ReplayActor {
 
 /// The entry's collection was deleted before any node judged it.
 async fn moot(delivery: Delivery, entry: Arc<Entry>, decision: Decision) {
+    trail::moot(&entry, decision);
     let id = entry.collection().map(|id| id.to_string()).unwrap_or_default();
     let mut changes = Vec::new();
     let answer = match decision {
@@ -198,6 +176,14 @@ impl Actor for ReplayActor {
 }
 
 impl Supervised for ReplayActor {}
+
+impl Handler<Ping> for ReplayActor {
+    type Result = ();
+
+    fn handle(&mut self, ping: Ping, _: &mut Self::Context) {
+        ping.answer();
+    }
+}
 
 impl Handler<Wake> for ReplayActor {
     type Result = ();

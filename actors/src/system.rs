@@ -1,33 +1,39 @@
 //! Start and stop order: the only file that knows every actor. What comes from outside is handed in
 //! as `Ports`; each arbiter makes its own connections.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix::prelude::*;
 use arc_swap::ArcSwap;
+use chroma_ha_core::alert::backlog::BacklogLimits;
+use chroma_ha_core::alert::lookout::Lookout;
 use chroma_ha_core::backoff::Backoff;
 use chroma_ha_core::commit::GroupLimits;
 use chroma_ha_core::health::{HealthConfig, NodeState};
 use chroma_ha_core::ids::NodeId;
 use chroma_ha_core::port::{LogStore, Node};
-use chroma_ha_core::pressure::Thresholds;
+use chroma_ha_core::pressure::{Queue, Thresholds};
 use chroma_ha_core::sequencer::Limits;
 
 use crate::board::{Board, Holder};
 use crate::fence::Fenced;
-use crate::gate::RequestGate;
-use crate::guard::{self, ActorRow, Fell, Watched};
+use crate::gate::{GateLimits, RequestGate};
+use crate::guard::ActorRow;
 use crate::health::{HealthActor, Listen};
 use crate::proxy::{ProxyActor, ProxyConfig};
 use crate::replay::apply::Delivery;
 use crate::replay::copy::Conflict;
 use crate::replay::{ReplayActor, Told};
-use crate::resources::{Load, ResourcesActor, Sampler};
-use crate::slack::{Sender, SlackActor};
+use crate::resources::{Load, ResourcesActor, Sampler, Waiting};
+use crate::roster::Roster;
+use crate::slack::{Outlet, SlackActor};
 use crate::stats::Stats;
-use crate::supervisor::{Escalate, SupervisorActor};
+use crate::supervisor::{Escalate, SupervisorActor, Voice};
 use crate::wal::{HandOver, WalActor, WalTimes};
+
+pub mod outside;
 
 /// Makes a value on the arbiter that will use it.
 pub type Make<T> = Arc<dyn Fn() -> T + Send + Sync>;
@@ -38,7 +44,7 @@ pub struct Ports {
     /// In order of preference.
     pub nodes: Make<Vec<Arc<dyn Node>>>,
     pub sampler: Sampler,
-    pub alerts: Option<Sender>,
+    pub alerts: Outlet,
     pub escalate: Escalate,
 }
 
@@ -51,6 +57,8 @@ pub struct Settings {
     pub probe_timeout: Duration,
     pub proxy: ProxyConfig,
     pub thresholds: Thresholds,
+    /// From where on a node's backlog is told.
+    pub backlog: BacklogLimits,
     pub wal: WalTimes,
     pub scan_interval: Duration,
     /// Between two verifications; zero: none by time.
@@ -60,9 +68,7 @@ pub struct Settings {
     /// The metadata that names a record's document; `None`: deletions are not converted.
     pub deletion_key: Option<Arc<str>>,
     pub node_timeout: Duration,
-    pub max_requests: usize,
-    pub max_queued: usize,
-    pub queue_timeout: Duration,
+    pub gate: GateLimits,
 }
 
 /// The running actors, as the front sees them.
@@ -73,14 +79,11 @@ pub struct ActorSystem {
     pub load: Arc<ArcSwap<Load>>,
     pub wal: Addr<WalActor>,
     pub health: Addr<HealthActor>,
-    supervisor: Addr<SupervisorActor>,
+    roster: Arc<Roster>,
     proxy: ProxyConfig,
-    watched: Mutex<Vec<Arc<Watched>>>,
+    proxies: AtomicUsize,
     arbiters: Mutex<Vec<Arbiter>>,
 }
-
-/// Mailboxes hold facts and wake-ups; the bound on work is the gate's.
-const MAILBOX: usize = 1024;
 
 impl ActorSystem {
     /// Starts every actor but the proxies, which the web workers start with `proxy`.
@@ -88,76 +91,60 @@ impl ActorSystem {
         let initial = NodeState::Settling { until: settings.health.settle };
         let board = Board::new(settings.limits, settings.nodes, initial, settings.wal.lease);
         let (shared, wal_arbiter, replay_arbiter) = (Arbiter::new(), Arbiter::new(), Arbiter::new());
-        let mut watched = Vec::new();
-        let mut watch = |name: String| {
-            let row = Watched::new(name, MAILBOX);
-            watched.push(Arc::clone(&row));
-            row
-        };
+        stats.expect_nodes(settings.nodes);
+        let roster = Arc::new(Roster::default());
 
         let slack = {
-            let (row, board, sender) = (watch("slack".into()), Arc::clone(&board), ports.alerts);
-            let own = Arc::clone(&row);
-            // The supervisor reports to it, so nobody but the log hears of its own falls.
-            guard::start(
-                &shared.handle(),
-                row,
-                |fell: Fell| tracing::error!(?fell, "an actor fell"),
-                move |_| SlackActor::new(board, sender, own),
-            )
+            let (board, outlet, stats) = (Arc::clone(&board), ports.alerts.clone(), Arc::clone(&stats));
+            let lookout = Lookout::new(settings.backlog, settings.wal.lease);
+            roster.start(&shared.handle(), "slack", move |own| {
+                SlackActor::new(board, Some(lookout), outlet, stats, own)
+            })
         };
+        // On its own thread: whoever hangs must not take it along.
+        let watch = Arbiter::new();
         let supervisor = {
-            let (row, slack, escalate) =
-                (watch("supervisor".into()), slack.clone().recipient(), ports.escalate);
-            let own = Arc::clone(&row);
-            guard::start(
-                &shared.handle(),
-                row,
-                |fell: Fell| tracing::error!(?fell, "an actor fell"),
-                move |_| SupervisorActor::new(slack, escalate, own),
-            )
+            let (slack, all) = (slack.clone().recipient(), Arc::clone(&roster));
+            let voice = Voice { slack, sender: ports.alerts.sender, escalate: ports.escalate };
+            roster.start(&watch.handle(), "supervisor", move |own| SupervisorActor::new(all, voice, own))
         };
-        let tell = |supervisor: &Addr<SupervisorActor>| {
-            let supervisor = supervisor.clone();
-            move |fell: Fell| drop(supervisor.try_send(fell))
-        };
+        roster.set_supervisor(supervisor.recipient());
+        let gate = RequestGate::new(settings.gate);
         let load = Arc::new(ArcSwap::from_pointee(Load::default()));
         {
-            let (row, slack, load) =
-                (watch("resources".into()), slack.clone().recipient(), Arc::clone(&load));
-            let (own, sampler, thresholds) = (Arc::clone(&row), ports.sampler, settings.thresholds);
+            let (slack, load) = (slack.clone().recipient(), Arc::clone(&load));
+            let (sampler, thresholds) = (ports.sampler, settings.thresholds);
+            let waiting = queue(&gate);
             let (board, stats) = (Arc::clone(&board), Arc::clone(&stats));
-            guard::start(&shared.handle(), row, tell(&supervisor), move |_| {
-                ResourcesActor::new(sampler, thresholds, load, board, stats, slack, own)
+            roster.start(&shared.handle(), "resources", move |own| {
+                ResourcesActor::new((sampler, waiting), thresholds, load, board, stats, slack, own)
             });
         }
         let health = {
-            let (row, board, nodes) = (watch("health".into()), Arc::clone(&board), Arc::clone(&ports.nodes));
-            let (own, config, timeout) = (Arc::clone(&row), settings.health, settings.probe_timeout);
+            let (board, nodes) = (Arc::clone(&board), Arc::clone(&ports.nodes));
+            let (config, timeout, stats) = (settings.health, settings.probe_timeout, Arc::clone(&stats));
             let listeners = vec![slack.clone().recipient()];
-            let stats = Arc::clone(&stats);
-            guard::start(&shared.handle(), row, tell(&supervisor), move |_| {
+            roster.start(&shared.handle(), "health", move |own| {
                 HealthActor::new(board, nodes(), config, timeout, listeners, own, stats)
             })
         };
         let wal = {
-            let (row, board, store) = (watch("wal".into()), Arc::clone(&board), Arc::clone(&ports.store));
-            let (own, group, times, stats) =
-                (Arc::clone(&row), settings.group, settings.wal, Arc::clone(&stats));
+            let (board, store, stats) = (Arc::clone(&board), Arc::clone(&ports.store), Arc::clone(&stats));
+            let (group, times) = (settings.group, settings.wal);
             let listeners = vec![health.clone().recipient(), slack.clone().recipient()];
-            guard::start(&wal_arbiter.handle(), row, tell(&supervisor), move |_| {
+            roster.start(&wal_arbiter.handle(), "wal", move |own| {
+                own.bears_permits(settings.gate.requests);
                 WalActor::new(board, store(), group, times, listeners, own, stats)
             })
         };
         health.do_send(Listen(wal.clone().recipient()));
         for n in 0..settings.nodes {
             let node = NodeId(n);
-            let (row, board, wal) = (watch(format!("replay {node}")), Arc::clone(&board), wal.clone());
-            let (own, health, stats) = (Arc::clone(&row), health.clone().recipient(), Arc::clone(&stats));
-            let alerts = slack.clone().recipient();
+            let (board, wal, stats) = (Arc::clone(&board), wal.clone(), Arc::clone(&stats));
+            let (health, alerts) = (health.clone().recipient(), slack.clone().recipient());
             let (store, nodes, settings) =
                 (Arc::clone(&ports.store), Arc::clone(&ports.nodes), settings.clone());
-            guard::start(&replay_arbiter.handle(), row, tell(&supervisor), move |_| {
+            roster.start(&replay_arbiter.handle(), format!("replay {node}"), move |own| {
                 let delivery = Delivery {
                     node,
                     ports: Fenced::all(&board.counted(nodes()), &board),
@@ -178,7 +165,6 @@ impl ActorSystem {
                 ReplayActor::new(delivery, scan, verify, Told::new(alerts), own)
             });
         }
-        let gate = RequestGate::new(settings.max_requests, settings.max_queued, settings.queue_timeout);
         Arc::new(ActorSystem {
             board,
             stats,
@@ -186,34 +172,26 @@ impl ActorSystem {
             load,
             wal,
             health,
-            supervisor,
+            roster,
             proxy: settings.proxy,
-            watched: Mutex::new(watched),
-            arbiters: Mutex::new(vec![wal_arbiter, replay_arbiter, shared]),
+            proxies: AtomicUsize::new(0),
+            arbiters: Mutex::new(vec![watch, wal_arbiter, replay_arbiter, shared]),
         })
     }
 
     /// A web worker's proxy, on the arbiter that calls this.
     pub fn proxy(&self) -> Addr<ProxyActor> {
-        let row = {
-            let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-            let worker = watched.iter().filter(|row| row.name.starts_with("proxy")).count();
-            let row = Watched::new(format!("proxy {worker}"), MAILBOX);
-            watched.push(Arc::clone(&row));
-            row
-        };
+        let worker = self.proxies.fetch_add(1, Ordering::Relaxed);
         let (board, wal, config) = (Arc::clone(&self.board), self.wal.clone(), self.proxy);
-        let (own, stats, supervisor) = (Arc::clone(&row), Arc::clone(&self.stats), self.supervisor.clone());
-        guard::start(
-            &Arbiter::current(),
-            row,
-            move |fell| drop(supervisor.try_send(fell)),
-            move |_| ProxyActor::new(board, wal, config, own, stats),
-        )
+        let (stats, permits) = (Arc::clone(&self.stats), self.gate.fill().limit);
+        self.roster.start(&Arbiter::current(), format!("proxy {worker}"), move |own| {
+            own.bears_permits(permits);
+            ProxyActor::new(board, wal, config, own, stats)
+        })
     }
 
     pub fn rows(&self) -> Vec<ActorRow> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|w| w.row()).collect()
+        self.roster.rows()
     }
 
     /// Gives the lease to another balancer, if there is one, and waits until it has it: what comes meanwhile
@@ -243,4 +221,19 @@ impl ActorSystem {
             arbiter.stop();
         }
     }
+}
+
+/// How many requests wait at the gate.
+fn queue(gate: &Arc<RequestGate>) -> Waiting {
+    let gate = Arc::clone(gate);
+    Box::new(move || {
+        let fill = gate.fill();
+        Queue {
+            in_flight: fill.in_flight,
+            in_flight_limit: fill.limit,
+            queued: fill.queued,
+            queued_limit: fill.queue_limit,
+            appends_waiting: 0,
+        }
+    })
 }

@@ -6,6 +6,7 @@
 //! 6. the retention timer.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -14,10 +15,11 @@ use chroma_ha_core::entry::Draft;
 use chroma_ha_core::idempotency::Claim;
 use chroma_ha_core::ids::Seq;
 use chroma_ha_core::port::{LogStore, StoreError};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use crate::board::{Board, Verdict};
-use crate::guard::Watched;
+use crate::gate::Ticket;
+use crate::guard::{Ping, Watched};
 use crate::stats::Stats;
 
 /// Commit this write to the log.
@@ -27,8 +29,8 @@ pub struct Append {
     pub draft: Draft,
     /// Under which the client may ask for the outcome; nothing is under it yet.
     pub claim: Option<Claim>,
-    /// Held until the write is answered: the bound on writes in flight.
-    pub permit: Arc<OwnedSemaphorePermit>,
+    /// Held until the write is answered: the bound on writes in flight and on their bytes.
+    pub ticket: Arc<Ticket>,
 }
 
 /// The write is durable; its verdict comes later.
@@ -126,18 +128,35 @@ impl WalActor {
         }
     }
 
+    /// What waits to be appended is not, and hears why.
+    fn refuse_waiting(&mut self, error: &StoreError) {
+        for waiting in self.queue.abandon() {
+            let _ = waiting.reply.send(Err(error.clone()));
+        }
+        self.board.appends_waiting.store(0, Ordering::Relaxed);
+    }
+
     /// Starts the next commit, if none is under way.
     fn commit(&mut self, me: Addr<WalActor>) {
-        let Some((group, _)) = self.queue.begin() else { return };
+        let pressure = self.board.sequencer().pressure();
+        let begun = self.queue.begin(pressure);
+        self.board.appends_waiting.store(self.queue.waiting(), Ordering::Relaxed);
+        let Some((group, _)) = begun else { return };
         let (board, store, stats) =
             (Arc::clone(&self.board), Arc::clone(&self.store), Arc::clone(&self.stats));
+        let started = Instant::now();
+        let committed = self.watched.caught(async move { commit_group(&board, &*store, group).await });
         actix_rt::spawn(async move {
-            let started = Instant::now();
-            let result = commit_group(&board, &*store, group).await;
-            stats.commit(started.elapsed(), result.as_ref().copied().unwrap_or(0));
+            let result = committed.await.unwrap_or_else(broken);
+            stats.log.commit(started.elapsed(), result.as_ref().ok().copied());
             me.do_send(Committed(result.map(drop)));
         });
     }
+}
+
+/// A task of the log's writer panicked: what it was about is not known, as when the connection breaks.
+fn broken<T>(panic: String) -> Result<T, StoreError> {
+    Err(StoreError::Unavailable(format!("a task of the log writer panicked: {panic}")))
 }
 
 impl Actor for WalActor {
@@ -152,17 +171,22 @@ impl Actor for WalActor {
 }
 
 impl Supervised for WalActor {
-    /// Writes that were waiting are refused; a commit under way ends on its own.
+    /// Writes that were waiting are refused; what is under way ends on its own, and says so.
     fn restarting(&mut self, _: &mut Self::Context) {
         let error = StoreError::Unavailable("the log writer was restarted".to_owned());
-        for waiting in self.queue.abandon() {
-            let _ = waiting.reply.send(Err(error.clone()));
+        self.refuse_waiting(&error);
+        // It fell while it took the lease: nobody would ever take it again.
+        if self.lease.holds() && !self.board.sequencer().leading() {
+            self.lose(&error);
         }
-        self.flushing = false;
-        self.tending = false;
-        if self.lease == Lease::Taking {
-            self.lease = Lease::Seeking;
-        }
+    }
+}
+
+impl Handler<Ping> for WalActor {
+    type Result = ();
+
+    fn handle(&mut self, ping: Ping, _: &mut Self::Context) {
+        ping.answer();
     }
 }
 
@@ -177,14 +201,14 @@ impl Handler<Append> for WalActor {
         }
         let (reply, answer) = oneshot::channel();
         let bytes = append.draft.body.len();
-        let Append { draft, claim, permit } = append;
-        self.queue.push(Waiting { draft, claim, reply, _permit: permit }, bytes);
+        let Append { draft, claim, ticket } = append;
+        self.queue.push(Waiting { draft, claim, reply, ticket }, bytes);
         self.commit(ctx.address());
-        Box::pin(async move {
+        Box::pin(self.watched.answering(async move {
             answer
                 .await
                 .unwrap_or_else(|_| Err(StoreError::Unavailable("the log writer was restarted".to_owned())))
-        })
+        }))
     }
 }
 

@@ -70,6 +70,8 @@ pub fn plan(queue: &VecDeque<Arc<Entry>>) -> (usize, RunEnd) {
 pub struct Lane {
     queue: VecDeque<Arc<Entry>>,
     spilled: Option<Span>,
+    /// When the first entry of the span was logged, where that was seen.
+    spilled_since_ms: Option<u64>,
     pub phase: Phase,
     /// Failed deliveries of the front entry.
     pub attempts: u32,
@@ -83,6 +85,7 @@ impl Default for Lane {
         Lane {
             queue: VecDeque::new(),
             spilled: None,
+            spilled_since_ms: None,
             phase: Phase::Idle,
             attempts: 0,
             bytes: 0,
@@ -95,6 +98,12 @@ impl Lane {
     /// The first position that is not applied; `None` when nothing is waiting.
     pub fn first(&self) -> Option<Seq> {
         self.queue.front().map(|e| e.seq).or(self.spilled.map(|s| s.first))
+    }
+
+    /// When the first entry that is not applied was logged (ms since the Unix epoch). Not known for a while
+    /// once part of a span was read, or the lane was set back.
+    pub fn since_ms(&self) -> Option<u64> {
+        self.queue.front().map(|entry| entry.logged_at_ms).or(self.spilled_since_ms)
     }
 
     pub fn front(&self) -> Option<&Arc<Entry>> {
@@ -139,7 +148,10 @@ impl Lane {
                 self.bytes += entry.size_bytes();
                 self.queue.push_back(entry);
             }
-            None => self.spilled = Some(Span { first: entry.seq, last: entry.seq }),
+            None => {
+                self.spilled = Some(Span { first: entry.seq, last: entry.seq });
+                self.spilled_since_ms = Some(entry.logged_at_ms);
+            }
         }
     }
 
@@ -156,12 +168,14 @@ impl Lane {
             self.queue.push_back(entry);
         }
         let rest = Span { first: through.next().max(span.first), last: span.last };
+        self.spilled_since_ms = self.spilled_since_ms.filter(|_| rest.first == span.first);
         self.spilled = (rest.first <= rest.last).then_some(rest);
     }
 
     /// Gives the memory back: everything queued becomes part of the span.
     pub fn spill(&mut self) {
         let (Some(first), Some(last)) = (self.first(), self.last()) else { return };
+        self.spilled_since_ms = self.since_ms();
         self.queue.clear();
         self.bytes = 0;
         self.spilled = Some(Span { first, last });
@@ -177,6 +191,7 @@ impl Lane {
         self.spill();
         let last = self.spilled.map_or(through, |span| span.last.max(through));
         self.spilled = Some(Span { first, last });
+        self.spilled_since_ms = None;
         self.attempts = 0;
     }
 
@@ -187,8 +202,11 @@ impl Lane {
                 self.bytes -= entry.size_bytes();
             }
         }
-        if let Some(span) = &mut self.spilled {
-            span.first = span.first.max(position.next());
+        if let Some(span) = &mut self.spilled
+            && span.first <= position
+        {
+            span.first = position.next();
+            self.spilled_since_ms = None;
             if span.first > span.last {
                 self.spilled = None;
             }
@@ -238,7 +256,28 @@ mod tests {
             body: Bytes::new(),
             headers: Vec::new(),
         };
-        Arc::new(Entry::new(Seq(seq), draft, 0))
+        Arc::new(Entry::new(Seq(seq), draft, seq * 10))
+    }
+
+    #[test]
+    fn the_time_of_the_first_entry_outlives_its_memory() {
+        let mut lane = Lane::default();
+        assert_eq!(lane.since_ms(), None);
+        (1..=2).for_each(|seq| lane.offer(entry(seq), true));
+        lane.offer(entry(3), false);
+        lane.spill();
+        assert_eq!((lane.front().is_none(), lane.since_ms()), (true, Some(10)));
+        lane.loaded(vec![entry(1)], Seq(1));
+        assert_eq!(lane.since_ms(), Some(10));
+        // Its successor was not read: no time is better than that of another entry.
+        lane.advance();
+        assert_eq!(lane.since_ms(), None);
+        lane.loaded(vec![entry(2), entry(3)], Seq(3));
+        assert_eq!(lane.since_ms(), Some(20));
+        lane.skip_through(Seq(2));
+        assert_eq!(lane.since_ms(), Some(30));
+        lane.rewind(Seq(1), Seq(3));
+        assert_eq!(lane.since_ms(), None);
     }
 
     proptest! {
@@ -257,6 +296,9 @@ mod tests {
                         lane.loaded((span.first.0..=through.0).map(entry).collect(), through);
                     },
                 }
+                // Unknown, perhaps, but never another entry's.
+                let since_ms = lane.first().map(|first| first.0 * 10);
+                prop_assert!(lane.since_ms().is_none_or(|shown| Some(shown) == since_ms));
             }
             while !lane.is_empty() {
                 match lane.wanted() {

@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chroma_ha_actors::board::{Board, Readable};
+use chroma_ha_actors::gate::Ticket;
 use chroma_ha_actors::health::Observed;
 use chroma_ha_actors::proxy::{Choose, Refusal};
+use chroma_ha_actors::trace::millis;
 use chroma_ha_core::answer::with_id;
 use chroma_ha_core::health::{Failure, Observation};
 use chroma_ha_core::ids::{CollectionId, NodeId, Stream};
@@ -22,7 +24,10 @@ use super::exchange::{Incoming, Outgoing};
 use super::{Worker, catalog, hop, rescue};
 
 /// How often a read is tried, on different nodes where there are any.
-const TRIES: usize = 3;
+const TRIES: u32 = 4;
+
+/// Before the only node that may answer is asked again after a 5xx; that many times longer each time.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// How long a read waits for the log to be read: the lease is tried for every second.
 pub(super) const RECOVERY: Duration = Duration::from_secs(2);
@@ -55,8 +60,9 @@ pub(super) async fn of_collection(
     forward(worker, gate, Some(id), again, incoming).await
 }
 
-/// Asks node after node until one answers. A 5xx is tried once more even where there is no other node:
-/// Chroma answers one ("Error finding id") to a `get` that meets a delete of what it finds.
+/// Asks node after node until one answers. A 5xx is tried again even where there is no other node: Chroma
+/// answers one ("Error finding id") to a `get` that meets a delete of what it finds, under many deletes several
+/// times in a row.
 pub(super) async fn forward(
     worker: &Worker,
     gate: Gate,
@@ -66,22 +72,22 @@ pub(super) async fn forward(
 ) -> Outgoing {
     let mut avoid = Vec::new();
     let mut last = None;
-    let mut troubled = false;
-    for _ in 0..TRIES {
+    for tried in 1..=TRIES {
         let choose = Choose { gate, avoid: avoid.clone() };
         let chosen = match worker.proxy.send(choose).await {
             Ok(Ok(chosen)) => chosen,
             Ok(Err(refusal)) => return last.unwrap_or_else(|| rescue::refusal(&refusal)),
             Err(_) => return rescue::refusal(&Refusal::Restarting),
         };
-        match ask(worker, chosen, collection, incoming).await {
-            Ok(answer) if answer.status >= 500 && again => {
-                let elsewhere = others(worker, gate, chosen.node, &avoid);
-                if troubled && !elsewhere {
-                    return answer;
-                }
-                (troubled, last) = (true, Some(answer));
-                if !elsewhere {
+        let begun = Instant::now();
+        let asked = ask(worker, chosen, collection, incoming).await;
+        worker.shared.system.stats.front.read(class(gate), &chosen.node.name(), begun.elapsed());
+        tell(chosen.node, &asked, begun.elapsed(), incoming);
+        match asked {
+            Ok(answer) if answer.status >= 500 && again && tried < TRIES => {
+                last = Some(answer);
+                if !others(worker, gate, chosen.node, &avoid) {
+                    tokio::time::sleep(PAUSE * tried).await;
                     continue;
                 }
             }
@@ -97,6 +103,28 @@ pub(super) async fn forward(
         }
     }
     last.unwrap_or_else(|| rescue::refusal(&Refusal::NoReadableNode))
+}
+
+/// Every node that was tried, for whoever asks for that.
+fn tell(node: NodeId, asked: &Result<Outgoing, NodeFault>, took: Duration, incoming: &Incoming) {
+    tracing::debug!(
+        target: "read",
+        %node,
+        status = asked.as_ref().ok().map(|answer| answer.status),
+        fault = asked.as_ref().err().map(tracing::field::display),
+        duration_ms = millis(took),
+        trace_id = %incoming.span.trace,
+        "asked"
+    );
+}
+
+/// What is read, for figures.
+fn class(gate: Gate) -> &'static str {
+    match gate {
+        Gate::Server => "server",
+        Gate::Stream(Stream::Catalog) => "catalog",
+        Gate::Stream(Stream::Collection(_)) => "records",
+    }
 }
 
 /// Whether the node says that there is no collection which it should hold: it may have come back with an empty
@@ -123,17 +151,19 @@ fn others(worker: &Worker, gate: Gate, node: NodeId, avoid: &[NodeId]) -> bool {
     tried.len() < worker.urls.len() && !worker.shared.system.board.readable(gate, &tried).is_empty()
 }
 
-/// Counts a request as under way on a node for as long as it lives.
+/// Counts a request as under way on a node for as long as it lives, and keeps what it took of the bounds: a
+/// client that does not take its answer still holds a connection to the node.
 struct Outstanding {
     board: Arc<Board>,
     node: NodeId,
+    _ticket: Arc<Ticket>,
 }
 
 impl Outstanding {
-    fn on(worker: &Worker, node: NodeId) -> Outstanding {
+    fn on(worker: &Worker, node: NodeId, incoming: &Incoming) -> Outstanding {
         let board = Arc::clone(&worker.shared.system.board);
         counter(&board, node).fetch_add(1, Ordering::Relaxed);
-        Outstanding { board, node }
+        Outstanding { board, node, _ticket: Arc::clone(&incoming.ticket) }
     }
 }
 
@@ -161,8 +191,8 @@ async fn ask(
         Some(own) => with_collection(&incoming.path_and_query, own),
         None => incoming.path_and_query.clone(),
     };
-    let outstanding = Outstanding::on(worker, node);
-    worker.shared.system.stats.reads.with_label_values(&[&node.name()]).inc();
+    let outstanding = Outstanding::on(worker, node, incoming);
+    worker.shared.system.stats.front.reads.with_label_values(&[&node.name()]).inc();
     let board = &worker.shared.system.board;
     let response = tokio::select! {
         biased;

@@ -11,7 +11,7 @@ use tokio_postgres::{Client, Transaction};
 use uuid::Uuid;
 
 use super::pool::{Params, fault, run};
-use super::{copies, letters, number, quarantine, seq_of};
+use super::{copies, doubts, failovers, letters, number, quarantine, seq_of};
 
 pub(super) async fn apply(tx: &Transaction<'_>, step: &Move) -> Result<(), StoreError> {
     match step {
@@ -127,24 +127,6 @@ pub(super) async fn join(tx: &Transaction<'_>, node: &str, seq: Seq) -> Result<(
     run(tx, sql, &[(&node, Type::TEXT), (&number(seq), Type::INT8)]).await
 }
 
-pub(super) async fn node_state(
-    tx: &Transaction<'_>,
-    epoch: i64,
-    [node, from, to, reason]: [&str; 4],
-) -> Result<(), StoreError> {
-    let sql = "INSERT INTO failover_history (epoch, node, from_state, to_state, reason) \
-        VALUES ($1, $2, $3, $4, $5)";
-    let reason = reason.replace('\0', "\u{fffd}");
-    let row: [(&(dyn ToSql + Sync), Type); 5] = [
-        (&epoch, Type::INT8),
-        (&node, Type::TEXT),
-        (&from, Type::TEXT),
-        (&to, Type::TEXT),
-        (&reason, Type::TEXT),
-    ];
-    run(tx, sql, &row).await
-}
-
 /// Everything that is remembered, at the moment the lease was taken.
 pub(super) async fn recover(tx: &Transaction<'_>, head: Seq, epoch: u64) -> Result<Recovered, StoreError> {
     let all = async |sql: &str| tx.query_typed(sql, &[]).await.map_err(fault);
@@ -170,6 +152,7 @@ pub(super) async fn recover(tx: &Transaction<'_>, head: Seq, epoch: u64) -> Resu
             .collect(),
         deleted: deleted.iter().map(|row| (CollectionId(row.get(0)), seq_of(row.get(1)))).collect(),
         nodes: recover_nodes(tx).await?,
+        turns: failovers::recover(tx).await?,
     })
 }
 
@@ -199,6 +182,10 @@ async fn recover_nodes(tx: &Transaction<'_>) -> Result<Vec<RecoveredNode>, Store
     for (name, collection, reason) in quarantine::recover(tx).await? {
         let known = nodes.entry(name.clone()).or_insert_with(|| node(name));
         known.quarantined.push((collection, reason));
+    }
+    for (name, stream, first) in doubts::recover(tx).await? {
+        let known = nodes.entry(name.clone()).or_insert_with(|| node(name));
+        known.doubts.push((stream, first));
     }
     for letter in letters::recover(tx).await? {
         let known = nodes.entry(letter.node.clone()).or_insert_with(|| node(letter.node.clone()));

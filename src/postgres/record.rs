@@ -5,10 +5,12 @@ use chroma_ha_core::catalog::Move;
 use chroma_ha_core::effect::Effect;
 use chroma_ha_core::ids::Seq;
 use chroma_ha_core::port::{Change, StoreError};
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Transaction};
 
 use super::pool::fault;
-use super::{audit, catalog, conversions, copies, entries, lease, letters, outcomes, quarantine};
+use super::{
+    audit, catalog, conversions, copies, doubts, entries, failovers, lease, letters, outcomes, quarantine,
+};
 
 /// Changes whose order does not matter, gathered so that each kind takes one statement.
 #[derive(Default)]
@@ -39,22 +41,8 @@ impl<'a> Bulk<'a> {
                     let cursor = bulk.cursors.entry(node).or_default();
                     cursor.1 = cursor.1.max(*seq);
                 }
-                Change::Accepted { .. }
-                | Change::CatalogAccepted { .. }
-                | Change::Outcome { .. }
-                | Change::Converted { .. }
-                | Change::OtherIds { .. }
-                | Change::NodeState { .. }
-                | Change::Completed { .. }
-                | Change::Rewound { .. }
-                | Change::Adopted { .. }
-                | Change::Joined { .. }
-                | Change::Copying { .. }
-                | Change::CopyBegun { .. }
-                | Change::Quarantined { .. }
-                | Change::DeadLetter { .. }
-                | Change::LettersClosed { .. }
-                | Change::Audited { .. } => {}
+                // One by one: `apply` names every kind.
+                _ => {}
             }
         }
         bulk
@@ -87,46 +75,7 @@ pub(super) async fn commit(client: &mut Client, epoch: i64, changes: &[Change]) 
         entries::set_attempts(&tx, &bulk.attempts).await?;
     }
     for change in changes {
-        match change {
-            Change::Accepted { seq } => entries::accept(&tx, *seq).await?,
-            Change::CatalogAccepted { seq, effect, moves } => {
-                entries::set_effects(&tx, &[(*seq, effect)], true).await?;
-                for step in moves {
-                    catalog::apply(&tx, step).await?;
-                }
-                if moves.iter().any(Move::deletes) {
-                    letters::close_deleted(&tx).await?;
-                    quarantine::forget_deleted(&tx).await?;
-                }
-            }
-            Change::Adopted { moves } => {
-                for step in moves {
-                    catalog::apply(&tx, step).await?;
-                }
-            }
-            Change::Converted { node, seq, ids } => conversions::keep(&tx, node, *seq, ids).await?,
-            Change::Outcome { seq, answer } => outcomes::keep(&tx, *seq, answer).await?,
-            Change::Joined { node, seq } => catalog::join(&tx, node, *seq).await?,
-            Change::Copying { node, collection, node_collection } => {
-                copies::copying(&tx, node, collection.0, *node_collection).await?;
-            }
-            Change::CopyBegun { node, collection, node_collection, position } => {
-                copies::begun(&tx, node, collection.0, *node_collection, *position).await?;
-            }
-            Change::Rewound { node, seq } => catalog::rewind(&tx, node, *seq).await?,
-            Change::NodeState { node, from, to, reason } => {
-                catalog::node_state(&tx, epoch, [node, from, to, reason]).await?;
-            }
-            Change::Quarantined { node, collection, reason } => {
-                quarantine::set(&tx, node, collection.0, reason.as_deref()).await?;
-            }
-            Change::DeadLetter { letter } => letters::open(&tx, letter).await?,
-            Change::LettersClosed { node, letters, how } => {
-                letters::close(&tx, node, *letters, *how).await?;
-            }
-            Change::Audited { deed } => audit::add(&tx, deed).await?,
-            _ => {}
-        }
+        apply(&tx, epoch, change).await?;
     }
     if !bulk.mappings.is_empty() {
         catalog::map(&tx, &bulk.mappings).await?;
@@ -145,4 +94,57 @@ pub(super) async fn commit(client: &mut Client, epoch: i64, changes: &[Change]) 
         letters::fail(&tx).await?;
     }
     tx.commit().await.map_err(fault)
+}
+
+/// One change that takes statements of its own, at its place among the others.
+async fn apply(tx: &Transaction<'_>, epoch: i64, change: &Change) -> Result<(), StoreError> {
+    match change {
+        Change::CatalogAccepted { seq, effect, moves } => {
+            entries::set_effects(tx, &[(*seq, effect)], true).await?;
+            apply_moves(tx, moves).await?;
+            if moves.iter().any(Move::deletes) {
+                letters::close_deleted(tx).await?;
+                quarantine::forget_deleted(tx).await?;
+            }
+            Ok(())
+        }
+        Change::Adopted { moves } => apply_moves(tx, moves).await,
+        Change::Accepted { seq } => entries::accept(tx, *seq).await,
+        Change::Converted { node, seq, ids } => conversions::keep(tx, node, *seq, ids).await,
+        Change::Outcome { seq, answer } => outcomes::keep(tx, *seq, answer).await,
+        Change::Joined { node, seq } => catalog::join(tx, node, *seq).await,
+        Change::Copying { node, collection, node_collection } => {
+            copies::copying(tx, node, collection.0, *node_collection).await
+        }
+        Change::CopyBegun { node, collection, node_collection, position } => {
+            copies::begun(tx, node, collection.0, *node_collection, *position).await
+        }
+        Change::Doubted { node, stream, first } => doubts::set(tx, node, *stream, *first).await,
+        Change::Rewound { node, seq } => catalog::rewind(tx, node, *seq).await,
+        Change::NodeState { node, from, to, reason } => {
+            failovers::add(tx, epoch, [node, from, to, reason]).await
+        }
+        Change::Quarantined { node, collection, reason } => {
+            quarantine::set(tx, node, collection.0, reason.as_deref()).await
+        }
+        Change::DeadLetter { letter } => letters::open(tx, letter).await,
+        Change::LettersClosed { node, letters, how } => letters::close(tx, node, *letters, *how).await,
+        Change::Audited { deed } => audit::add(tx, deed).await,
+        // Gathered, or done after the others.
+        Change::Effect { .. }
+        | Change::Rejected { .. }
+        | Change::Attempts { .. }
+        | Change::Mapped { .. }
+        | Change::OtherIds { .. }
+        | Change::Cursor { .. }
+        | Change::CatalogCursor { .. }
+        | Change::Completed { .. } => Ok(()),
+    }
+}
+
+async fn apply_moves(tx: &Transaction<'_>, moves: &[Move]) -> Result<(), StoreError> {
+    for step in moves {
+        catalog::apply(tx, step).await?;
+    }
+    Ok(())
 }

@@ -60,6 +60,11 @@ pub(crate) async fn until_quiet(url: &str) {
     until(RETURN, "no write is pending", quiet).await;
 }
 
+/// Every sample of one counter of `/wal/stats`.
+pub(crate) fn total(counter: &Value) -> f64 {
+    counter.as_array().into_iter().flatten().filter_map(|sample| sample["value"].as_f64()).sum()
+}
+
 /// A sample of `/metrics` by its name with labels; 0 when it is not there yet.
 pub(crate) async fn metric(url: &str, sample: &str) -> f64 {
     let (_, text) = get(&format!("{url}/metrics")).await;

@@ -52,8 +52,8 @@ async fn an_append_is_all_or_nothing_and_leaves_no_gap() {
     let (log, _) = base.holder().await;
     log.append(adds(1..=2)).await.unwrap();
     // The second has a write id that is taken.
-    let taken = Entry::new(Seq(4), draft(1, Op::Add, Some(Uuid::from_u128(1)), vec![]), 0);
-    let error = log.append(vec![add(3, 1, 1), Arc::new(taken)]).await.unwrap_err();
+    let doubled = Entry::new(Seq(4), draft(1, Op::Add, Some(Uuid::from_u128(1)), vec![]), 0);
+    let error = log.append(vec![add(3, 1, 1), Arc::new(doubled)]).await.unwrap_err();
     assert!(matches!(&error, StoreError::Refused(text) if text.contains("idx_wal_write_id")), "{error}");
     assert!(matches!(log.append(vec![add(3, 1, 1), add(5, 1, 1)]).await, Err(StoreError::Refused(_))));
     assert_eq!(seqs(&log, all(1, 9)).await, (vec![1, 2], 2));
@@ -62,7 +62,7 @@ async fn an_append_is_all_or_nothing_and_leaves_no_gap() {
     // Somebody else wrote meanwhile, or we lost count: never a gap, never a second entry.
     assert!(matches!(log.append(adds(9..=9)).await, Err(StoreError::LeaseLost(_))));
     assert!(matches!(log.append(adds(4..=4)).await, Err(StoreError::LeaseLost(_))), "the lease is gone");
-    assert_eq!(log.acquire().await.unwrap().unwrap().head, Seq(3));
+    assert_eq!(taken(&log).await.head, Seq(3));
 }
 
 #[tokio::test]

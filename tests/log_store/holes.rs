@@ -31,7 +31,7 @@ async fn with_a_node_left_behind(base: &Base) -> PgLog {
 }
 
 async fn nodes(log: &PgLog) -> (RecoveredNode, RecoveredNode) {
-    let mut nodes = log.acquire().await.unwrap().unwrap().nodes;
+    let mut nodes = taken(log).await.nodes;
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
     let [primary, replica] = <[RecoveredNode; 2]>::try_from(nodes).unwrap();
     (primary, replica)
@@ -98,7 +98,7 @@ async fn what_a_copy_left_is_remembered_with_what_may_be_done_with_it() {
     let base = Base::new().await;
     let (log, _) = base.holder().await;
     let left = async || {
-        let nodes = log.acquire().await.unwrap().unwrap().nodes;
+        let nodes = taken(&log).await.nodes;
         nodes.into_iter().flat_map(|node| node.copying).map(|(_, left)| left).collect::<Vec<_>>()
     };
     let copying = |own| Change::Copying { node: node(), collection: collection(1), node_collection: own };

@@ -12,7 +12,7 @@ use chroma_ha_core::ids::Seq;
 use chroma_ha_core::operator::{AuditPage, Closing, DeadLetter, Deed, LetterPage, Letters};
 use chroma_ha_core::port::{Change, LogStore, StoreError};
 
-use super::{Base, adds, all, collection, create};
+use super::{Base, adds, all, collection, create, taken};
 
 const REPLICA: &str = "replica-1";
 
@@ -136,14 +136,14 @@ async fn a_restart_finds_letters_quarantines_and_accepted_differences() {
     let base = Base::new().await;
     let (log, _) = base.holder().await;
     refused(&log).await;
-    let recovered = log.acquire().await.unwrap().unwrap();
+    let recovered = taken(&log).await;
     let replica = recovered.nodes.iter().find(|node| node.name == REPLICA).unwrap();
     assert_eq!(replica.letters, [(Some(collection(1)), Seq(2))]);
     assert_eq!(replica.quarantined, [(collection(1), "refused".to_owned())]);
     assert_eq!(replica.skipped, []);
     let accepted = closed(Letters::Entry(Seq(2)), Closing::DifferenceAccepted);
     log.record(vec![accepted, aside(None)]).await.unwrap();
-    let recovered = log.acquire().await.unwrap().unwrap();
+    let recovered = taken(&log).await;
     let replica = recovered.nodes.iter().find(|node| node.name == REPLICA).unwrap();
     assert_eq!((replica.letters.len(), replica.quarantined.len()), (0, 0));
     assert_eq!(replica.skipped, [Seq(2)]);

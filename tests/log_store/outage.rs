@@ -25,7 +25,7 @@ async fn a_restarted_server_is_used_again() {
     let error = base.log().page(all(1, 3)).await.unwrap_err();
     assert!(error.to_string().contains("refused") && asked.elapsed() < Duration::from_secs(3), "{error}");
     base.server.up();
-    let recovered = log.acquire().await.unwrap().unwrap();
+    let recovered = taken(&log).await;
     assert_eq!((recovered.head, recovered.epoch), (Seq(3), 2));
     log.append(adds(4..=4)).await.unwrap();
     log.record(vec![Change::Completed { through: Seq(4) }]).await.unwrap();

@@ -9,15 +9,15 @@ async fn the_head_survives_the_loss_of_every_row() {
     let (log, _) = base.holder().await;
     log.append(adds(1..=7)).await.unwrap();
     base.sql.batch_execute("DELETE FROM wal_pending_writes").await.unwrap();
-    let recovered = log.acquire().await.unwrap().unwrap();
+    let recovered = taken(&log).await;
     assert_eq!(recovered.head, Seq(7));
     assert_eq!(seqs(&log, all(1, 7)).await, (vec![], 7));
     log.append(adds(8..=8)).await.unwrap();
     // A database restored from an older dump of the head, with a node that was further.
     base.sql.batch_execute("UPDATE wal_head SET head = 0").await.unwrap();
-    assert_eq!(log.acquire().await.unwrap().unwrap().head, Seq(8));
+    assert_eq!(taken(&log).await.head, Seq(8));
     log.record(vec![Change::CatalogCursor { node: node(), seq: Seq(30) }]).await.unwrap();
-    assert_eq!(log.acquire().await.unwrap().unwrap().head, Seq(30));
+    assert_eq!(taken(&log).await.head, Seq(30));
 }
 
 #[tokio::test]
@@ -39,7 +39,7 @@ async fn cursors_never_move_back() {
         node_collection: Some(Uuid::from_u128(11)),
     };
     log.record(vec![mapped]).await.unwrap();
-    let nodes = log.acquire().await.unwrap().unwrap().nodes;
+    let nodes = taken(&log).await.nodes;
     let read: Vec<_> = nodes.iter().map(|n| (n.name.as_str(), n.cursor.0, n.catalog_cursor.0)).collect();
     assert_eq!(read, [("primary", 5, 4), ("replica-1", 0, 0)]);
     assert_eq!(nodes[1].mapped, [(collection(1), Uuid::from_u128(11))]);
@@ -129,7 +129,7 @@ async fn the_catalog_reloads_as_it_was_in_memory() {
         // Twice, as after an unknown outcome.
         log.record(vec![accepted.clone()]).await.unwrap();
         log.record(vec![accepted]).await.unwrap();
-        let read = log.acquire().await.unwrap().unwrap();
+        let read = taken(&log).await;
         let databases = read.databases.into_iter().map(|(id, tenant, name)| ((tenant, name), id));
         assert_eq!(databases.collect::<BTreeMap<_, _>>(), model.databases, "after {n}");
         let collections = read.collections.into_iter().map(|(id, t, d, name)| (id, (t, d, name)));
@@ -156,7 +156,7 @@ async fn forgets(log: &PgLog) {
     .await
     .unwrap();
     let remembered = async || {
-        let read = log.acquire().await.unwrap().unwrap();
+        let read = taken(log).await;
         let deleted: Vec<_> = read.deleted.iter().map(|(id, seq)| (id.0.as_u128(), seq.0)).collect();
         let mapped = read.nodes.iter().flat_map(|node| &node.mapped).map(|(id, _)| id.0.as_u128());
         (deleted, mapped.collect::<Vec<_>>())
@@ -164,4 +164,59 @@ async fn forgets(log: &PgLog) {
     assert_eq!(remembered().await, (vec![(1, 9), (3, 11), (7, 11)], vec![1, 3]));
     log.expire(7, Seq(20), 100).await.unwrap();
     assert_eq!(remembered().await, (vec![(3, 11), (7, 11)], vec![3]));
+}
+
+#[tokio::test]
+async fn changes_of_nodes_states_are_found_in_order_the_last_hundred() {
+    let base = Base::new().await;
+    let (log, recovered) = base.holder().await;
+    assert!(recovered.turns.is_empty());
+    for n in 0..104 {
+        let (from, to) = (n.to_string(), (n + 1).to_string());
+        log.record(vec![Change::NodeState { node: node(), from, to, reason: "bad\0probe".to_owned() }])
+            .await
+            .unwrap();
+    }
+    let turns = taken(&log).await.turns;
+    assert_eq!(turns.len(), 100);
+    assert_eq!((turns[0].from.as_str(), turns[99].to.as_str()), ("4", "104"));
+    assert_eq!((turns[0].node.clone(), turns[0].reason.as_str()), (node(), "bad\u{fffd}probe"));
+    let now = base.number("SELECT (extract(epoch FROM now()) * 1000)::bigint").await;
+    assert!(now - i64::try_from(turns[99].at_ms).unwrap() < 60_000, "{turns:?}");
+    base.sql
+        .batch_execute("UPDATE failover_history SET at = at - interval '91 days' WHERE id <= 100")
+        .await
+        .unwrap();
+    log.expire(7, Seq(0), 1_000).await.unwrap();
+    assert_eq!(base.number("SELECT count(*) FROM failover_history").await, 4);
+}
+
+#[tokio::test]
+async fn doubts_are_kept_by_node_and_stream_until_they_are_over() {
+    let base = Base::new().await;
+    let (log, _) = base.holder().await;
+    let (one, other) = (Stream::Catalog, Stream::Collection(collection(1)));
+    let doubted = |node: &str, stream, first: Option<u64>| Change::Doubted {
+        node: node.to_owned(),
+        stream,
+        first: first.map(Seq),
+    };
+    let changes = [
+        doubted("primary", one, Some(3)),
+        doubted("replica-1", one, Some(9)),
+        doubted("replica-1", other, Some(5)),
+        doubted("replica-1", other, Some(4)),
+    ];
+    log.record(changes.into()).await.unwrap();
+    let kept = async || {
+        let recovered = log.acquire().await.unwrap().unwrap();
+        recovered.nodes.into_iter().map(|node| (node.name, node.doubts)).collect::<BTreeMap<_, _>>()
+    };
+    let all = kept().await;
+    assert_eq!(all["primary"], [(one, Seq(3))]);
+    assert_eq!(all["replica-1"], [(one, Seq(9)), (other, Seq(4))]);
+    log.record(vec![doubted("replica-1", one, None), doubted("primary", one, None)]).await.unwrap();
+    let all = kept().await;
+    assert_eq!(all.get("primary"), None);
+    assert_eq!(all["replica-1"], [(other, Seq(4))]);
 }

@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::dead_letters;
+use super::embedded::connect;
 use crate::harness::browser::Browser;
 use crate::harness::events::Events;
 use crate::harness::surface::{create, exchange, until_state, upsert};
@@ -98,6 +99,30 @@ async fn a_killed_node_is_in_the_stream_within_three_seconds() {
         .map(|one| &one["phase"])
         .collect();
     assert_eq!(phases, ["opened", "resolved"], "a page that comes later gets all of it");
+}
+
+#[tokio::test]
+async fn what_nodes_went_through_is_known_after_a_restart_of_the_balancer() {
+    let mut stack = Stack::start(Options::default()).await;
+    stack.replica().kill9();
+    until_state(&stack.url(), "replica-1", "down").await;
+    // Kept a moment later than shown.
+    let sql = connect(&stack.database_url).await;
+    let kept = "SELECT FROM failover_history WHERE node = 'replica-1' AND to_state = 'down'";
+    let kept = async || !sql.query(kept, &[]).await.expect("the table").is_empty();
+    until(SOON, "the change is in the history", kept).await;
+    let killed_by_ms = chroma_ha_actors::wal::now_unix_ms();
+    stack.balancer.kill9();
+    stack.balancer.start_again().await;
+    let mut events = Events::open(&events_url(&stack)).await.expect("a stream");
+    let before = |data: &Value| {
+        let changes = data["lately"]["changes"].as_array().into_iter().flatten();
+        changes.filter(|one| one["of"] == "replica-1" && one["to"] == "down").any(|one| {
+            one["at_ms"].as_u64() < Some(killed_by_ms)
+                && one["reason"].as_str().is_some_and(|r| !r.is_empty())
+        })
+    };
+    event(&mut events, SOON, "what happened before the restart", before).await;
 }
 
 #[tokio::test]

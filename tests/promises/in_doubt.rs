@@ -10,7 +10,7 @@ use crate::harness::late::LateProxy;
 use crate::harness::nodes::read;
 use crate::harness::stack::start_nodes;
 use crate::harness::surface::{
-    NODES, create, document, node_state, records, until_quiet, until_state, upsert,
+    NODES, create, document, node_state, records, total, until_quiet, until_state, upsert,
 };
 use crate::harness::{Options, Place, Stack, assert_nodes_equal, get, until};
 
@@ -94,7 +94,7 @@ async fn late_on(node: usize, nodes: usize) {
     assert!(answer.starts_with("HTTP/1.1 200"), "executed late: {answer}");
     delayed.ends_with_second().await;
     let (_, status) = get(&format!("{}/wal/stats", delayed.stack.url())).await;
-    let again = status["chroma_ha_doubt_replays_total"][0]["value"].as_f64().unwrap_or_default();
+    let again = total(&status["chroma_ha_doubt_replays_total"]);
     assert!(again >= 1.0, "the log was applied again: {status}");
 }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::harness::late::LateProxy;
 use crate::harness::nodes::read;
 use crate::harness::stack::start_nodes;
-use crate::harness::surface::{NODES, create, records, until_quiet, until_state, upsert};
+use crate::harness::surface::{NODES, create, records, total, until_quiet, until_state, upsert};
 use crate::harness::{Options, Place, Stack, assert_nodes_equal, get, until};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -84,7 +84,7 @@ impl Withheld {
         until(SOON, "what was deleted is gone again", gone).await;
         assert_nodes_equal(&self.stack, "docs", SOON).await;
         let (_, status) = get(&format!("{}/wal/stats", self.stack.url())).await;
-        let again = status["chroma_ha_doubt_replays_total"][0]["value"].as_f64().unwrap_or_default();
+        let again = total(&status["chroma_ha_doubt_replays_total"]);
         assert!(again >= 1.0, "the log was applied again: {status}");
     }
 }

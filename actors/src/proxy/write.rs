@@ -2,7 +2,7 @@
 //! write that cannot be logged is refused before; one that was logged is never reported as failed.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use chroma_ha_core::entry::Draft;
@@ -13,15 +13,17 @@ use tokio::sync::oneshot;
 use super::repeat::{self, Repeat};
 use super::{Ack, Refusal, Submit, WriteOutcome, Written};
 use crate::board::{Board, Verdict};
+use crate::stats::Stats;
 use crate::wal::{Append, WalActor};
 
 pub(super) async fn write(
     board: &Board,
     wal: &Addr<WalActor>,
+    stats: &Stats,
     submit: Submit,
     wait: Duration,
 ) -> Result<Written, Refusal> {
-    let Submit { draft, permit, ack, claim } = submit;
+    let Submit { draft, ticket, ack, claim } = submit;
     // What the log says under a key counts only while nobody else can append to it.
     leading(board)?;
     let turn = match &claim {
@@ -37,8 +39,10 @@ pub(super) async fn write(
     };
     let (stream, write_id) = (draft.stream(), draft.write_id.clone());
     admissible(board, &draft)?;
-    let append = Append { draft, claim, permit: Arc::clone(&permit) };
+    let append = Append { draft, claim, ticket: Arc::clone(&ticket) };
+    let begun = Instant::now();
     let appended = wal.send(append).await.map_err(|_| Refusal::Restarting)??;
+    stats.log.append(begun.elapsed());
     drop(turn);
     let seq = appended.seq;
     let outcome = heard(board, seq, appended.verdict, wait).await;

@@ -93,7 +93,8 @@ impl Open<'_> {
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         if !self.closed {
-            self.tell(Err(CopyFailure::Broken("the copy broke off".to_owned())));
+            self.delivery.broke_off();
+            self.tell(Err(CopyFailure::InDoubt("the copy broke off".to_owned())));
         }
     }
 }

@@ -71,7 +71,7 @@ pub(super) async fn replay(delivery: &Delivery, task: &ReplayTask) {
     if begun {
         let (node, collection, from) = (delivery.node, task.collection, task.from);
         warn!(%node, %collection, %from, "a request that was given up was executed late: the log is applied again");
-        delivery.stats.doubt_replays.with_label_values(&[&delivery.node.name()]).inc();
+        delivery.stats.nodes.doubt_replays.with_label_values(&[&delivery.node.name()]).inc();
     }
     delivery.board.wake_all();
 }
@@ -227,7 +227,7 @@ impl Comparison<'_> {
                 let reference = self.task.reference;
                 warn!(%node, %reference, %collection, seen, ?records, ?next, "records differ");
                 if matches!(self.task.purpose, Purpose::Verify { .. }) || *next == Next::Rebuild {
-                    self.delivery.stats.differences.with_label_values(&[&node.name()]).inc();
+                    self.delivery.stats.nodes.differences.with_label_values(&[&node.name()]).inc();
                 }
             }
         }

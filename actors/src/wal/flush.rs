@@ -6,8 +6,9 @@ use std::time::Duration;
 use actix::prelude::*;
 use chroma_ha_core::ids::{NodeId, Seq};
 use chroma_ha_core::port::{Change, StoreError};
+use chroma_ha_core::sequencer::Keeping;
 
-use super::WalActor;
+use super::{WalActor, broken};
 
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -17,25 +18,33 @@ struct Flushed(Result<Flush, StoreError>);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Flush {
     cursors: Vec<Seq>,
+    /// Doubts that are kept from now on, or no longer, by node.
+    keeping: Vec<Vec<Keeping>>,
     completed: Seq,
 }
 
 impl WalActor {
     /// Cursors and statuses, if they moved since the last flush.
     pub(super) fn due(&self) -> Option<(Flush, Vec<Change>)> {
-        let sequencer = self.board.sequencer();
+        let mut sequencer = self.board.sequencer();
         if !sequencer.leading() {
             return None;
         }
-        let now = Flush {
-            cursors: sequencer.node_ids().map(|node| sequencer.node(node).durable_cursor()).collect(),
-            completed: sequencer.completed(),
-        };
+        let (cursors, keeping): (Vec<_>, Vec<_>) =
+            sequencer.node_ids().map(|node| sequencer.durable(node)).unzip();
+        keeping.iter().enumerate().for_each(|(n, keeping)| sequencer.unkeep(NodeId(n), keeping));
+        let now = Flush { cursors, keeping, completed: sequencer.completed() };
         let mut changes = Vec::new();
         for (n, seq) in now.cursors.iter().enumerate() {
             if sequencer.node(NodeId(n)).joined && self.flushed.cursors.get(n) != Some(seq) {
                 changes.push(Change::Cursor { node: NodeId(n).name(), seq: *seq });
             }
+        }
+        for (n, keeping) in now.keeping.iter().enumerate() {
+            let node = || NodeId(n).name();
+            let doubted =
+                |(stream, first): &Keeping| Change::Doubted { node: node(), stream: *stream, first: *first };
+            changes.extend(keeping.iter().map(doubted));
         }
         if now.completed != self.flushed.completed {
             changes.push(Change::Completed { through: now.completed });
@@ -51,8 +60,9 @@ impl WalActor {
         let Some((now, changes)) = self.due() else { return };
         self.flushing = true;
         let (store, me) = (Arc::clone(&self.store), ctx.address());
+        let recorded = self.watched.caught(async move { store.record(changes).await });
         actix_rt::spawn(async move {
-            me.do_send(Flushed(store.record(changes).await.map(|()| now)));
+            me.do_send(Flushed(recorded.await.unwrap_or_else(broken).map(|()| now)));
         });
     }
 
@@ -61,7 +71,7 @@ impl WalActor {
         let (store, days, watched) =
             (Arc::clone(&self.store), self.times.retention_days, Arc::clone(&self.watched));
         const BATCH: u32 = 1_000;
-        actix_rt::spawn(async move {
+        self.watched.spawn(async move {
             loop {
                 match store.expire(days, through, BATCH).await {
                     Ok(gone) if gone >= u64::from(BATCH) => {
@@ -82,8 +92,13 @@ impl Handler<Flushed> for WalActor {
         self.flushing = false;
         match result {
             Ok(now) => {
+                let mut sequencer = self.board.sequencer();
+                for (n, keeping) in now.keeping.iter().enumerate() {
+                    sequencer.kept(NodeId(n), keeping);
+                }
+                sequencer.forget_deleted();
+                drop(sequencer);
                 self.flushed = now;
-                self.board.sequencer().forget_deleted();
             }
             Err(error) => self.watched.error(error),
         }

@@ -47,7 +47,7 @@ impl WalActor {
             let still = self.board.sequencer().is_still();
             if still || waited >= leaving.within {
                 let released = self.release(still && self.is_quiet());
-                actix_rt::spawn(async move {
+                self.watched.spawn(async move {
                     released.await;
                     let _ = leaving.done.send(());
                 });

@@ -10,8 +10,8 @@ use chroma_ha_core::lease::Company;
 use chroma_ha_core::port::{Recovered, StoreError};
 use tracing::{error, info, warn};
 
-use super::WalActor;
 use super::flush::Flush;
+use super::{WalActor, broken};
 use crate::board::{Holder, Verdict};
 
 /// The lease was taken or lost.
@@ -19,8 +19,8 @@ use crate::board::{Holder, Verdict};
 #[rtype(result = "()")]
 pub enum LeaseChange {
     /// This balancer sequences and applies from now on. `quiet`: nothing that was sent to a node before, by
-    /// it or by another balancer, may still be executing.
-    Taken { epoch: u64, quiet: bool },
+    /// it or by another balancer, may still be executing. `from`: the balancer that held it before, if another.
+    Taken { epoch: u64, quiet: bool, from: Option<String> },
     /// The session is gone: nothing is applied until the lease is taken again.
     Lost { reason: String },
 }
@@ -85,10 +85,7 @@ impl WalActor {
         error!(%error, "the lease on the log is lost: no write is accepted until it is back");
         self.tell(&LeaseChange::Lost { reason: error.to_string() });
         // None of them was sent.
-        let unsent = StoreError::LeaseLost(error.to_string());
-        for waiting in self.queue.abandon() {
-            let _ = waiting.reply.send(Err(unsent.clone()));
-        }
+        self.refuse_waiting(&StoreError::LeaseLost(error.to_string()));
     }
 
     /// Clients that waited while the lease was away: an outcome that became durable meanwhile is not told
@@ -99,7 +96,7 @@ impl WalActor {
             return;
         }
         let (store, board) = (Arc::clone(&self.store), Arc::clone(&self.board));
-        actix_rt::spawn(async move {
+        self.watched.spawn(async move {
             let seqs = attended.iter().map(|(seq, _)| *seq).collect();
             let fates = match store.fates(seqs).await {
                 Ok(fates) => fates,
@@ -120,41 +117,51 @@ impl WalActor {
         if self.tending || begun < self.tend_at {
             return;
         }
-        let (store, me) = (Arc::clone(&self.store), ctx.address());
         self.tending = true;
+        let (me, looked) = (ctx.address(), self.looked());
+        let store = Arc::clone(&self.store);
         match self.lease {
             Lease::Seeking => {
                 self.lease = Lease::Taking;
+                let tried = self.watched.caught(async move { store.acquire().await });
                 actix_rt::spawn(async move {
-                    let result = store.acquire().await;
+                    let result = tried.await.unwrap_or_else(broken);
                     let looks = matches!(result, Ok(None));
                     me.do_send(LeaseTried { begun, result });
                     if looks {
-                        me.do_send(Looked(store.company().await.ok()));
+                        me.do_send(looked.await);
                     }
                 });
             }
             Lease::Held | Lease::Leaving => {
                 self.tend_at = begun + self.times.check();
+                let checked = self.watched.caught(async move { store.check().await });
                 actix_rt::spawn(async move {
-                    me.do_send(LeaseChecked { begun, result: store.check().await });
-                    me.do_send(Looked(store.company().await.ok()));
+                    me.do_send(LeaseChecked { begun, result: checked.await.unwrap_or_else(broken) });
+                    me.do_send(looked.await);
                 });
             }
             Lease::Released => {
-                actix_rt::spawn(async move { me.do_send(Looked(store.company().await.ok())) });
+                actix_rt::spawn(async move { me.do_send(looked.await) });
             }
             Lease::Taking => self.tending = false,
         }
     }
 
-    fn taken(&mut self, begun: Instant, recovered: Recovered) {
+    fn looked(&self) -> impl Future<Output = Looked> + use<> {
+        let store = Arc::clone(&self.store);
+        let company = self.watched.caught(async move { store.company().await });
+        async move { Looked(company.await.unwrap_or_else(broken).ok()) }
+    }
+
+    fn taken(&mut self, begun: Instant, mut recovered: Recovered) {
         let (epoch, head, quiet) = (recovered.epoch, recovered.head, recovered.quiet);
         self.lease = Lease::Held;
         self.epoch = epoch;
         self.standing_by = false;
         self.flushed = Flush::default();
-        let change = LeaseChange::Taken { epoch, quiet };
+        self.board.history.remember(std::mem::take(&mut recovered.turns));
+        let change = LeaseChange::Taken { epoch, quiet, from: self.board.lease.holder().elsewhere() };
         self.board.lease.check(begun);
         if quiet {
             // First what the log remembers, then the word that the nodes may go on at once.
@@ -179,7 +186,7 @@ impl Handler<LeaseTried> for WalActor {
             // Stopped meanwhile: nothing was done under it.
             if let (Lease::Released, Ok(Some(recovered))) = (self.lease, result) {
                 let store = Arc::clone(&self.store);
-                actix_rt::spawn(async move { drop(store.release(recovered.quiet).await) });
+                self.watched.spawn(async move { drop(store.release(recovered.quiet).await) });
             }
             return;
         }

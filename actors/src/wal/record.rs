@@ -35,14 +35,14 @@ impl Handler<Record> for WalActor {
             return Box::pin(async move { Err(error) });
         }
         let (store, watched) = (Arc::clone(&self.store), Arc::clone(&self.watched));
-        Box::pin(async move {
+        Box::pin(self.watched.answering(async move {
             let result = store.record(record.changes).await;
             if let Err(error) = &result {
                 warn!(%error, "recording in the log failed");
                 watched.error(error);
             }
             result
-        })
+        }))
     }
 }
 
@@ -57,7 +57,7 @@ impl Handler<NodeChanged> for WalActor {
         let (from, to) = (change.from.name().to_owned(), change.to.name().to_owned());
         let change = Change::NodeState { node: node.name(), from, to, reason: change.reason.to_string() };
         let (store, watched) = (Arc::clone(&self.store), Arc::clone(&self.watched));
-        actix_rt::spawn(async move {
+        self.watched.spawn(async move {
             if let Err(error) = store.record(vec![change]).await {
                 watched.error(error);
             }

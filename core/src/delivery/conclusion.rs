@@ -107,11 +107,10 @@ impl Attempt {
         Next::Record(changes)
     }
 
-    /// A delivery that ends without an outcome, by a panic or because it was dropped, must not block its
-    /// lane.
-    pub fn abandon(&mut self, sequencer: &Shared, now_ms: u64) {
-        let verdict = self.retry(now_ms);
-        self.finish(sequencer, verdict);
+    /// A delivery that ends without an outcome, by a panic or because it was dropped: what it sent may be
+    /// executed at any later time. Health is to be told, or the lane waits for ever.
+    pub fn abandon(&mut self, sequencer: &Shared) {
+        self.finish(sequencer, Verdict::new(Outcome::InDoubt));
     }
 
     fn finish(&mut self, sequencer: &Shared, verdict: Verdict) -> Next {

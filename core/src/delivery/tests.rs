@@ -147,6 +147,19 @@ fn crash(bench: &Bench, now_ms: u64) {
 }
 
 #[test]
+fn nothing_follows_a_delivery_that_was_broken_off_before_its_node_has_settled() {
+    let bench = Bench::new();
+    bench.admit(Op::Upsert, &row());
+    let mut attempt = bench.starts(A, 0).pop().expect("a task");
+    assert_eq!(bench.begin(&mut attempt), "upsert");
+    attempt.abandon(&bench.0);
+    assert!(bench.starts(A, u64::MAX).is_empty(), "the request may still be executed");
+    bench.fall(A);
+    let mut attempt = bench.starts(A, 9).pop().expect("it is judged after all");
+    assert_eq!(bench.begin(&mut attempt), "upsert");
+}
+
+#[test]
 fn a_write_under_which_nodes_die_is_judged_by_what_they_hold() {
     for (held, status) in [(row(), 200), (json!({"ids": []}), 500)] {
         let bench = Bench::new();

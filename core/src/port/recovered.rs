@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::ids::{CollectionId, Seq};
+use crate::ids::{CollectionId, Seq, Stream};
 
 /// What the store remembers, read once when the lease is taken.
 #[derive(Debug, Default)]
@@ -20,6 +20,18 @@ pub struct Recovered {
     /// Collections that were deleted, with the deleting entry, as far as a node may still be behind it.
     pub deleted: Vec<(CollectionId, Seq)>,
     pub nodes: Vec<RecoveredNode>,
+    /// The last changes of nodes' states, the oldest first.
+    pub turns: Vec<PastTurn>,
+}
+
+/// A node's state changed, under this balancer or an earlier one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastTurn {
+    pub at_ms: u64,
+    pub node: String,
+    pub from: String,
+    pub to: String,
+    pub reason: String,
 }
 
 /// A collection on a node that no mapping names, and what a copy may do with it.
@@ -59,6 +71,8 @@ pub struct RecoveredNode {
     pub quarantined: Vec<(CollectionId, String)>,
     /// Its open dead letters; no collection: of the catalog.
     pub letters: Vec<(Option<CollectionId>, Seq)>,
+    /// Streams of which it may show what it should not, and from which entry on.
+    pub doubts: Vec<(Stream, Seq)>,
     /// Entries that it passes over because an operator says so.
     pub skipped: Vec<Seq>,
 }

@@ -19,6 +19,8 @@ function take(event, whole) {
   if (whole) for (const list of [known.points, known.changes, known.alerts]) list.length = 0;
   append(known.points, lately.points, POINTS);
   append(known.changes, lately.changes, FACTS);
+  // What the log remembers of the time before the balancer started comes after its own first changes.
+  known.changes.sort((one, other) => one.at_ms - other.at_ms || one.n - other.n);
   append(known.alerts, lately.alerts, FACTS);
   known.now = now;
   known.heardAt = performance.now();
