@@ -214,7 +214,8 @@ async fn a_machine_short_of_memory_is_told_no_more_writes() {
     }
     used(20);
     let folder = group.path().to_str().expect("a path");
-    let stack = Stack::start(Options::default().env("CHROMA_HA_CGROUP", folder)).await;
+    let options = Options::default().env("CHROMA_HA_CGROUP", folder);
+    let stack = Stack::start(options.env("WAL_MEMORY_THRESHOLD", "80")).await;
     let url = stack.url();
     let id = create(&url, "short").await;
     upsert(&url, &id, "first", "there").await;

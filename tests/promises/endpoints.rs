@@ -109,7 +109,11 @@ async fn samples(url: &str) -> BTreeMap<String, f64> {
 #[tokio::test]
 async fn metrics_move_with_writes_and_reads() {
     // Figures are compared exactly: a slow probe must not move a write or a read.
-    let stack = Stack::start(Options::default().env("PROBE_TIMEOUT", "20")).await;
+    let mut options = Options::default().env("PROBE_TIMEOUT", "20");
+    for threshold in ["WAL_MEMORY_THRESHOLD", "WAL_CPU_THRESHOLD"] {
+        options = options.env(threshold, "80");
+    }
+    let stack = Stack::start(options).await;
     let url = stack.url();
     let id = create(&url, "measured").await;
     until_quiet(&url).await;
