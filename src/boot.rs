@@ -1,30 +1,34 @@
-//! The composition root: configuration → ports → actors → front, and back down again. The only file
-//! that sees both sides.
+//! The composition root: configuration → ports → actors → front, and back down again. The only room
+//! that sees both sides; `boot/monitor.rs` puts the watcher together.
 
 use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use chroma_ha_actors::proxy::ProxyConfig;
-use chroma_ha_actors::replay::copy::Conflict;
-use chroma_ha_actors::slack::Sender;
+use chroma_ha_actors::resources::Sampler;
+use chroma_ha_actors::slack::{Outlet, Sender};
 use chroma_ha_actors::stats::Stats;
-use chroma_ha_actors::system::{ActorSystem, Ports, Settings};
-use chroma_ha_actors::wal::WalTimes;
+use chroma_ha_actors::supervisor::Escalate;
+use chroma_ha_actors::system::{ActorSystem, Make, Ports};
 use chroma_ha_core::backoff::{Backoff, BackoffError};
-use chroma_ha_core::commit::GroupLimits;
 use chroma_ha_core::port::{LogStore, Node, StoreError};
-use chroma_ha_core::sequencer::Limits;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::chroma::{ChromaNode, ClientError};
-use crate::config::{AdoptConflict, Config};
+use crate::config::{Alerts, Config, NodeConfig, Upstream};
 use crate::front;
 use crate::host::{self, Host};
 use crate::postgres::{self, PgLog};
-use crate::slack::Slack;
+use crate::slack::{Slack, SlackError};
+
+mod monitor;
+mod settings;
+
+pub use monitor::monitor;
+
+use settings::settings;
 
 /// Why the balancer did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +43,8 @@ pub enum BootError {
     Metrics(String),
     #[error("WAL_RETRY_DELAY is refused: {0}")]
     Retry(#[from] BackoffError),
+    #[error(transparent)]
+    Slack(#[from] SlackError),
     #[error("cannot listen on {address}: {cause}; is another process using PORT?")]
     Listen { address: String, cause: std::io::Error },
     #[error("the server ended: {0}")]
@@ -54,9 +60,6 @@ const LAST_CALL: Duration = Duration::from_millis(500);
 /// Longest wait for writes under way before the lease is given to another balancer, and again for that one
 /// to take it.
 const HAND_OVER: Duration = Duration::from_secs(5);
-
-/// Requests in flight on one node from its lanes.
-const LANES_IN_FLIGHT: usize = 16;
 
 /// Serves until SIGTERM or SIGINT. To be called on an actix system.
 pub async fn serve(config: Config) -> Result<(), BootError> {
@@ -131,27 +134,32 @@ async fn migrate(database: &postgres::Settings) -> Result<(), BootError> {
 }
 
 fn ports(config: &Config, database: &postgres::Settings) -> Result<Ports, BootError> {
-    let (store_settings, nodes, upstream) = (database.clone(), config.nodes.clone(), config.upstream.clone());
-    let make = move || -> Result<Vec<Arc<dyn Node>>, ClientError> {
-        nodes.iter().map(|node| Ok(Arc::new(ChromaNode::new(node, &upstream)?) as Arc<dyn Node>)).collect()
-    };
-    make()?;
+    let store_settings = database.clone();
     let (advertised, lease) = (advertised(config), config.wal.lease_time);
     let store = move || PgLog::new(store_settings.clone()).advertising(advertised.clone()).leasing(lease);
     Ok(Ports {
         store: Arc::new(move || Arc::new(store()) as Arc<dyn LogStore>),
-        #[expect(clippy::expect_used, reason = "the same clients were made a line above")]
-        nodes: Arc::new(move || make().expect("the node clients were set up once already")),
-        sampler: {
-            let mut host = Host::new();
-            Box::new(move || host.sample())
-        },
-        alerts: alerts(config),
-        escalate: Arc::new(|reason| {
-            tracing::error!(reason, "giving up, so that the container starts afresh");
-            std::process::exit(70);
-        }),
+        nodes: nodes(&config.nodes, &config.upstream)?,
+        sampler: sampler(),
+        alerts: outlet(&config.alerts, &config.listen.service_name)?,
+        escalate: give_up(),
     })
+}
+
+fn nodes(nodes: &[NodeConfig], upstream: &Upstream) -> Result<Make<Vec<Arc<dyn Node>>>, ClientError> {
+    let (nodes, upstream) = (nodes.to_vec(), upstream.clone());
+    let make = move || -> Result<Vec<Arc<dyn Node>>, ClientError> {
+        nodes.iter().map(|node| Ok(Arc::new(ChromaNode::new(node, &upstream)?) as Arc<dyn Node>)).collect()
+    };
+    make()?;
+    #[expect(clippy::expect_used, reason = "the same clients were made a line above")]
+    let made = move || make().expect("the node clients were set up once already");
+    Ok(Arc::new(made))
+}
+
+fn sampler() -> Sampler {
+    let mut host = Host::new();
+    Box::new(move || host.sample())
 }
 
 /// Where other balancers reach this one.
@@ -168,56 +176,22 @@ fn advertised(config: &Config) -> String {
     format!("http://{host}:{}", listen.port)
 }
 
-fn alerts(config: &Config) -> Option<Sender> {
-    let webhook = config.alerts.webhook.clone()?;
-    let service = config.listen.service_name.clone();
-    Some(Arc::new(move |alert| {
-        let slack = Slack::new(webhook.clone(), &service, reqwest::Client::new());
-        Box::pin(async move {
-            let slack = slack.map_err(|error| error.to_string())?;
-            slack.send(&alert).await.map_err(|error| error.to_string())
-        })
-    }))
+/// One client for all attempts, from whichever thread.
+fn outlet(alerts: &Alerts, service: &str) -> Result<Outlet, BootError> {
+    let slack = alerts.webhook.clone().map(|webhook| Slack::try_new(webhook, service)).transpose()?;
+    let sender = slack.map(|slack| {
+        let sender: Sender = Arc::new(move |alert| {
+            let slack = slack.clone();
+            Box::pin(async move { slack.send(&alert).await })
+        });
+        sender
+    });
+    Ok(Outlet { sender, backoff: Backoff::try_new(Duration::from_secs(1), 2, Duration::from_secs(60))? })
 }
 
-fn settings(config: &Config) -> Result<Settings, BootError> {
-    let wal = &config.wal;
-    let request = config.upstream.request_timeout;
-    Ok(Settings {
-        nodes: config.nodes.len(),
-        limits: Limits {
-            node_bytes: wal.memory_bytes,
-            in_flight: LANES_IN_FLIGHT,
-            attempts: wal.retry_attempts,
-            ..Limits::default()
-        },
-        group: GroupLimits { max_entries: 1_000, max_bytes: 16 << 20 },
-        health: config.health,
-        probe_timeout: config.probe_timeout,
-        proxy: ProxyConfig {
-            strategy: config.reads.strategy,
-            replica_ratio: config.reads.replica_ratio,
-            read_wait: request.min(Duration::from_secs(15)),
-            verdict_wait: request,
-        },
-        thresholds: config.pressure,
-        wal: WalTimes {
-            flush: Duration::from_millis(250),
-            lease: wal.lease_time,
-            retention: Duration::from_secs(600),
-            retention_days: wal.retention_days,
-        },
-        scan_interval: wal.sync_interval,
-        verify_interval: wal.verify_interval,
-        retry: Backoff::try_new(wal.retry_delay, 2, Duration::from_secs(30).max(wal.retry_delay))?,
-        deletion_key: wal.deletion_conversion.then(|| wal.deletion_key.as_str().into()),
-        conflict: match wal.adopt_conflict {
-            AdoptConflict::Report => Conflict::Report,
-            AdoptConflict::PrimaryWins => Conflict::PrimaryWins,
-        },
-        node_timeout: request,
-        max_requests: config.limits.max_concurrent_requests,
-        max_queued: config.limits.request_queue_size,
-        queue_timeout: config.limits.queue_timeout,
+fn give_up() -> Escalate {
+    Arc::new(|reason| {
+        tracing::error!(reason, "giving up, so that the container starts afresh");
+        std::process::exit(70);
     })
 }

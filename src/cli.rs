@@ -7,8 +7,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Config, table};
+use crate::config::{Config, ConfigErrors, MonitorConfig, Warning, table};
 
+mod alert;
 mod check;
 mod columns;
 mod health;
@@ -48,6 +49,11 @@ enum Verb {
     DeadLetters(operator::DeadLetters),
     /// Copy a collection to a node anew.
     Rebuild(operator::Rebuild),
+    /// Watch balancers (BALANCER_URL) from outside and alert when they are gone. The variables are in
+    /// `serve --help`.
+    Monitor,
+    /// Try the alerts.
+    Alert(alert::Alert),
     /// Exit with 0 if the balancer on this machine is healthy, for a container's health check.
     Health(HealthArgs),
 }
@@ -86,13 +92,20 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Verify(options) => report(on_runtime(verify::run(options))),
         Verb::DeadLetters(args) => report(on_runtime(operator::dead_letters(args))),
         Verb::Rebuild(args) => report(on_runtime(operator::rebuild(args))),
+        Verb::Monitor => with(MonitorConfig::from_env(environment()), monitor),
+        Verb::Alert(args) => alert::run(&args),
         Verb::Health(args) => report(health::run(args.live)),
     }
 }
 
 fn serve(config: Config) -> ExitCode {
-    logging::start(&config.log);
+    let _logging = logging::start(&config.log, &config.listen.service_name);
     links::serve(config)
+}
+
+fn monitor(config: MonitorConfig) -> ExitCode {
+    let _logging = logging::start(&config.log, &config.listen.service_name);
+    links::monitor(config)
 }
 
 /// Help and version are no mistakes; the rest is.
@@ -103,7 +116,11 @@ fn explain(error: &clap::Error) -> ExitCode {
 }
 
 fn with_config(verb: impl FnOnce(Config) -> ExitCode) -> ExitCode {
-    match Config::from_env(environment()) {
+    with(Config::from_env(environment()), verb)
+}
+
+fn with<C>(read: Result<(C, Vec<Warning>), ConfigErrors>, verb: impl FnOnce(C) -> ExitCode) -> ExitCode {
+    match read {
         Ok((config, warnings)) => {
             warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
             verb(config)

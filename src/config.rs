@@ -5,12 +5,14 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chroma_ha_core::alert::backlog::BacklogLimits;
 use chroma_ha_core::health::HealthConfig;
 use chroma_ha_core::ids::NodeId;
 use chroma_ha_core::pressure::Thresholds;
 use chroma_ha_core::routing::Strategy;
 
 mod load;
+mod monitor;
 mod nodes;
 mod problem;
 mod reader;
@@ -20,6 +22,7 @@ pub mod table;
 mod tests;
 mod urls;
 
+pub use monitor::MonitorConfig;
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use secret::{RedactedUrl, Secret, redact};
 
@@ -125,6 +128,13 @@ pub struct Limits {
     pub request_queue_size: usize,
     pub queue_timeout: Duration,
     pub max_body_bytes: usize,
+    /// Bytes of request bodies held at once.
+    pub max_body_memory: usize,
+    pub max_connections: usize,
+    /// A client that does nothing for so long in the middle of a request or an answer is let go.
+    pub client_timeout: Duration,
+    /// Longest time for a whole body.
+    pub client_body_timeout: Duration,
 }
 
 /// When a write is answered.
@@ -179,6 +189,8 @@ pub struct Wal {
     pub retention_days: u32,
     /// Memory for queued entries per node.
     pub memory_bytes: usize,
+    /// From where on a node's backlog is told.
+    pub backlog: BacklogLimits,
     pub adopt_conflict: AdoptConflict,
 }
 
@@ -203,6 +215,8 @@ pub struct Log {
     pub format: LogFormat,
     /// A filter of the `tracing` crate, checked.
     pub filter: String,
+    /// Where spans are sent; `None`: nowhere.
+    pub collector: Option<RedactedUrl>,
 }
 
 impl Config {

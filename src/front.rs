@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use actix::Addr;
 use actix_web::{App, HttpServer, web};
@@ -15,6 +16,7 @@ use reqwest::Client;
 use crate::chroma::ClientError;
 use crate::config::Config;
 
+mod access;
 mod admin;
 mod catalog;
 mod dashboard;
@@ -23,8 +25,10 @@ mod exchange;
 mod fate;
 mod forward;
 mod hop;
+mod intake;
 mod key;
 mod metrics;
+mod monitor;
 mod own;
 mod read;
 mod rescue;
@@ -34,6 +38,7 @@ mod v1;
 mod write;
 
 pub use dashboard::Dashboard;
+pub use monitor::{Watcher, serve as watch};
 
 /// What the whole front shares.
 pub struct Shared {
@@ -74,9 +79,20 @@ impl Worker {
     }
 }
 
+/// A client that takes nothing of its answer is let go by the kernel: actix waits for it without end. What
+/// is set on the listener holds for every connection it accepts.
+fn let_go_of_the_idle(bound: &TcpListener, after: Duration) -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(bound).set_tcp_user_timeout(Some(after))?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = (bound, after);
+    Ok(())
+}
+
 /// Serves on an address that is bound already, until the returned server is stopped.
 pub fn serve(shared: Arc<Shared>, bound: TcpListener) -> std::io::Result<actix_web::dev::Server> {
-    let listen = shared.config.listen.clone();
+    let (listen, limits) = (shared.config.listen.clone(), shared.config.limits);
+    let_go_of_the_idle(&bound, limits.client_timeout)?;
     let server = HttpServer::new(move || {
         #[expect(clippy::expect_used, reason = "boot made the same client before the address was bound")]
         let worker = Worker::start(&shared).expect("the node client was set up once already");
@@ -90,7 +106,9 @@ pub fn serve(shared: Arc<Shared>, bound: TcpListener) -> std::io::Result<actix_w
     let server = server
         .workers(listen.workers)
         .backlog(1024)
-        .keep_alive(std::time::Duration::from_secs(75))
+        .max_connections((limits.max_connections / listen.workers).max(1))
+        .keep_alive(Duration::from_secs(75))
+        .client_request_timeout(limits.client_timeout)
         .shutdown_timeout(listen.shutdown_timeout.as_secs())
         .disable_signals()
         .listen(bound)?;

@@ -7,5 +7,6 @@ pub mod config;
 pub mod dev;
 pub mod front;
 pub mod host;
+pub mod otel;
 pub mod postgres;
 pub mod slack;

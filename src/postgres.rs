@@ -5,6 +5,7 @@ mod audit;
 mod catalog;
 mod conversions;
 mod copies;
+mod doubts;
 mod entries;
 mod failovers;
 mod holding;
@@ -36,6 +37,9 @@ pub use settings::{Settings, SettingsError};
 
 use lease::{Held, Identity};
 use pool::{Connections, Pooled, Session, within};
+
+/// Target of the log lines of the driver below, which tells statements with their values.
+pub const DRIVER: &str = "tokio_postgres";
 
 /// The log in PostgreSQL. One value per arbiter: its connections belong to the runtime that first
 /// uses them. At most three are open: the lease's and two of a pool.

@@ -1,12 +1,13 @@
-//! How does an alert reach Slack? Built with `slack-hook`, sent with patience: 429, 5xx and lost
-//! connections are tried again. It does not choose what is sent (`core::alert` does), and the webhook's
-//! URL, which is a secret, is in none of its errors.
+//! How does an alert reach Slack? Built with `slack-hook`, sent once, and the answer judged: taken, refused for
+//! good, or to be tried again and not before when. It does not choose what is sent, nor when again
+//! (`core::alert` does), and the webhook's URL, which is a secret, is in none of its errors.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use chroma_ha_core::alert::Alert;
-use chroma_ha_core::backoff::{Backoff, BackoffError};
+use chroma_ha_core::alert::outbox::Undelivered;
 use reqwest::header::RETRY_AFTER;
+use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
 
 use crate::config::Secret;
@@ -19,22 +20,14 @@ mod tests;
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// Longest wait for one answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Of an answer's text, in characters.
+const SHOWN: usize = 200;
 
-/// Why an alert did not arrive.
+/// Why nothing can be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum SlackError {
-    /// The message could not be built: a defect.
-    #[error("the message could not be built: {0}")]
-    Message(String),
-    /// Slack does not want it, and would not want it later: a wrong or revoked webhook.
-    #[error("Slack refused the message with status {0}")]
-    Refused(u16),
-    /// Every attempt failed.
-    #[error("gave up after {attempts} attempts: {last}")]
-    Exhausted { attempts: u32, last: String },
-    /// The retry schedule makes no sense.
-    #[error(transparent)]
-    Schedule(#[from] BackoffError),
+    #[error("the HTTP client for Slack cannot be set up: {0}")]
+    Client(String),
 }
 
 /// Sends alerts to one incoming webhook.
@@ -43,84 +36,92 @@ pub struct Slack {
     webhook: Secret,
     service: String,
     client: Client,
-    backoff: Backoff,
-    attempts: u32,
 }
 
-/// What one attempt came to.
-enum Attempt {
-    Delivered,
-    /// Try again, not sooner than after this time.
-    Again {
-        not_before: Duration,
-        cause: String,
-    },
-    Refused(u16),
+/// What Slack said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    /// One line, without the webhook.
+    pub text: String,
+    not_before: Duration,
 }
 
 impl Slack {
-    /// Six attempts within about a minute. The client belongs to the runtime that first uses it.
-    pub fn new(webhook: Secret, service: &str, client: Client) -> Result<Slack, SlackError> {
-        let backoff = Backoff::try_new(Duration::from_secs(1), 2, Duration::from_secs(30))?;
-        Ok(Slack { webhook, service: service.to_owned(), client, backoff, attempts: 6 })
+    /// No connection is kept, so that whichever runtime sends may do so. Nor is a redirect followed: it would
+    /// carry the secret elsewhere.
+    pub fn try_new(webhook: Secret, service: &str) -> Result<Slack, SlackError> {
+        let client =
+            Client::builder().pool_max_idle_per_host(0).redirect(Policy::none()).timeout(ANSWER_TIMEOUT);
+        let client = client.build().map_err(|error| SlackError::Client(error.without_url().to_string()))?;
+        Ok(Slack { webhook, service: service.to_owned(), client })
     }
 
-    /// Another schedule.
-    pub fn with_retries(self, backoff: Backoff, attempts: u32) -> Slack {
-        Slack { backoff, attempts, ..self }
-    }
-
-    /// Returns when Slack has the alert, or when it is given up.
-    pub async fn send(&self, alert: &Alert) -> Result<(), SlackError> {
-        let payload = message::payload(alert, &self.service)
-            .and_then(|payload| serde_json::to_vec(&payload).map_err(slack_hook::Error::from))
-            .map_err(|error| SlackError::Message(error.to_string()))?;
-        let mut last = String::new();
-        for attempt in 0..self.attempts {
-            match self.attempt(payload.clone()).await {
-                Attempt::Delivered => return Ok(()),
-                Attempt::Refused(status) => return Err(SlackError::Refused(status)),
-                Attempt::Again { not_before, cause } => {
-                    last = cause;
-                    if attempt + 1 < self.attempts {
-                        actix_rt::time::sleep(self.backoff.delay(attempt, jitter()).max(not_before)).await;
-                    }
-                }
-            }
+    /// One attempt.
+    pub async fn send(&self, alert: &Alert) -> Result<(), Undelivered> {
+        let answer = self.post(alert).await?;
+        let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let cause = format!("Slack answered {} {}", answer.status, answer.text).trim_end().to_owned();
+        if status.is_success() {
+            Ok(())
+        } else if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
+            || status.is_server_error()
+        {
+            Err(Undelivered::Later { not_before: answer.not_before, cause })
+        } else {
+            Err(Undelivered::Refused(cause))
         }
-        Err(SlackError::Exhausted { attempts: self.attempts, last })
     }
 
-    /// `slack_hook::Slack::send` keeps neither status nor headers, and `Retry-After` is needed here: so
-    /// the payload is slack-hook's and the request our own.
-    async fn attempt(&self, payload: Vec<u8>) -> Attempt {
-        let request = self.client.post(self.webhook.expose()).timeout(ANSWER_TIMEOUT);
-        match request.header("content-type", "application/json").body(payload).send().await {
-            Ok(response) => judge(&response),
-            Err(error) if error.is_builder() => Attempt::Refused(0),
+    /// What Slack answers. `slack_hook::Slack::send` keeps neither status nor headers, and `Retry-After` is
+    /// needed here: so the payload is slack-hook's and the request our own.
+    pub async fn post(&self, alert: &Alert) -> Result<Answer, Undelivered> {
+        let unbuilt = |error: slack_hook::Error| {
+            Undelivered::Refused(format!("the message could not be built: {error}"))
+        };
+        let payload = message::payload(alert, &self.service).map_err(unbuilt)?;
+        let request = self.client.post(self.webhook.expose()).json(&payload);
+        match request.send().await {
+            Ok(response) => Ok(self.answer(response).await),
+            Err(error) if error.is_builder() => Err(Undelivered::Refused("the webhook is no URL".to_owned())),
             Err(error) => {
-                Attempt::Again { not_before: Duration::ZERO, cause: error.without_url().to_string() }
+                let cause = format!("no answer from Slack: {}", cause(&error.without_url()));
+                Err(Undelivered::Later { not_before: Duration::ZERO, cause })
             }
         }
     }
+
+    async fn answer(&self, mut response: Response) -> Answer {
+        let status = response.status().as_u16();
+        let asked =
+            response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let not_before = Duration::from_secs(asked.unwrap_or(0)).min(LONGEST_WAIT);
+        // Whoever answers may be somebody else, and at length.
+        let text = response.chunk().await.ok().flatten().unwrap_or_default();
+        Answer { status, text: self.shown(&String::from_utf8_lossy(&text)), not_before }
+    }
+
+    /// One short line; an answer may quote what it was asked.
+    fn shown(&self, text: &str) -> String {
+        let secret = self.webhook.expose();
+        let path =
+            secret.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
+        let mut text = text.replace(secret, "***");
+        for part in [path].into_iter().chain(path.split('/')).filter(|part| part.len() > 3) {
+            text = text.replace(part, "***");
+        }
+        text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(SHOWN).collect()
+    }
 }
 
-fn judge(response: &Response) -> Attempt {
-    let status = response.status();
-    if status.is_success() {
-        return Attempt::Delivered;
+/// The last of an error's causes says what happened; the first only that something did.
+fn cause(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "no answer in time".to_owned();
     }
-    if status != StatusCode::TOO_MANY_REQUESTS && !status.is_server_error() {
-        return Attempt::Refused(status.as_u16());
+    let mut last: &dyn std::error::Error = error;
+    while let Some(source) = last.source() {
+        last = source;
     }
-    let asked =
-        response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    let not_before = Duration::from_secs(asked.unwrap_or(0)).min(LONGEST_WAIT);
-    Attempt::Again { not_before, cause: format!("status {}", status.as_u16()) }
-}
-
-/// Chance enough to keep several balancers from retrying in step.
-fn jitter() -> f64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    f64::from(since.subsec_micros() % 1000) / 1000.0
+    last.to_string()
 }

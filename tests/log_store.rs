@@ -11,6 +11,8 @@ mod entries;
 mod holes;
 #[path = "log_store/lease.rs"]
 mod lease;
+#[path = "log_store/length.rs"]
+mod length;
 #[path = "log_store/operator.rs"]
 mod operator;
 #[path = "log_store/outage.rs"]

@@ -8,7 +8,9 @@ mod promises {
     mod acknowledgement;
     mod admin;
     mod adoption;
+    mod alerts;
     mod all_nodes_killed;
+    mod backlog;
     mod balancer_killed;
     mod bounded;
     mod chroma_suite;
@@ -30,12 +32,15 @@ mod promises {
     mod lost_disk;
     mod lost_everywhere;
     mod metrics;
+    mod monitor;
     mod names_and_ids;
     mod node_hung;
     mod nothing_comes_back;
     mod old_api;
+    mod overload;
     mod poison;
     mod postgres_restarted;
+    mod pressure;
     mod primary_killed;
     mod python_client;
     mod read_your_writes;
@@ -44,7 +49,9 @@ mod promises {
     mod replica_killed;
     mod replication;
     mod rolling;
+    mod slow_clients;
     mod suffix;
+    mod traces;
     mod troubles;
     mod verify;
 }

@@ -2,7 +2,7 @@
 //! and per node what readers need without a lock. No lock is held across an await. It decides
 //! nothing: the sequencer does.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -55,6 +55,8 @@ pub struct Board {
     pub turns: Turns,
     pub posts: Vec<Post>,
     pub lease: LeaseView,
+    /// Writes that wait for the next transaction of the log.
+    pub appends_waiting: AtomicUsize,
     pub history: History,
     /// Rises whenever a read that found no node may find one now.
     changed: watch::Sender<u64>,
@@ -72,6 +74,7 @@ impl Board {
             turns: Turns::default(),
             posts: (0..nodes).map(post).collect(),
             lease: LeaseView::new(started, lease),
+            appends_waiting: AtomicUsize::new(0),
             history: History::default(),
             changed: watch::channel(0).0,
             started,

@@ -6,14 +6,18 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chroma_ha_core::alert::{Alert, Phase};
+use chroma_ha_core::ids::NodeId;
 use chroma_ha_core::port::PastTurn;
 use serde::Serialize;
 
 mod figures;
+mod latencies;
 
 pub use figures::{NodePoint, Point};
+pub use latencies::Latency;
 
 use figures::Counted;
+use latencies::Latencies;
 
 use crate::board::Board;
 use crate::resources::Load;
@@ -103,6 +107,7 @@ struct Kept {
     /// The log was asked what happened before.
     remembered: bool,
     counted: Option<Counted>,
+    latencies: Latencies,
 }
 
 #[derive(Debug)]
@@ -120,6 +125,7 @@ impl Default for History {
             last: BTreeMap::new(),
             remembered: false,
             counted: None,
+            latencies: Latencies::default(),
         };
         History { kept: Mutex::new(kept), started_ms: now_unix_ms() }
     }
@@ -189,13 +195,22 @@ impl History {
     /// Takes a point of the figures as they are now.
     pub fn sample(&self, board: &Board, stats: &Stats, load: &Load) {
         let counted = Counted::now(board, stats);
-        let before = self.kept().counted.replace(counted.clone());
+        let before = {
+            let mut kept = self.kept();
+            kept.latencies.take(stats, board.posts.len());
+            kept.counted.replace(counted.clone())
+        };
         // The first time there is nothing to compare with.
         if let Some(before) = before {
             // The sequencer is asked for it: never with this lock held, others take them the other way round.
             let point = counted.since(&before, board, load);
             self.kept().points.push(point);
         }
+    }
+
+    /// How fast a node was in the last minute.
+    pub fn latency(&self, node: NodeId) -> Latency {
+        self.kept().latencies.of(node)
     }
 
     pub fn lately(&self, seen: &mut Seen) -> Lately {

@@ -6,8 +6,9 @@
 //! | `wal` | group commit, sequence, statuses, lease | `Append`, `Record`, `Find` | board, health | waiting appends (503) |
 //! | `replay` (one per node) | that node's lanes in motion | `Wake` | wal, health | nothing: the sequencer keeps the place |
 //! | `health` | node states | `Observed`, `LeaseChange` | board, slack, wal | nothing: probes at once |
-//! | `resources` | pressure, the figures of the last hour | its timer | slack | nothing: samples at once |
-//! | `slack` | alerts being deduplicated | `Raise` | the webhook | alerts in their cool-down |
+//! | `resources` | what is short since when, the figures of the last hour | its timer | slack | nothing: samples at once |
+//! | `slack` | what is told of the cluster, alerts on their way | `Raise`, `LeaseChange`, its timer | the webhook | nothing: at most one message is sent twice |
+//! | `monitor` (only outside, without `proxy`, `wal` and `replay`) | whether balancers and PostgreSQL answer | its timer | slack | nothing: looks at once |
 //! | `supervisor` | restart counts, who is silent, escalation | `Fell`, its timer | slack, all (`Ping`) | - |
 
 pub mod board;
@@ -16,6 +17,7 @@ pub mod gate;
 pub mod guard;
 pub mod health;
 pub mod history;
+pub mod monitor;
 pub mod proxy;
 pub mod replay;
 pub mod resources;
@@ -24,4 +26,5 @@ pub mod slack;
 pub mod stats;
 pub mod supervisor;
 pub mod system;
+pub mod trace;
 pub mod wal;

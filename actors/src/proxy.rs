@@ -11,9 +11,9 @@ use chroma_ha_core::ids::{CollectionId, NodeId, Seq, Stream};
 use chroma_ha_core::port::StoreError;
 use chroma_ha_core::routing::{self, Candidate, Strategy};
 use chroma_ha_core::sequencer::Gate;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::board::{Answer, Board, Readable};
+use crate::gate::Ticket;
 use crate::guard::{Ping, Watched};
 use crate::stats::Stats;
 use crate::wal::WalActor;
@@ -37,7 +37,7 @@ pub struct Choose {
 #[rtype(result = "Result<Written, Refusal>")]
 pub struct Submit {
     pub draft: Draft,
-    pub permit: Arc<OwnedSemaphorePermit>,
+    pub ticket: Arc<Ticket>,
     pub ack: Ack,
     /// Under which the client may ask for the outcome again.
     pub claim: Option<Claim>,

@@ -27,6 +27,7 @@ pub mod inspect;
 mod load;
 pub mod peer;
 mod told;
+mod trail;
 mod verify;
 
 use apply::Delivery;
@@ -133,6 +134,7 @@ impl ReplayActor {
 
 /// The entry's collection was deleted before any node judged it.
 async fn moot(delivery: Delivery, entry: Arc<Entry>, decision: Decision) {
+    trail::moot(&entry, decision);
     let id = entry.collection().map(|id| id.to_string()).unwrap_or_default();
     let mut changes = Vec::new();
     let answer = match decision {

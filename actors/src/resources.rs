@@ -1,31 +1,49 @@
-//! Samples the host and publishes how loaded it is; keeps the figures of the last hour. It sheds nothing
-//! itself: whoever admits work reads the level. What wakes it: its timers.
+//! Samples the host and what waits, and publishes how loaded the balancer is, by what and since when; says so
+//! to the sequencer, whose batches follow it, and to people. Keeps the figures of the last hour. It refuses
+//! nothing itself: whoever admits work reads the level. What wakes it: its timers.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::prelude::*;
 use arc_swap::ArcSwap;
-use chroma_ha_core::alert::{Alert, Phase, Severity};
-use chroma_ha_core::pressure::{Gauge, Pressure, Sample, Thresholds};
+use chroma_ha_core::alert::strain;
+use chroma_ha_core::pressure::{Gauge, Pressure, Queue, Sample, Strain, StrainChange, Thresholds};
+use serde::Serialize;
 
 use crate::board::Board;
 use crate::guard::{Ping, Watched};
 use crate::history::ACTING;
 use crate::slack::Raise;
 use crate::stats::Stats;
+use crate::wal::now_unix_ms;
 
 /// The last sample and what it means.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Load {
     pub sample: Sample,
     pub pressure: Pressure,
+    /// What is short, the worst first.
+    pub strains: Vec<Lasting>,
+}
+
+/// A strain that lasts.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Lasting {
+    pub strain: Strain,
+    pub since_ms: u64,
 }
 
 pub type Sampler = Box<dyn FnMut() -> Sample + Send>;
 
+/// How many requests wait; of what waits for the log the board knows.
+pub type Waiting = Box<dyn Fn() -> Queue + Send>;
+
 pub struct ResourcesActor {
     sampler: Sampler,
+    waiting: Waiting,
+    thresholds: Thresholds,
     gauge: Gauge,
     load: Arc<ArcSwap<Load>>,
     board: Arc<Board>,
@@ -34,6 +52,7 @@ pub struct ResourcesActor {
     watched: Arc<Watched>,
 }
 
+/// Between two samples.
 const EVERY: Duration = Duration::from_secs(2);
 
 /// Between two points of the history.
@@ -41,7 +60,7 @@ const POINT: Duration = Duration::from_secs(5);
 
 impl ResourcesActor {
     pub fn new(
-        sampler: Sampler,
+        (sampler, waiting): (Sampler, Waiting),
         thresholds: Thresholds,
         load: Arc<ArcSwap<Load>>,
         board: Arc<Board>,
@@ -49,39 +68,33 @@ impl ResourcesActor {
         slack: Recipient<Raise>,
         watched: Arc<Watched>,
     ) -> ResourcesActor {
-        ResourcesActor { sampler, gauge: Gauge::new(thresholds), load, board, stats, slack, watched }
+        let gauge = Gauge::new(thresholds);
+        ResourcesActor { sampler, waiting, thresholds, gauge, load, board, stats, slack, watched }
     }
 
     fn sample(&mut self) {
         self.watched.beat();
-        let sample = (self.sampler)();
-        let change = self.gauge.observe(sample);
-        self.load.store(Arc::new(Load { sample, pressure: self.gauge.level() }));
-        let Some(change) = change else { return };
-        let calm = change.to == Pressure::Calm;
-        let alert = Alert {
-            key: "pressure".to_owned(),
-            severity: if change.to == Pressure::Shed { Severity::Critical } else { Severity::Warning },
-            phase: if calm { Phase::Resolved } else { Phase::Opened },
-            title: format!("The balancer's host is {}", change.to),
-            what: format!(
-                "{}: CPU {:.0} %, memory {:.0} %",
-                change.reason, sample.cpu_percent, sample.memory_percent
-            ),
-            effect: if calm {
-                "None.".to_owned()
-            } else {
-                "None yet: nothing is slowed down or refused for it. Short of memory, the system may end the balancer."
-                    .to_owned()
-            },
-            action: if calm {
-                "Nothing.".to_owned()
-            } else {
-                "Give the container more memory or CPU.".to_owned()
-            },
-            at_ms: crate::wal::now_unix_ms(),
-        };
-        let _ = self.slack.try_send(Raise { alert });
+        let appends_waiting = self.board.appends_waiting.load(Ordering::Relaxed);
+        let queue = Queue { appends_waiting, ..(self.waiting)() };
+        let sample = Sample { queue, ..(self.sampler)() };
+        let changes = self.gauge.observe(sample);
+        let pressure = self.gauge.level();
+        self.load.store(Arc::new(Load { sample, pressure, strains: self.lasting() }));
+        self.board.sequencer().adapt(self.gauge.of_memory());
+        for StrainChange { strain, began } in changes {
+            let told = if began { strain::opened } else { strain::resolved };
+            let alert = told(strain, &sample, &self.thresholds, now_unix_ms());
+            let _ = self.slack.try_send(Raise { alert });
+        }
+    }
+
+    /// The strains, each since when it was first seen.
+    fn lasting(&self) -> Vec<Lasting> {
+        let (before, now_ms) = (self.load.load(), now_unix_ms());
+        let since_ms =
+            |strain| before.strains.iter().find(|known| known.strain == strain).map(|l| l.since_ms);
+        let lasting = |strain| Lasting { strain, since_ms: since_ms(strain).unwrap_or(now_ms) };
+        self.gauge.strains().map(lasting).collect()
     }
 
     /// Which node judges, as a rule: derived from the others' states, so it is looked at.

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use chroma_ha_core::alert::{Alert, Phase, Severity};
+use chroma_ha_core::alert::outbox::Undelivered;
+use chroma_ha_core::alert::{Alert, actor};
 use chroma_ha_core::supervision::{Falls, Intensity, Patience, Pulse, PulseChange};
 use tracing::{error, info, warn};
 
@@ -23,6 +24,9 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// How long the last alert may take to leave before the process ends without it.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Between two attempts to send it.
+const LAST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Ends the process with a failure.
 pub type Escalate = Arc<dyn Fn(String) + Send + Sync>;
@@ -88,11 +92,11 @@ impl SupervisorActor {
         match change {
             PulseChange::Hangs => {
                 error!(actor, seconds, "an actor hangs");
-                self.raise(hangs(actor, seconds, self.patience));
+                self.raise(actor::hangs(actor, silence, self.patience.given_up, now_unix_ms()));
             }
             PulseChange::BeatsAgain => {
                 info!(actor, "an actor that hung answers again");
-                self.raise(answers(actor));
+                self.raise(actor::answers(actor, now_unix_ms()));
             }
             PulseChange::GivenUp => self.give_up(format!("actor {actor} did not answer for {seconds} s")),
         }
@@ -107,16 +111,14 @@ impl SupervisorActor {
         if std::mem::replace(&mut self.given_up, true) {
             return;
         }
-        let (alert, sender, escalate) =
-            (giving_up(&reason), self.voice.sender.clone(), Arc::clone(&self.voice.escalate));
+        let alert = actor::giving_up(&reason, now_unix_ms());
+        let (sender, escalate) = (self.voice.sender.clone(), Arc::clone(&self.voice.escalate));
         info!(key = alert.key, title = alert.title, what = alert.what, "alert");
         actix_rt::spawn(async move {
-            if let Some(sender) = sender {
-                match tokio::time::timeout(LAST_WORDS, sender(alert)).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => warn!(error, "the last alert could not be delivered"),
-                    Err(_) => warn!("the last alert could not be delivered in time"),
-                }
+            if let Some(sender) = sender
+                && tokio::time::timeout(LAST_WORDS, insist(&sender, &alert)).await.is_err()
+            {
+                warn!("the last alert could not be delivered in time");
             }
             escalate(reason);
         });
@@ -141,7 +143,7 @@ impl Handler<Fell> for SupervisorActor {
         let Intensity { falls, window } = self.intensity;
         let count =
             self.falls.entry(fell.actor.clone()).or_default().add(self.started.elapsed(), self.intensity);
-        self.raise(fallen(&fell, count, window));
+        self.raise(actor::fallen(&fell.actor, &why(&fell), count, window, now_unix_ms()));
         if count > falls {
             let seconds = window.as_secs();
             self.give_up(format!("actor {} fell {count} times within {seconds} s", fell.actor));
@@ -156,63 +158,32 @@ impl Handler<Ping> for SupervisorActor {
     fn handle(&mut self, _: Ping, _: &mut Self::Context) {}
 }
 
-fn alert(key: String, severity: Severity, phase: Phase, words: [String; 4]) -> Alert {
-    let [title, what, effect, action] = words;
-    Alert { key, severity, phase, title, what, effect, action, at_ms: now_unix_ms() }
-}
-
-fn fallen(fell: &Fell, count: usize, window: Duration) -> Alert {
-    let why = match (fell.cause, &fell.error) {
+/// What befell it, as a sentence without its end.
+fn why(fell: &Fell) -> String {
+    match (fell.cause, &fell.error) {
         (FallCause::Panic, Some(error)) => format!("It panicked: {error}"),
         (FallCause::Panic, None) => "It panicked".to_owned(),
         (FallCause::Stop, _) => "It stopped itself".to_owned(),
-    };
-    let words = [
-        format!("Actor {} was restarted", fell.actor),
-        format!("{why}. That was fall {count} within {} s.", window.as_secs()),
-        "Requests under way in it may have been answered 503.".to_owned(),
-        "Nothing if it stays at one; else report the log lines around it.".to_owned(),
-    ];
-    alert(format!("actor:{}", fell.actor), Severity::Warning, Phase::Notice, words)
+    }
 }
 
-fn hangs(actor: &str, seconds: u64, patience: Patience) -> Alert {
-    let words = [
-        format!("Actor {actor} hangs"),
-        format!("It has not answered for {seconds} s."),
-        "Its work stands still, and that of the actors on its thread.".to_owned(),
-        format!(
-            "Nothing: after {} s the balancer ends itself to be started again. Keep the log.",
-            patience.given_up.as_secs()
-        ),
-    ];
-    alert(format!("actor-hangs:{actor}"), Severity::Critical, Phase::Opened, words)
-}
-
-fn answers(actor: &str) -> Alert {
-    let words = [
-        format!("Actor {actor} answers again"),
-        "It answers.".to_owned(),
-        "None.".to_owned(),
-        "Report the log lines around it.".to_owned(),
-    ];
-    alert(format!("actor-hangs:{actor}"), Severity::Critical, Phase::Resolved, words)
-}
-
-fn giving_up(reason: &str) -> Alert {
-    let words = [
-        "The balancer ends itself".to_owned(),
-        format!("{reason}: a restart of the whole process is what is left."),
-        "Until the container has started it again, or another balancer took over, nothing is served."
-            .to_owned(),
-        "See that it comes back; report the log lines before.".to_owned(),
-    ];
-    alert("escalated".to_owned(), Severity::Critical, Phase::Notice, words)
+/// Until it arrived, or never can.
+async fn insist(sender: &Sender, alert: &Alert) {
+    loop {
+        match sender(alert.clone()).await {
+            Ok(()) => return,
+            Err(error @ Undelivered::Refused(_)) => {
+                return warn!(%error, "the last alert could not be delivered");
+            }
+            Err(error @ Undelivered::Later { .. }) => warn!(%error, "the last alert is sent again"),
+        }
+        tokio::time::sleep(LAST_PAUSE).await;
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::sync::{Mutex, mpsc};
 
     use super::*;
     use crate::guard;
@@ -288,6 +259,24 @@ mod tests {
             supervisor.look();
             let words = heard(&told).await;
             assert_eq!(words, ["Opened actor-hangs:mute", "actor mute did not answer for 31 s"]);
+        });
+    }
+
+    #[test]
+    fn the_last_alert_is_sent_until_it_arrived_or_never_can() {
+        System::new().block_on(async {
+            for (last, attempts) in [(Ok(()), 2), (Err(Undelivered::Refused("404".to_owned())), 2)] {
+                let (tell, told) = mpsc::channel();
+                let first = Undelivered::Later { not_before: Duration::ZERO, cause: "500".to_owned() };
+                let script = Mutex::new(vec![Err(first), last]);
+                let sender: Sender = Arc::new(move |alert| {
+                    let _ = tell.send(alert.key);
+                    let outcome = script.lock().expect("the script").remove(0);
+                    Box::pin(async move { outcome })
+                });
+                insist(&sender, &actor::giving_up("a test", 1)).await;
+                assert_eq!(told.try_iter().count(), attempts);
+            }
         });
     }
 

@@ -7,29 +7,33 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use arc_swap::ArcSwap;
+use chroma_ha_core::alert::backlog::BacklogLimits;
+use chroma_ha_core::alert::lookout::Lookout;
 use chroma_ha_core::backoff::Backoff;
 use chroma_ha_core::commit::GroupLimits;
 use chroma_ha_core::health::{HealthConfig, NodeState};
 use chroma_ha_core::ids::NodeId;
 use chroma_ha_core::port::{LogStore, Node};
-use chroma_ha_core::pressure::Thresholds;
+use chroma_ha_core::pressure::{Queue, Thresholds};
 use chroma_ha_core::sequencer::Limits;
 
 use crate::board::{Board, Holder};
 use crate::fence::Fenced;
-use crate::gate::RequestGate;
+use crate::gate::{GateLimits, RequestGate};
 use crate::guard::ActorRow;
 use crate::health::{HealthActor, Listen};
 use crate::proxy::{ProxyActor, ProxyConfig};
 use crate::replay::apply::Delivery;
 use crate::replay::copy::Conflict;
 use crate::replay::{ReplayActor, Told};
-use crate::resources::{Load, ResourcesActor, Sampler};
+use crate::resources::{Load, ResourcesActor, Sampler, Waiting};
 use crate::roster::Roster;
-use crate::slack::{Sender, SlackActor};
+use crate::slack::{Outlet, SlackActor};
 use crate::stats::Stats;
 use crate::supervisor::{Escalate, SupervisorActor, Voice};
 use crate::wal::{HandOver, WalActor, WalTimes};
+
+pub mod outside;
 
 /// Makes a value on the arbiter that will use it.
 pub type Make<T> = Arc<dyn Fn() -> T + Send + Sync>;
@@ -40,7 +44,7 @@ pub struct Ports {
     /// In order of preference.
     pub nodes: Make<Vec<Arc<dyn Node>>>,
     pub sampler: Sampler,
-    pub alerts: Option<Sender>,
+    pub alerts: Outlet,
     pub escalate: Escalate,
 }
 
@@ -53,6 +57,8 @@ pub struct Settings {
     pub probe_timeout: Duration,
     pub proxy: ProxyConfig,
     pub thresholds: Thresholds,
+    /// From where on a node's backlog is told.
+    pub backlog: BacklogLimits,
     pub wal: WalTimes,
     pub scan_interval: Duration,
     /// Between two verifications; zero: none by time.
@@ -62,9 +68,7 @@ pub struct Settings {
     /// The metadata that names a record's document; `None`: deletions are not converted.
     pub deletion_key: Option<Arc<str>>,
     pub node_timeout: Duration,
-    pub max_requests: usize,
-    pub max_queued: usize,
-    pub queue_timeout: Duration,
+    pub gate: GateLimits,
 }
 
 /// The running actors, as the front sees them.
@@ -91,24 +95,29 @@ impl ActorSystem {
         let roster = Arc::new(Roster::default());
 
         let slack = {
-            let (board, sender, stats) = (Arc::clone(&board), ports.alerts.clone(), Arc::clone(&stats));
-            roster.start(&shared.handle(), "slack", move |own| SlackActor::new(board, sender, stats, own))
+            let (board, outlet, stats) = (Arc::clone(&board), ports.alerts.clone(), Arc::clone(&stats));
+            let lookout = Lookout::new(settings.backlog, settings.wal.lease);
+            roster.start(&shared.handle(), "slack", move |own| {
+                SlackActor::new(board, Some(lookout), outlet, stats, own)
+            })
         };
         // On its own thread: whoever hangs must not take it along.
         let watch = Arbiter::new();
         let supervisor = {
             let (slack, all) = (slack.clone().recipient(), Arc::clone(&roster));
-            let voice = Voice { slack, sender: ports.alerts, escalate: ports.escalate };
+            let voice = Voice { slack, sender: ports.alerts.sender, escalate: ports.escalate };
             roster.start(&watch.handle(), "supervisor", move |own| SupervisorActor::new(all, voice, own))
         };
         roster.set_supervisor(supervisor.recipient());
+        let gate = RequestGate::new(settings.gate);
         let load = Arc::new(ArcSwap::from_pointee(Load::default()));
         {
             let (slack, load) = (slack.clone().recipient(), Arc::clone(&load));
             let (sampler, thresholds) = (ports.sampler, settings.thresholds);
+            let waiting = queue(&gate);
             let (board, stats) = (Arc::clone(&board), Arc::clone(&stats));
             roster.start(&shared.handle(), "resources", move |own| {
-                ResourcesActor::new(sampler, thresholds, load, board, stats, slack, own)
+                ResourcesActor::new((sampler, waiting), thresholds, load, board, stats, slack, own)
             });
         }
         let health = {
@@ -124,6 +133,7 @@ impl ActorSystem {
             let (group, times) = (settings.group, settings.wal);
             let listeners = vec![health.clone().recipient(), slack.clone().recipient()];
             roster.start(&wal_arbiter.handle(), "wal", move |own| {
+                own.bears_permits(settings.gate.requests);
                 WalActor::new(board, store(), group, times, listeners, own, stats)
             })
         };
@@ -155,7 +165,6 @@ impl ActorSystem {
                 ReplayActor::new(delivery, scan, verify, Told::new(alerts), own)
             });
         }
-        let gate = RequestGate::new(settings.max_requests, settings.max_queued, settings.queue_timeout);
         Arc::new(ActorSystem {
             board,
             stats,
@@ -174,8 +183,9 @@ impl ActorSystem {
     pub fn proxy(&self) -> Addr<ProxyActor> {
         let worker = self.proxies.fetch_add(1, Ordering::Relaxed);
         let (board, wal, config) = (Arc::clone(&self.board), self.wal.clone(), self.proxy);
-        let stats = Arc::clone(&self.stats);
+        let (stats, permits) = (Arc::clone(&self.stats), self.gate.fill().limit);
         self.roster.start(&Arbiter::current(), format!("proxy {worker}"), move |own| {
+            own.bears_permits(permits);
             ProxyActor::new(board, wal, config, own, stats)
         })
     }
@@ -211,4 +221,19 @@ impl ActorSystem {
             arbiter.stop();
         }
     }
+}
+
+/// How many requests wait at the gate.
+fn queue(gate: &Arc<RequestGate>) -> Waiting {
+    let gate = Arc::clone(gate);
+    Box::new(move || {
+        let fill = gate.fill();
+        Queue {
+            in_flight: fill.in_flight,
+            in_flight_limit: fill.limit,
+            queued: fill.queued,
+            queued_limit: fill.queue_limit,
+            appends_waiting: 0,
+        }
+    })
 }

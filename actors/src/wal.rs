@@ -6,6 +6,7 @@
 //! 6. the retention timer.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -14,9 +15,10 @@ use chroma_ha_core::entry::Draft;
 use chroma_ha_core::idempotency::Claim;
 use chroma_ha_core::ids::Seq;
 use chroma_ha_core::port::{LogStore, StoreError};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use crate::board::{Board, Verdict};
+use crate::gate::Ticket;
 use crate::guard::{Ping, Watched};
 use crate::stats::Stats;
 
@@ -27,8 +29,8 @@ pub struct Append {
     pub draft: Draft,
     /// Under which the client may ask for the outcome; nothing is under it yet.
     pub claim: Option<Claim>,
-    /// Held until the write is answered: the bound on writes in flight.
-    pub permit: Arc<OwnedSemaphorePermit>,
+    /// Held until the write is answered: the bound on writes in flight and on their bytes.
+    pub ticket: Arc<Ticket>,
 }
 
 /// The write is durable; its verdict comes later.
@@ -126,9 +128,20 @@ impl WalActor {
         }
     }
 
+    /// What waits to be appended is not, and hears why.
+    fn refuse_waiting(&mut self, error: &StoreError) {
+        for waiting in self.queue.abandon() {
+            let _ = waiting.reply.send(Err(error.clone()));
+        }
+        self.board.appends_waiting.store(0, Ordering::Relaxed);
+    }
+
     /// Starts the next commit, if none is under way.
     fn commit(&mut self, me: Addr<WalActor>) {
-        let Some((group, _)) = self.queue.begin() else { return };
+        let pressure = self.board.sequencer().pressure();
+        let begun = self.queue.begin(pressure);
+        self.board.appends_waiting.store(self.queue.waiting(), Ordering::Relaxed);
+        let Some((group, _)) = begun else { return };
         let (board, store, stats) =
             (Arc::clone(&self.board), Arc::clone(&self.store), Arc::clone(&self.stats));
         let started = Instant::now();
@@ -161,8 +174,10 @@ impl Supervised for WalActor {
     /// Writes that were waiting are refused; what is under way ends on its own, and says so.
     fn restarting(&mut self, _: &mut Self::Context) {
         let error = StoreError::Unavailable("the log writer was restarted".to_owned());
-        for waiting in self.queue.abandon() {
-            let _ = waiting.reply.send(Err(error.clone()));
+        self.refuse_waiting(&error);
+        // It fell while it took the lease: nobody would ever take it again.
+        if self.lease.holds() && !self.board.sequencer().leading() {
+            self.lose(&error);
         }
     }
 }
@@ -186,8 +201,8 @@ impl Handler<Append> for WalActor {
         }
         let (reply, answer) = oneshot::channel();
         let bytes = append.draft.body.len();
-        let Append { draft, claim, permit } = append;
-        self.queue.push(Waiting { draft, claim, reply, _permit: permit }, bytes);
+        let Append { draft, claim, ticket } = append;
+        self.queue.push(Waiting { draft, claim, reply, ticket }, bytes);
         self.commit(ctx.address());
         Box::pin(self.watched.answering(async move {
             answer

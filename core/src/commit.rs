@@ -1,8 +1,11 @@
 //! Group commit: which waiting writes go into the next log transaction. One transaction is under
 //! way at a time; what arrives meanwhile forms the next group, so a lone writer never waits for a
-//! timer and a crowd shares one fsync.
+//! timer and a crowd shares one fsync. A group is what waits already, so a small one saves nothing but its
+//! copy on the way to the store: it is bounded more tightly only while memory is nearly used up.
 
 use std::collections::VecDeque;
+
+use crate::pressure::Pressure;
 
 /// Bounds of one group.
 #[derive(Clone, Copy, Debug)]
@@ -10,6 +13,14 @@ pub struct GroupLimits {
     pub max_entries: usize,
     /// Bytes of bodies; a single larger write still goes, alone.
     pub max_bytes: usize,
+}
+
+impl GroupLimits {
+    /// What holds while memory is so short.
+    fn under(self, pressure: Pressure) -> GroupLimits {
+        let share = if pressure == Pressure::Shed { 4 } else { 1 };
+        GroupLimits { max_entries: (self.max_entries / share).max(1), max_bytes: self.max_bytes / share }
+    }
 }
 
 /// Why a group ended where it did.
@@ -48,7 +59,8 @@ impl<T> GroupCommit<T> {
     }
 
     /// The next group, if nothing is under way and something waits.
-    pub fn begin(&mut self) -> Option<(Vec<T>, GroupEnd)> {
+    pub fn begin(&mut self, pressure: Pressure) -> Option<(Vec<T>, GroupEnd)> {
+        let limits = self.limits.under(pressure);
         if self.under_way || self.waiting.is_empty() {
             return None;
         }
@@ -57,10 +69,10 @@ impl<T> GroupCommit<T> {
         let mut bytes = 0;
         let end = loop {
             let Some((_, size)) = self.waiting.front() else { break GroupEnd::Drained };
-            if group.len() == self.limits.max_entries {
+            if group.len() == limits.max_entries {
                 break GroupEnd::Entries;
             }
-            if !group.is_empty() && bytes + size > self.limits.max_bytes {
+            if !group.is_empty() && bytes + size > limits.max_bytes {
                 break GroupEnd::Bytes;
             }
             bytes += size;
@@ -92,12 +104,12 @@ mod tests {
     fn a_lone_write_goes_at_once_and_the_crowd_forms_the_next_group() {
         let mut c = commit(10, 1000);
         c.push(1, 5);
-        assert_eq!(c.begin(), Some((vec![1], GroupEnd::Drained)));
+        assert_eq!(c.begin(Pressure::Calm), Some((vec![1], GroupEnd::Drained)));
         c.push(2, 5);
         c.push(3, 5);
-        assert_eq!(c.begin(), None);
+        assert_eq!(c.begin(Pressure::Calm), None);
         c.end();
-        assert_eq!(c.begin(), Some((vec![2, 3], GroupEnd::Drained)));
+        assert_eq!(c.begin(Pressure::Calm), Some((vec![2, 3], GroupEnd::Drained)));
     }
 
     #[test]
@@ -107,7 +119,7 @@ mod tests {
             c.push(item, bytes);
         }
         let mut seen = Vec::new();
-        while let Some((group, end)) = c.begin() {
+        while let Some((group, end)) = c.begin(Pressure::Calm) {
             seen.push((group, end));
             c.end();
         }
@@ -120,5 +132,21 @@ mod tests {
                 (vec![5], GroupEnd::Drained)
             ]
         );
+    }
+
+    #[test]
+    fn groups_are_a_quarter_while_memory_is_nearly_used_up() {
+        let mut c = commit(8, 40);
+        (0..8).for_each(|item| c.push(item, 4));
+        let mut sizes = Vec::new();
+        for pressure in [Pressure::Shed, Pressure::Busy] {
+            let (group, end) = c.begin(pressure).unwrap();
+            sizes.push((group.len(), end));
+            c.end();
+        }
+        assert_eq!(sizes, [(2, GroupEnd::Entries), (6, GroupEnd::Drained)]);
+        let mut large = commit(100, 40);
+        (0..4).for_each(|item| large.push(item, 6));
+        assert_eq!(large.begin(Pressure::Shed), Some((vec![0], GroupEnd::Bytes)));
     }
 }

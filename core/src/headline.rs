@@ -5,7 +5,6 @@ use serde::Serialize;
 
 use crate::alert::{Alert, Severity};
 use crate::health::NodeState;
-use crate::pressure::Pressure;
 
 /// One matter, for a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -55,8 +54,6 @@ pub struct Facts {
     pub acting: Option<String>,
     /// What stays open, as it was told to people.
     pub matters: Vec<(Alert, Option<u64>)>,
-    pub pressure: Pressure,
-    pub pressure_since_ms: Option<u64>,
 }
 
 /// Entries by which a node that is up may be behind without a word.
@@ -66,7 +63,6 @@ const MOMENT: u64 = 1_000;
 pub fn headlines(facts: &Facts) -> Vec<Headline> {
     let mut all: Vec<Headline> = of_log(facts).into_iter().chain(of_nodes(facts)).collect();
     all.extend(facts.matters.iter().map(|(alert, since_ms)| of_matter(alert, *since_ms)));
-    all.extend(of_pressure(facts));
     all.sort_by_key(|headline| std::cmp::Reverse(headline.severity));
     if all.is_empty() {
         all.push(calm(facts));
@@ -198,16 +194,6 @@ fn of_node(node: &NodeFacts, facts: &Facts) -> Option<Headline> {
 fn of_matter(alert: &Alert, since_ms: Option<u64>) -> Headline {
     let told = line(alert.severity, since_ms, [&alert.title, &alert.effect, &alert.action]);
     Headline { detail: Some(alert.what.clone()), ..told }
-}
-
-fn of_pressure(facts: &Facts) -> Option<Headline> {
-    let (severity, what) = match facts.pressure {
-        Pressure::Calm => return None,
-        Pressure::Busy => (Severity::Warning, "The balancer's host is short of CPU or memory"),
-        Pressure::Shed => (Severity::Critical, "The balancer's memory is nearly used up"),
-    };
-    let texts = [what, "Requests may be slow.", "Give the container more memory or CPU."];
-    Some(line(severity, facts.pressure_since_ms, texts))
 }
 
 #[cfg(test)]

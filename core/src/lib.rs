@@ -28,7 +28,8 @@
 //! | `headline` | what is wrong at this moment, in one sentence |
 //! | `quantile` | below which value did a share of the observations stay |
 //! | `supervision` | how long does a fallen actor wait, when does a restart no longer help, when is a silent one given up |
-//! | `alert` | which facts deserve a person, and which message repeats another |
+//! | `alert` | which facts deserve a person, in which words, and which message repeats another |
+//! | `trace` | which trace does a request belong to, and how is that passed on |
 //! | `operator` | which words are kept of what operators do and must look at |
 //! | `port` | the two things the actors need from outside: a log store and nodes |
 
@@ -60,4 +61,5 @@ pub mod route;
 pub mod routing;
 pub mod sequencer;
 pub mod supervision;
+pub mod trace;
 pub mod v1;

@@ -59,6 +59,9 @@ pub enum Change {
     Mapped { node: String, collection: CollectionId, node_collection: Option<Uuid> },
     /// Every record entry up to here is applied on the node. Flushed lazily.
     Cursor { node: String, seq: Seq },
+    /// From this entry of the stream on a request that was given up may still change something on the node;
+    /// `None`: no longer, or its cursor tells.
+    Doubted { node: String, stream: Stream, first: Option<Seq> },
     /// The node applies what follows this position again: its cursor goes back.
     Rewound { node: String, seq: Seq },
     /// Every pending entry up to here is on every node: its status becomes `completed`.

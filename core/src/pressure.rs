@@ -1,9 +1,16 @@
-//! How loaded is this host, and how many entries go into one request because of it? Samples in, a level
-//! with hysteresis out. It reads no `/proc`, sheds nothing itself and keeps no history.
+//! How loaded are this balancer and its host, by what, and since when does it count? Samples in, strains with
+//! hysteresis and a level out. It reads no `/proc`, refuses nothing itself and keeps no history.
 
 use std::fmt;
 
 use serde::Serialize;
+
+mod alarm;
+mod batch;
+
+pub use batch::BatchSize;
+
+use alarm::Alarm;
 
 /// What was measured of the container, or of the host where there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -18,18 +25,43 @@ pub struct Sample {
     pub rss_bytes: u64,
     /// CPU time that this process has used since it started.
     pub process_cpu_seconds: f64,
+    pub queue: Queue,
 }
 
-/// How loaded the host is.
+/// Requests that wait, at the moment of the sample.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Queue {
+    /// Requests that hold a permit, and permits that there are.
+    pub in_flight: usize,
+    pub in_flight_limit: usize,
+    /// Requests that wait for a permit, and how many may.
+    pub queued: usize,
+    pub queued_limit: usize,
+    /// Writes that wait for the next transaction of the log.
+    pub appends_waiting: usize,
+}
+
+impl Queue {
+    /// How full the queue is; where none may wait, how many of the permits are taken.
+    pub fn percent(&self) -> f64 {
+        let (part, whole) = match self.queued_limit {
+            0 => (self.in_flight, self.in_flight_limit),
+            limit => (self.queued, limit),
+        };
+        if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 }
+    }
+}
+
+/// How loaded the balancer is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pressure {
-    /// Below both thresholds.
+    /// Nothing is short.
     #[default]
     Calm,
-    /// Memory reached its threshold, or CPU did for several samples: replay slows down.
+    /// Memory or CPU reached its threshold, or the queue is nearly full: people are told.
     Busy,
-    /// Memory is nearly used up: new work is refused until it falls.
+    /// Memory is nearly used up: new writes are refused until it falls, and less of the log is read at a time.
     Shed,
 }
 
@@ -49,11 +81,56 @@ impl fmt::Display for Pressure {
     }
 }
 
-/// From where on a host is busy, in per cent.
+/// What there is too little of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strain {
+    /// Memory is nearly used up. At once: the next step would be an out-of-memory kill.
+    MemoryShort,
+    /// Memory use reached its threshold. At once.
+    Memory,
+    /// CPU use stayed above its threshold for several samples.
+    Cpu,
+    /// The queue of requests stayed nearly full for several samples.
+    Queue,
+}
+
+impl Strain {
+    pub const ALL: [Strain; 4] = [Strain::MemoryShort, Strain::Memory, Strain::Cpu, Strain::Queue];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Strain::MemoryShort => "memory-short",
+            Strain::Memory => "memory",
+            Strain::Cpu => "cpu",
+            Strain::Queue => "queue",
+        }
+    }
+
+    /// The level while it lasts.
+    pub fn level(self) -> Pressure {
+        match self {
+            Strain::MemoryShort => Pressure::Shed,
+            Strain::Memory | Strain::Cpu | Strain::Queue => Pressure::Busy,
+        }
+    }
+}
+
+/// From where on something is short, in per cent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Thresholds {
     pub memory_percent: f64,
     pub cpu_percent: f64,
+}
+
+/// A queue so full is nearly full.
+pub const QUEUE_PERCENT: f64 = 80.0;
+
+impl Thresholds {
+    /// Memory use from which new writes are refused: three fifths of the way from the threshold to full.
+    pub fn shed_percent(&self) -> f64 {
+        self.memory_percent + (100.0 - self.memory_percent) * 0.6
+    }
 }
 
 impl Default for Thresholds {
@@ -62,131 +139,73 @@ impl Default for Thresholds {
     }
 }
 
-/// Why the level changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PressureReason {
-    /// At once: the next step would be an out-of-memory kill.
-    #[error("memory is nearly used up")]
-    MemoryShort,
-    /// At once.
-    #[error("memory use reached its threshold")]
-    MemoryHigh,
-    /// Several samples in a row.
-    #[error("CPU use stayed above its threshold")]
-    CpuHigh,
-    /// Several samples in a row were clearly below.
-    #[error("the load fell")]
-    Relieved,
-}
-
-/// A move from one level to another.
+/// A strain began or ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PressureChange {
-    pub from: Pressure,
-    pub to: Pressure,
-    pub reason: PressureReason,
+pub struct StrainChange {
+    pub strain: Strain,
+    pub began: bool,
 }
 
-/// Samples in a row that make CPU use count, and that end a level.
+/// Samples in a row that make CPU use and a full queue count, and that end a strain.
 const STEADY: u32 = 3;
 /// How far below a threshold a sample must lie to count as relief, in points.
 const MARGIN: f64 = 5.0;
 
-/// The host's level over time.
+/// The strains over time. They begin at once (CPU and queue: when it lasts) and end when relief lasts.
 #[derive(Clone, Debug)]
 pub struct Gauge {
-    thresholds: Thresholds,
-    level: Pressure,
-    hot_cpu: u32,
-    relieved: u32,
+    short: Alarm,
+    memory: Alarm,
+    cpu: Alarm,
+    queue: Alarm,
 }
 
 impl Gauge {
     pub fn new(thresholds: Thresholds) -> Gauge {
-        Gauge { thresholds, level: Pressure::Calm, hot_cpu: 0, relieved: 0 }
+        Gauge {
+            short: Alarm::new(thresholds.shed_percent(), 1),
+            memory: Alarm::new(thresholds.memory_percent, 1),
+            cpu: Alarm::new(thresholds.cpu_percent, STEADY),
+            queue: Alarm::new(QUEUE_PERCENT, STEADY),
+        }
+    }
+
+    /// The strains that last.
+    pub fn strains(&self) -> impl Iterator<Item = Strain> + '_ {
+        Strain::ALL.into_iter().filter(|strain| self.alarm(*strain).rings())
     }
 
     pub fn level(&self) -> Pressure {
-        self.level
+        self.strains().map(Strain::level).max().unwrap_or_default()
     }
 
-    /// Takes a sample in. Rises at once (CPU: when it lasts), falls one level at a time when it lasts.
-    pub fn observe(&mut self, sample: Sample) -> Option<PressureChange> {
-        let hot = sample.cpu_percent >= self.thresholds.cpu_percent;
-        self.hot_cpu = if hot { self.hot_cpu.saturating_add(1) } else { 0 };
-        if let Some((to, reason)) = self.demanded(sample).filter(|(to, _)| *to > self.level) {
-            return Some(self.enter(to, reason));
+    /// The level by memory alone, which is what batches take: with CPU short, small ones would make it shorter.
+    pub fn of_memory(&self) -> Pressure {
+        let of_memory = |strain: &Strain| matches!(strain, Strain::Memory | Strain::MemoryShort);
+        self.strains().filter(of_memory).map(Strain::level).max().unwrap_or_default()
+    }
+
+    /// Takes a sample in; says what began and what ended.
+    pub fn observe(&mut self, sample: Sample) -> Vec<StrainChange> {
+        // One level at a time: memory that is nearly used up is above its threshold, too.
+        let memory_percent = if self.short.rings() { 100.0 } else { sample.memory_percent };
+        let turned = [
+            (Strain::MemoryShort, self.short.observe(sample.memory_percent)),
+            (Strain::Memory, self.memory.observe(memory_percent)),
+            (Strain::Cpu, self.cpu.observe(sample.cpu_percent)),
+            (Strain::Queue, self.queue.observe(sample.queue.percent())),
+        ];
+        let changes = turned.into_iter();
+        changes.filter_map(|(strain, began)| began.map(|began| StrainChange { strain, began })).collect()
+    }
+
+    fn alarm(&self, strain: Strain) -> &Alarm {
+        match strain {
+            Strain::MemoryShort => &self.short,
+            Strain::Memory => &self.memory,
+            Strain::Cpu => &self.cpu,
+            Strain::Queue => &self.queue,
         }
-        self.relieved = if self.is_relief(sample) { self.relieved + 1 } else { 0 };
-        let below = match self.level {
-            Pressure::Shed => Pressure::Busy,
-            Pressure::Busy => Pressure::Calm,
-            Pressure::Calm => return None,
-        };
-        (self.relieved >= STEADY).then(|| self.enter(below, PressureReason::Relieved))
-    }
-
-    /// Memory use from which new work is refused: three fifths of the way from busy to full.
-    fn shed_percent(&self) -> f64 {
-        self.thresholds.memory_percent + (100.0 - self.thresholds.memory_percent) * 0.6
-    }
-
-    fn demanded(&self, sample: Sample) -> Option<(Pressure, PressureReason)> {
-        if sample.memory_percent >= self.shed_percent() {
-            Some((Pressure::Shed, PressureReason::MemoryShort))
-        } else if sample.memory_percent >= self.thresholds.memory_percent {
-            Some((Pressure::Busy, PressureReason::MemoryHigh))
-        } else {
-            (self.hot_cpu >= STEADY).then_some((Pressure::Busy, PressureReason::CpuHigh))
-        }
-    }
-
-    fn is_relief(&self, sample: Sample) -> bool {
-        match self.level {
-            Pressure::Calm => false,
-            Pressure::Busy => {
-                sample.memory_percent < self.thresholds.memory_percent - MARGIN
-                    && sample.cpu_percent < self.thresholds.cpu_percent - MARGIN
-            }
-            Pressure::Shed => sample.memory_percent < self.shed_percent() - MARGIN,
-        }
-    }
-
-    fn enter(&mut self, to: Pressure, reason: PressureReason) -> PressureChange {
-        self.relieved = 0;
-        PressureChange { from: std::mem::replace(&mut self.level, to), to, reason }
-    }
-}
-
-/// How many entries are merged into one request: the usual number, growing to the high one while a
-/// backlog lasts and the host is calm, and a quarter of the usual one while memory is short.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BatchSize {
-    usual: usize,
-    high: usize,
-    current: usize,
-}
-
-impl BatchSize {
-    pub fn new(usual: usize, high: usize) -> BatchSize {
-        let usual = usual.max(1);
-        BatchSize { usual, high: high.max(usual), current: usual }
-    }
-
-    pub fn current(&self) -> usize {
-        self.current
-    }
-
-    /// The size for the next request, given how many entries wait.
-    pub fn next(&mut self, pressure: Pressure, backlog: usize) -> usize {
-        let step = ((self.high - self.usual) / 4).max(1);
-        self.current = match pressure {
-            Pressure::Shed => (self.usual / 4).max(1),
-            Pressure::Busy => self.usual,
-            Pressure::Calm if backlog > self.current => (self.current + step).clamp(self.usual, self.high),
-            Pressure::Calm => self.current.saturating_sub(step).max(self.usual),
-        };
-        self.current
     }
 }
 
@@ -197,6 +216,11 @@ mod tests {
 
     fn sample(memory_percent: f64, cpu_percent: f64) -> Sample {
         Sample { memory_percent, cpu_percent, ..Sample::default() }
+    }
+
+    fn queued(queued: usize) -> Sample {
+        let queue = Queue { queued, queued_limit: 10, ..Queue::default() };
+        Sample { queue, ..Sample::default() }
     }
 
     fn levels(samples: &[(f64, f64)]) -> Vec<Pressure> {
@@ -225,37 +249,89 @@ mod tests {
     }
 
     #[test]
-    fn batches_grow_with_the_backlog_and_shrink_with_memory() {
-        let mut size = BatchSize::new(100, 200);
-        let grown: Vec<usize> = (0..5).map(|_| size.next(Pressure::Calm, 10_000)).collect();
-        assert_eq!(grown, [125, 150, 175, 200, 200]);
-        assert_eq!(size.next(Pressure::Calm, 3), 175);
-        assert_eq!(size.next(Pressure::Busy, 10_000), 100);
-        assert_eq!(size.next(Pressure::Shed, 10_000), 25);
-        assert_eq!(size.next(Pressure::Calm, 10_000), 100);
-        assert_eq!(BatchSize::new(0, 0).next(Pressure::Shed, 0), 1);
+    fn a_queue_that_stays_nearly_full_is_a_strain_of_its_own() {
+        let mut gauge = Gauge::new(Thresholds::default());
+        let mut strains = |sample| {
+            gauge.observe(sample);
+            gauge.strains().collect::<Vec<_>>()
+        };
+        assert_eq!((strains(queued(8)), strains(queued(10))), (vec![], vec![]));
+        assert_eq!(strains(queued(8)), [Strain::Queue]);
+        let cpu_too = Sample { cpu_percent: 100.0, ..queued(9) };
+        (0..2).for_each(|_| drop(strains(cpu_too)));
+        assert_eq!(strains(cpu_too), [Strain::Cpu, Strain::Queue]);
+        // The one ends without the other.
+        (0..2).for_each(|_| drop(strains(queued(9))));
+        assert_eq!(strains(queued(9)), [Strain::Queue]);
+        (0..2).for_each(|_| drop(strains(queued(0))));
+        assert_eq!(strains(queued(0)), []);
+    }
+
+    #[test]
+    fn batches_heed_memory_alone() {
+        let mut gauge = Gauge::new(Thresholds::default());
+        (0..3).for_each(|_| drop(gauge.observe(Sample { cpu_percent: 99.0, ..queued(10) })));
+        assert_eq!((gauge.level(), gauge.of_memory()), (Pressure::Busy, Pressure::Calm));
+        let levels = [85.0, 95.0].map(|memory| {
+            gauge.observe(sample(memory, 99.0));
+            gauge.of_memory()
+        });
+        assert_eq!(levels, [Pressure::Busy, Pressure::Shed]);
+    }
+
+    #[test]
+    fn without_a_queue_the_permits_are_what_fills() {
+        let full = Queue { in_flight: 4, in_flight_limit: 4, ..Queue::default() };
+        assert_eq!((full.percent(), Queue { queued_limit: 9, ..full }.percent()), (100.0, 0.0));
+        assert_eq!(Queue::default().percent(), 0.0);
+    }
+
+    #[test]
+    fn a_low_threshold_ends_as_well() {
+        let mut gauge = Gauge::new(Thresholds { memory_percent: 1.0, cpu_percent: 1.0 });
+        gauge.observe(sample(2.0, 0.0));
+        assert_eq!(gauge.level(), Pressure::Busy);
+        (0..3).for_each(|_| drop(gauge.observe(sample(0.4, 0.0))));
+        assert_eq!(gauge.level(), Pressure::Calm);
     }
 
     proptest! {
         #[test]
         fn a_load_inside_the_margin_never_flaps(loads in prop::collection::vec(76.0f64..84.0, 1..100)) {
             let mut gauge = Gauge::new(Thresholds::default());
-            let changes = loads.iter().filter(|load| gauge.observe(sample(**load, 0.0)).is_some()).count();
+            let changes: usize = loads.iter().map(|load| gauge.observe(sample(*load, 0.0)).len()).sum();
             prop_assert!(changes <= 1);
         }
 
+        /// What is told is what is so: each strain begins and ends in turn, and the level follows them.
         #[test]
-        fn batch_sizes_keep_their_bounds(
-            usual in 0usize..5000, high in 0usize..5000,
-            steps in prop::collection::vec((0u8..3, 0usize..20_000), 0..100),
+        fn strains_begin_and_end_in_turn(
+            loads in prop::collection::vec((0.0f64..=100.0, 0.0f64..=100.0, 0usize..=10), 1..200),
+            memory_percent in 1.0f64..=100.0,
         ) {
-            let mut size = BatchSize::new(usual, high);
-            for (level, backlog) in steps {
-                let level = [Pressure::Calm, Pressure::Busy, Pressure::Shed][usize::from(level)];
-                let next = size.next(level, backlog);
-                prop_assert!(next >= 1 && next <= high.max(usual).max(1));
-                prop_assert!(level == Pressure::Shed || next >= usual);
+            let mut gauge = Gauge::new(Thresholds { memory_percent, cpu_percent: 80.0 });
+            let mut lasting = std::collections::BTreeSet::new();
+            for (memory, cpu, waiting) in loads {
+                let load = Sample { memory_percent: memory, cpu_percent: cpu, ..queued(waiting) };
+                for change in gauge.observe(load) {
+                    let turned =
+                        if change.began { lasting.insert(change.strain) } else { lasting.remove(&change.strain) };
+                    prop_assert!(turned, "{:?} twice", change);
+                }
+                prop_assert_eq!(gauge.strains().collect::<std::collections::BTreeSet<_>>(), lasting.clone());
+                prop_assert!(memory < gauge.shed_at() || gauge.level() == Pressure::Shed);
+                prop_assert!(memory < memory_percent || gauge.level() > Pressure::Calm);
             }
+            for _ in 0..2 * STEADY {
+                gauge.observe(Sample::default());
+            }
+            prop_assert_eq!(gauge.level(), Pressure::Calm);
+        }
+    }
+
+    impl Gauge {
+        fn shed_at(&self) -> f64 {
+            self.short.at()
         }
     }
 }

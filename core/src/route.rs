@@ -5,6 +5,7 @@
 pub(crate) mod path;
 mod place;
 mod refusal;
+mod share;
 
 use uuid::Uuid;
 
@@ -13,6 +14,7 @@ use crate::ids::CollectionId;
 
 pub use path::{collection_by_id_path, collection_by_name_path, records_path, with_collection};
 pub use refusal::{Feature, PathFault, Refusal};
+pub use share::Share;
 
 /// What a request means.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use crate::catalog::Catalog;
 use crate::entry::{Decision, Entry};
 use crate::ids::{NodeId, Seq, Stream};
 use crate::port::Recovered;
+use crate::pressure::{BatchSize, Pressure};
 
 mod acting;
 pub mod copy;
@@ -37,6 +38,7 @@ pub mod troubles;
 mod verify;
 pub mod view;
 
+pub use doubt::Keeping;
 pub use limits::Limits;
 pub use node::{NodeLog, Standing};
 pub use outcome::{CatalogOutcome, Outcome, Ticket};
@@ -79,6 +81,9 @@ pub struct Sequencer {
     nodes: Vec<NodeLog>,
     pub catalog: Catalog,
     limits: Limits,
+    pressure: Pressure,
+    /// How many entries are read at a time, by node.
+    batches: Vec<BatchSize>,
     /// Rises with every recovery: pages that were read before it do not count.
     life: u64,
     /// Whether this balancer holds the lease. Without it no step is given out.
@@ -103,6 +108,8 @@ impl Sequencer {
             nodes: (0..nodes).map(|_| node()).collect(),
             catalog: Catalog::fresh(),
             limits,
+            pressure: Pressure::Calm,
+            batches: vec![limits.batch(); nodes],
             life: 0,
             leading: false,
             verification: Verification::default(),
@@ -145,13 +152,14 @@ impl Sequencer {
 
     /// Entries that were just committed, in log order.
     pub fn admit(&mut self, entries: &[Arc<Entry>]) {
+        let limits = self.limits();
         for entry in entries {
             debug_assert_eq!(entry.seq, self.head.next(), "the log has no gaps");
             self.head = entry.seq;
             self.note(entry);
             for node in &mut self.nodes {
                 if node.fed == entry.seq.prev() {
-                    node.offer(entry, &self.limits);
+                    node.offer(entry, &limits);
                 }
             }
         }
@@ -174,12 +182,13 @@ impl Sequencer {
         log.feeding = false;
         let fresh = log.stale_from.take().map_or(self.head, Seq::prev);
         let through = complete_through.min(fresh);
+        let limits = self.limits();
         for entry in entries {
             if entry.seq <= self.nodes[node.0].fed || entry.seq > through {
                 continue;
             }
             let entry = self.note(&entry);
-            self.nodes[node.0].offer(&entry, &self.limits);
+            self.nodes[node.0].offer(&entry, &limits);
         }
         let log = &mut self.nodes[node.0];
         log.fed = log.fed.max(through);

@@ -112,7 +112,8 @@ fn cases() -> Vec<String> {
 #[test]
 fn seeds_that_failed_once() {
     // 404 for a record write after a recovery: the delete that took its collection was not read back yet.
-    const SEEDS: [u64; 4] = [6_246, 16_265, 30_776, 36_127];
+    // 9,771: an update of missing ids, sent whole for Chroma to judge, was accepted after one 500.
+    const SEEDS: [u64; 5] = [6_246, 9_771, 16_265, 30_776, 36_127];
     let failed: Vec<String> = SEEDS.into_iter().filter_map(|seed| report(seed, &Mutex::default())).collect();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }

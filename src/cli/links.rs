@@ -1,15 +1,20 @@
-//! Where do the verbs lead? The one file through which the command line reaches `boot`, `dev` and
-//! `postgres`. It holds no work of its own.
+//! Where do the verbs lead? The one file through which the command line reaches `boot`, `dev`,
+//! `postgres` and `slack`. It holds no work of its own.
 
 use std::fmt::Display;
 use std::process::ExitCode;
+use std::time::SystemTime;
+
+use chroma_ha_core::alert;
 
 use crate::boot::{self, BootError};
-use crate::config::{Config, ConfigErrors};
+use crate::config::{Config, ConfigErrors, MonitorConfig, Secret};
 use crate::dev::{self, Parts, Progress, Toolbox};
 use crate::postgres::{self, Settings};
+use crate::slack::Slack;
 
 pub(super) use crate::dev::Options as DevOptions;
+pub(super) use crate::postgres::DRIVER;
 
 /// Why `dev` ended.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +29,20 @@ enum DevError {
 
 pub(super) fn serve(config: Config) -> ExitCode {
     end(actix_rt::System::new().block_on(boot::serve(config)))
+}
+
+pub(super) fn monitor(config: MonitorConfig) -> ExitCode {
+    end(actix_rt::System::new().block_on(boot::monitor(config)))
+}
+
+/// What Slack answers to a test message; an error if it did not take it.
+pub(super) async fn alert_test(webhook: Secret, service: &str) -> Result<String, String> {
+    let slack = Slack::try_new(webhook, service).map_err(|error| error.to_string())?;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let alert = alert::test(service, u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+    let answer = slack.post(&alert).await.map_err(|error| error.to_string())?;
+    let said = format!("status {} {}", answer.status, answer.text).trim_end().to_owned();
+    if (200..300).contains(&answer.status) { Ok(said) } else { Err(said) }
 }
 
 pub(super) fn dev(options: DevOptions) -> ExitCode {
@@ -48,7 +67,7 @@ async fn serve_parts(parts: Parts) -> Result<(), DevError> {
     variables.insert("PORT".to_owned(), parts.port.to_string());
     let (config, warnings) = Config::from_env(variables.into_iter()).map_err(DevError::Config)?;
     warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
-    super::logging::start(&config.log);
+    let _logging = super::logging::start(&config.log, &config.listen.service_name);
     Ok(boot::serve(config).await?)
 }
 

@@ -1,24 +1,59 @@
-//! How do log lines look and where do they go? To standard output, as text or JSON. What is logged is
-//! decided where it happens.
+//! How do log lines look and where do they go? To standard output, as text or JSON, and those that are spans
+//! to a collector if there is one. What is logged is decided where it happens.
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
+use super::links;
 use crate::config::{Log, LogFormat};
+use crate::otel::Exporter;
 
 /// What libraries say at each start is nobody's news; a directive of the filter's own overrides this.
 const LIBRARIES: &str = "actix_server=warn,refinery_core=warn";
 
+/// As long as it lives spans are sent; what waits is sent when it goes.
+pub(super) struct Logging {
+    _spans: Option<Exporter>,
+}
+
 /// Sets the process-wide subscriber; a second call has no effect.
-pub(super) fn start(log: &Log) {
-    // The filter was checked when the configuration was read.
-    let quiet = format!("{LIBRARIES},{}", log.filter);
-    let filter = EnvFilter::try_new(quiet).unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter);
-    // An error means that a subscriber is set already.
-    let _ = match log.format {
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
-        LogFormat::Text => lines.with_ansi(std::io::stdout().is_terminal()).try_init(),
+#[must_use = "spans are sent only as long as it lives"]
+pub(super) fn start(log: &Log, service: &str) -> Logging {
+    let exporter = log.collector.as_ref().map(|collector| Exporter::start(collector.expose(), service));
+    let (spans, fault) = match exporter.transpose() {
+        Ok(spans) => (spans, None),
+        Err(fault) => (None, Some(fault)),
     };
+    let shown = lines(log).with_filter(filter(log).and(filter_fn(is_harmless)));
+    // An error means that a subscriber is set already.
+    let _ = Registry::default().with(shown).with(spans.as_ref().map(Exporter::layer)).try_init();
+    if let Some(fault) = fault {
+        tracing::warn!(fault, "no spans are sent (see OTEL_EXPORTER_OTLP_ENDPOINT); all else goes on");
+    }
+    Logging { _spans: spans }
+}
+
+fn lines(log: &Log) -> Box<dyn Layer<Registry> + Send + Sync> {
+    let lines = fmt::layer();
+    match log.format {
+        LogFormat::Json => {
+            lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
+        }
+        LogFormat::Text => lines.with_ansi(std::io::stdout().is_terminal()).boxed(),
+    }
+}
+
+fn filter(log: &Log) -> EnvFilter {
+    // It was checked when the configuration was read.
+    EnvFilter::try_new(format!("{LIBRARIES},{}", log.filter)).unwrap_or_else(|_| EnvFilter::new("info"))
+}
+
+/// The driver of PostgreSQL tells statements with their values: bodies, and the key of the log's balancers.
+fn is_harmless(line: &Metadata<'_>) -> bool {
+    *line.level() <= Level::INFO || !line.target().starts_with(links::DRIVER)
 }

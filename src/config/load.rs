@@ -3,6 +3,7 @@
 
 use std::thread::available_parallelism;
 
+use chroma_ha_core::alert::backlog::BacklogLimits;
 use chroma_ha_core::health::HealthConfig;
 use chroma_ha_core::pressure::Thresholds;
 
@@ -23,6 +24,7 @@ pub(super) fn load(
     let (upstream, limits) = (upstream(&mut env), limits(&mut env));
     let (wal, pressure) = (wal(&mut env), pressure(&mut env));
     let (alerts, admin_token) = (alerts(&mut env), env.secret("ADMIN_TOKEN"));
+    monitor::read(&mut env);
     match database {
         Some(database) if env.problems.is_empty() => Ok((
             Config {
@@ -55,7 +57,7 @@ fn warn_of_unknown(env: &mut Reader) {
     }
 }
 
-fn listen(env: &mut Reader) -> Listen {
+pub(super) fn listen(env: &mut Reader) -> Listen {
     let cores = available_parallelism().map_or(1, usize::from).min(8);
     let workers = env.whole_or_computed("WORKERS").and_then(|workers| usize::try_from(workers).ok());
     Listen {
@@ -73,7 +75,7 @@ fn reads(env: &mut Reader) -> Reads {
     Reads { strategy: strategy.unwrap_or_default(), replica_ratio: env.decimal("READ_REPLICA_RATIO") }
 }
 
-fn health(env: &mut Reader) -> HealthConfig {
+pub(super) fn health(env: &mut Reader) -> HealthConfig {
     HealthConfig {
         failure_threshold: env.small("FAILURE_THRESHOLD"),
         recovery_threshold: env.small("RECOVERY_THRESHOLD"),
@@ -82,7 +84,7 @@ fn health(env: &mut Reader) -> HealthConfig {
     }
 }
 
-fn upstream(env: &mut Reader) -> Upstream {
+pub(super) fn upstream(env: &mut Reader) -> Upstream {
     Upstream {
         request_timeout: env.seconds("REQUEST_TIMEOUT"),
         pool_size: env.count("CONNECTION_POOL_SIZE"),
@@ -91,11 +93,17 @@ fn upstream(env: &mut Reader) -> Upstream {
 }
 
 fn limits(env: &mut Reader) -> Limits {
+    let max_body_bytes = env.count("MAX_BODY_BYTES");
+    let memory = env.whole_or_computed("MAX_BODY_MEMORY").and_then(|bytes| usize::try_from(bytes).ok());
     Limits {
         max_concurrent_requests: env.count("MAX_CONCURRENT_REQUESTS"),
         request_queue_size: env.count("REQUEST_QUEUE_SIZE"),
         queue_timeout: env.seconds("QUEUE_TIMEOUT"),
-        max_body_bytes: env.count("MAX_BODY_BYTES"),
+        max_body_bytes,
+        max_body_memory: memory.unwrap_or((128 << 20).max(2 * max_body_bytes)),
+        max_connections: env.count("MAX_CONNECTIONS"),
+        client_timeout: env.seconds("CLIENT_TIMEOUT"),
+        client_body_timeout: env.seconds("CLIENT_BODY_TIMEOUT"),
     }
 }
 
@@ -120,6 +128,7 @@ fn wal(env: &mut Reader) -> Wal {
         deletion_key: env.name("WAL_DELETION_KEY"),
         retention_days: env.small("WAL_RETENTION_DAYS"),
         memory_bytes: env.count("WAL_MEMORY_BYTES"),
+        backlog: BacklogLimits { entries: env.whole("WAL_BACKLOG_ALERT"), age: env.seconds("WAL_LAG_ALERT") },
         adopt_conflict: conflict.unwrap_or_default(),
     }
 }
@@ -144,14 +153,14 @@ fn batch_sizes(env: &mut Reader) -> (usize, usize) {
     (base, high.unwrap_or(base.max(200)))
 }
 
-fn pressure(env: &mut Reader) -> Thresholds {
+pub(super) fn pressure(env: &mut Reader) -> Thresholds {
     Thresholds {
         memory_percent: f64::from(env.small("WAL_MEMORY_THRESHOLD")),
         cpu_percent: f64::from(env.small("WAL_CPU_THRESHOLD")),
     }
 }
 
-fn alerts(env: &mut Reader) -> Alerts {
+pub(super) fn alerts(env: &mut Reader) -> Alerts {
     let webhook = env.secret_url("SLACK_WEBHOOK_URL");
     if env.flag("SLACK_ALERTS_ENABLED") {
         if env.is_set("SLACK_ALERTS_ENABLED") && !env.is_set("SLACK_WEBHOOK_URL") {
@@ -162,11 +171,15 @@ fn alerts(env: &mut Reader) -> Alerts {
     Alerts { webhook: None }
 }
 
-fn log(env: &mut Reader) -> Log {
+pub(super) fn log(env: &mut Reader) -> Log {
     let format = env.word("LOG_FORMAT", |word| match word {
         "text" => Some(LogFormat::Text),
         "json" => Some(LogFormat::Json),
         _ => None,
     });
-    Log { format: format.unwrap_or_default(), filter: env.log_filter("LOG_LEVEL") }
+    Log {
+        format: format.unwrap_or_default(),
+        filter: env.log_filter("LOG_LEVEL"),
+        collector: env.http_url("OTEL_EXPORTER_OTLP_ENDPOINT"),
+    }
 }

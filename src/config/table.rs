@@ -8,7 +8,7 @@ mod options;
 pub use options::OPTIONS;
 
 /// One variable of the environment.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Variable {
     pub name: &'static str,
     /// What the value counts: `s`, `bytes`, `%`, …; empty where it counts nothing.
@@ -104,6 +104,21 @@ impl Preset {
             Preset::Value(words) | Preset::Computed(words) => words,
         }
     }
+}
+
+/// The parts of the table, one after the other.
+const fn joined<const N: usize, const P: usize>(parts: [&[Variable]; P]) -> [Variable; N] {
+    let mut all = [parts[0][0]; N];
+    let (mut part, mut row, mut at) = (0, 0, 0);
+    while at < N {
+        if row == parts[part].len() {
+            (part, row) = (part + 1, 0);
+        } else {
+            all[at] = parts[part][row];
+            (row, at) = (row + 1, at + 1);
+        }
+    }
+    all
 }
 
 /// The row of a variable.

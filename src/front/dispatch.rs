@@ -1,69 +1,59 @@
-//! Every request that is not the balancer's own: a permit, the body, the route, and the part that
-//! answers it.
-
-use std::sync::Arc;
-use std::time::Instant;
+//! Every request that is not the balancer's own: its route, what it takes of the bounds, its body, and the
+//! part that answers it.
 
 use actix_web::http::ConnectionType;
 use actix_web::{HttpRequest, HttpResponse, web};
-use chroma_ha_core::route::{self, Route};
-use tokio::sync::OwnedSemaphorePermit;
+use chroma_ha_core::route::{self, Route, Share};
 
-use super::exchange::{Incoming, Outgoing, incoming};
+use super::access::Access;
+use super::exchange::{Incoming, Outgoing};
+use super::intake::{self, Unfit, incoming};
 use super::{Worker, forward, read, rescue, turn, v1, write};
 
 pub(super) async fn dispatch(
     request: HttpRequest,
-    payload: web::Payload,
+    mut payload: web::Payload,
     worker: web::Data<Worker>,
 ) -> HttpResponse {
-    let started = Instant::now();
-    let route = route::classify(request.method().as_str(), request.uri().path());
-    let (label, class) = (route.label(), route.class());
-    let answer = admitted(&request, payload, &worker, route).await;
-    worker.shared.system.stats.front.request(label, class, answer.status, started.elapsed());
-    tracing::debug!(
-        method = %request.method(), path = request.uri().path(), route = label, status = answer.status,
-        duration_ms = started.elapsed().as_secs_f64() * 1e3, "request"
-    );
+    let (method, path) = (request.method().as_str(), request.uri().path());
+    let route = route::classify(method, path);
+    let share = Share::of(&route, method, path);
+    let mut access = Access::begin(&request, &route);
+    let (answer, taken_in) = match incoming(&worker, &request, &mut payload, share, access.span).await {
+        Ok(incoming) => {
+            access.is_named(&incoming.attempt.write_id);
+            let forwarded = incoming.attempt.forwarded;
+            (forward::disclaim(turn::answer(&worker, route, incoming).await, forwarded), true)
+        }
+        Err(unfit) => {
+            access.is_refused(unfit);
+            (refuse(&worker, unfit), false)
+        }
+    };
+    worker.shared.system.stats.front.request(access.route, access.class, answer.status, access.took());
+    access.end(&answer);
     let mut response = answer.into_response();
     if worker.shared.stopping() {
         // What the client asks next goes to another balancer.
         response.head_mut().set_connection_type(ConnectionType::Close);
     }
-    response
+    if taken_in { response } else { intake::unread(response, payload) }
 }
 
-async fn admitted(request: &HttpRequest, payload: web::Payload, worker: &Worker, route: Route) -> Outgoing {
-    let permit = match worker.shared.system.gate.enter().await {
-        Ok(permit) => permit,
-        Err(shed) => {
-            worker.shared.system.stats.front.shed.with_label_values(&["requests"]).inc();
-            return rescue::shed(shed);
-        }
-    };
-    let limit = worker.shared.config.limits.max_body_bytes;
-    match incoming(worker, request, payload, limit).await {
-        Ok(incoming) => {
-            let forwarded = incoming.attempt.forwarded;
-            forward::disclaim(turn::answer(worker, route, incoming, permit).await, forwarded)
-        }
-        Err(fault) => rescue::body(&fault, limit),
+fn refuse(worker: &Worker, unfit: Unfit) -> Outgoing {
+    if let Unfit::Shed(shed) = unfit {
+        worker.shared.system.stats.front.shed(shed);
     }
+    rescue::unfit(unfit)
 }
 
 /// One request through the part that answers its route.
-pub(super) async fn answer(
-    worker: &Worker,
-    route: Route,
-    incoming: Incoming,
-    permit: Arc<OwnedSemaphorePermit>,
-) -> Outgoing {
+pub(super) async fn answer(worker: &Worker, route: Route, incoming: Incoming) -> Outgoing {
     match route {
         Route::Read(read) => read::read(worker, &read, incoming).await,
-        Route::Write(write) => write::write(worker, &write, incoming, permit).await,
+        Route::Write(write) => write::write(worker, &write, incoming).await,
         Route::Refused(refusal) => refused(&refusal),
-        Route::V1 => v1::v1(worker, incoming, permit).await,
+        Route::V1 => v1::v1(worker, incoming).await,
     }
 }
 

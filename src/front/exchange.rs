@@ -1,17 +1,19 @@
 //! A request and an answer as the front's parts hand them on, free of actix types where a body is
-//! whole. It reads bodies up to the limit and no further.
+//! whole. What the client still sends is read elsewhere.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
+use actix_web::HttpResponse;
 use actix_web::body::SizedStream;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
+use chroma_ha_actors::gate::Ticket;
+use chroma_ha_core::ids::Seq;
+use chroma_ha_core::trace::Span;
 use futures_util::{Stream, StreamExt};
 
-use super::forward::{self, Attempt};
-use super::{Worker, key};
+use super::forward::Attempt;
 
 /// A request, whole.
 #[derive(Clone, Debug)]
@@ -22,6 +24,10 @@ pub(super) struct Incoming {
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Bytes,
     pub(super) attempt: Attempt,
+    /// What it has taken of the bounds: to be kept by whatever goes on with it.
+    pub(super) ticket: Arc<Ticket>,
+    /// In which trace it is answered; its headers say nothing of that any more.
+    pub(super) span: Span,
 }
 
 impl Incoming {
@@ -54,11 +60,13 @@ pub(super) struct Outgoing {
     /// Neither answered nor, as far as that is known, logged: this balancer may not answer now, another one
     /// may, and it may be tried again.
     pub(super) untaken: bool,
+    /// The write's position in the log.
+    pub(super) seq: Option<Seq>,
 }
 
 impl Outgoing {
     pub(super) fn whole(status: u16, headers: Vec<(String, String)>, body: impl Into<Bytes>) -> Outgoing {
-        Outgoing { status, headers, body: Body::Whole(body.into()), untaken: false }
+        Outgoing { status, headers, body: Body::Whole(body.into()), untaken: false, seq: None }
     }
 
     pub(super) fn streamed(
@@ -67,7 +75,7 @@ impl Outgoing {
         stream: ByteStream,
         length: Option<u64>,
     ) -> Outgoing {
-        Outgoing { status, headers, body: Body::Stream(stream, length), untaken: false }
+        Outgoing { status, headers, body: Body::Stream(stream, length), untaken: false, seq: None }
     }
 
     pub(super) fn json(status: u16, body: impl Into<Bytes>) -> Outgoing {
@@ -82,6 +90,18 @@ impl Outgoing {
     pub(super) fn with(mut self, name: &str, value: impl Into<String>) -> Outgoing {
         self.headers.push((name.to_owned(), value.into()));
         self
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// In bytes, where it is known before the body is sent.
+    pub(super) fn length(&self) -> Option<u64> {
+        match &self.body {
+            Body::Whole(bytes) => Some(bytes.len() as u64),
+            Body::Stream(_, length) => *length,
+        }
     }
 
     /// Reads the rest of a streamed body.
@@ -111,59 +131,4 @@ impl Outgoing {
             Body::Stream(stream, None) => response.streaming(stream),
         }
     }
-}
-
-/// Why a request's body was not taken.
-pub(super) enum BodyFault {
-    TooLarge,
-    Broken,
-}
-
-pub(super) async fn incoming(
-    worker: &Worker,
-    request: &HttpRequest,
-    payload: web::Payload,
-    limit: usize,
-) -> Result<Incoming, BodyFault> {
-    let headers = request.headers().iter();
-    let mut headers =
-        headers.filter_map(|(name, value)| Some((name.as_str().to_owned(), text(name, value)?))).collect();
-    let path_and_query = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
-    let attempt = forward::attempt(worker, &mut headers);
-    Ok(Incoming {
-        method: request.method().as_str().to_owned(),
-        path_and_query,
-        headers,
-        body: read_body(request, payload, limit).await?,
-        attempt,
-    })
-}
-
-/// What is no text is left out; but a key that cannot be read is refused, not ignored.
-fn text(name: &HeaderName, value: &HeaderValue) -> Option<String> {
-    match value.to_str() {
-        Ok(text) => Some(text.to_owned()),
-        Err(_) => (name == key::HEADER).then(|| "\u{fffd}".to_owned()),
-    }
-}
-
-async fn read_body(
-    request: &HttpRequest,
-    mut payload: web::Payload,
-    limit: usize,
-) -> Result<Bytes, BodyFault> {
-    let announced =
-        request.headers().get("content-length").and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > limit) {
-        return Err(BodyFault::TooLarge);
-    }
-    let mut body = BytesMut::with_capacity(announced.unwrap_or(0).min(64 << 10));
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| BodyFault::Broken)?;
-        if body.len() + chunk.len() > limit {
-            return Err(BodyFault::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
 }

@@ -2,6 +2,7 @@
 //! hop, never two; the peer knows us by the key that both read from PostgreSQL, and believes nobody else
 //! that a write was tried before.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -109,7 +110,11 @@ async fn ask(worker: &Worker, peer: &Peer, incoming: &Incoming) -> Result<Outgoi
     let status = response.status().as_u16();
     let headers = hop::headers(&response);
     let length = response.content_length();
-    let mut rest = Box::pin(response.bytes_stream().map_err(std::io::Error::other));
+    let ticket = Arc::clone(&incoming.ticket);
+    let rest = response.bytes_stream().map_err(std::io::Error::other).inspect_ok(move |_: &Bytes| {
+        let _held_while_streaming = &ticket;
+    });
+    let mut rest = Box::pin(rest);
     let mut begun: Vec<Bytes> = Vec::new();
     let mut size = 0;
     while let Some(chunk) = rest.next().await {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use chroma_ha_core::trace::TRACEPARENT;
 use reqwest::{Client, Method, RequestBuilder, Response};
 
 use super::exchange::Incoming;
@@ -36,6 +37,7 @@ pub(super) fn request(
 ) -> RequestBuilder {
     let method = Method::from_bytes(incoming.method.as_bytes()).unwrap_or(Method::GET);
     let mut request = client.request(method, url).timeout(wait);
+    request = request.header(TRACEPARENT, incoming.span.as_parent().header());
     for (name, value) in incoming.headers.iter().filter(|(name, _)| passes(name)) {
         request = request.header(name, value);
     }

@@ -54,18 +54,26 @@ fn hash(parts: [&[u8]; 3]) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use bytes::Bytes;
+    use chroma_ha_actors::gate::{GateLimits, RequestGate};
+    use chroma_ha_core::route::Share;
 
     use super::*;
     use crate::front::forward::Attempt;
 
     fn incoming(headers: &[(&str, &str)], body: &str) -> Incoming {
+        let limits = GateLimits { requests: 1, queued: 0, wait: Duration::ZERO, body_bytes: 0 };
         Incoming {
             method: "POST".into(),
             path_and_query: "/x".into(),
             headers: headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
             body: Bytes::from(body.to_owned()),
             attempt: Attempt { write_id: "w".to_owned(), repeatable: false, forwarded: false },
+            ticket: Arc::new(RequestGate::new(limits).ticket(Share::Writes)),
+            span: chroma_ha_actors::trace::begin(None),
         }
     }
 

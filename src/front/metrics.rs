@@ -4,6 +4,7 @@
 use actix_web::http::header::ACCEPT;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chroma_ha_actors::stats::reading::Reading;
+use chroma_ha_core::ids::NodeId;
 use prometheus::proto::{Histogram, Metric};
 use prometheus::{Error, TextEncoder};
 use serde_json::{Value, json};
@@ -38,6 +39,8 @@ fn as_json(shared: &Shared) -> Value {
         "memory_limit_bytes": load.sample.memory_limit_bytes,
         "rss_bytes": load.sample.rss_bytes,
         "pressure": load.pressure,
+        "strains": load.strains,
+        "queue": load.sample.queue,
         "thresholds": {
             "cpu_percent": shared.config.pressure.cpu_percent,
             "memory_percent": shared.config.pressure.memory_percent,
@@ -52,6 +55,10 @@ pub(super) fn wal_stats(shared: &Shared) -> Value {
         let values: Vec<Value> = family.get_metric().iter().map(|metric| figure(metric, unit)).collect();
         figures.insert(family.name().to_owned(), Value::Array(values));
     }
+    let board = &shared.system.board;
+    let nodes = (0..board.posts.len()).map(NodeId);
+    let latency = |node: NodeId| json!({ "node": node.name(), "figures": board.history.latency(node) });
+    figures.insert("last_minute".to_owned(), nodes.map(latency).collect());
     Value::Object(figures)
 }
 

@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chroma_ha_actors::board::{Board, Readable};
+use chroma_ha_actors::gate::Ticket;
 use chroma_ha_actors::health::Observed;
 use chroma_ha_actors::proxy::{Choose, Refusal};
+use chroma_ha_actors::trace::millis;
 use chroma_ha_core::answer::with_id;
 use chroma_ha_core::health::{Failure, Observation};
 use chroma_ha_core::ids::{CollectionId, NodeId, Stream};
@@ -80,6 +82,7 @@ pub(super) async fn forward(
         let begun = Instant::now();
         let asked = ask(worker, chosen, collection, incoming).await;
         worker.shared.system.stats.front.read(class(gate), &chosen.node.name(), begun.elapsed());
+        tell(chosen.node, &asked, begun.elapsed(), incoming);
         match asked {
             Ok(answer) if answer.status >= 500 && again && tried < TRIES => {
                 last = Some(answer);
@@ -100,6 +103,19 @@ pub(super) async fn forward(
         }
     }
     last.unwrap_or_else(|| rescue::refusal(&Refusal::NoReadableNode))
+}
+
+/// Every node that was tried, for whoever asks for that.
+fn tell(node: NodeId, asked: &Result<Outgoing, NodeFault>, took: Duration, incoming: &Incoming) {
+    tracing::debug!(
+        target: "read",
+        %node,
+        status = asked.as_ref().ok().map(|answer| answer.status),
+        fault = asked.as_ref().err().map(tracing::field::display),
+        duration_ms = millis(took),
+        trace_id = %incoming.span.trace,
+        "asked"
+    );
 }
 
 /// What is read, for figures.
@@ -135,17 +151,19 @@ fn others(worker: &Worker, gate: Gate, node: NodeId, avoid: &[NodeId]) -> bool {
     tried.len() < worker.urls.len() && !worker.shared.system.board.readable(gate, &tried).is_empty()
 }
 
-/// Counts a request as under way on a node for as long as it lives.
+/// Counts a request as under way on a node for as long as it lives, and keeps what it took of the bounds: a
+/// client that does not take its answer still holds a connection to the node.
 struct Outstanding {
     board: Arc<Board>,
     node: NodeId,
+    _ticket: Arc<Ticket>,
 }
 
 impl Outstanding {
-    fn on(worker: &Worker, node: NodeId) -> Outstanding {
+    fn on(worker: &Worker, node: NodeId, incoming: &Incoming) -> Outstanding {
         let board = Arc::clone(&worker.shared.system.board);
         counter(&board, node).fetch_add(1, Ordering::Relaxed);
-        Outstanding { board, node }
+        Outstanding { board, node, _ticket: Arc::clone(&incoming.ticket) }
     }
 }
 
@@ -173,7 +191,7 @@ async fn ask(
         Some(own) => with_collection(&incoming.path_and_query, own),
         None => incoming.path_and_query.clone(),
     };
-    let outstanding = Outstanding::on(worker, node);
+    let outstanding = Outstanding::on(worker, node, incoming);
     worker.shared.system.stats.front.reads.with_label_values(&[&node.name()]).inc();
     let board = &worker.shared.system.board;
     let response = tokio::select! {

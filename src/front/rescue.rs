@@ -1,13 +1,14 @@
 //! The one place where causes become answers of our own: which status, which text, whether and when to
 //! try again.
 
-use chroma_ha_actors::gate::Shed;
+use chroma_ha_actors::gate::{Scarce, Shed};
 use chroma_ha_actors::proxy::Refusal;
 use chroma_ha_core::port::{NodeFault, StoreError};
 use chroma_ha_core::sequencer::Hindrance;
 
 use super::admin;
-use super::exchange::{BodyFault, Outgoing};
+use super::exchange::Outgoing;
+use super::intake::Unfit;
 
 /// Seconds after which trying again is worth it.
 const RETRY_AFTER_S: &str = "1";
@@ -89,23 +90,38 @@ pub(super) fn log_unreadable() -> Outgoing {
     unavailable("the write-ahead log cannot be reached; try again")
 }
 
-pub(super) fn shed(shed: Shed) -> Outgoing {
-    match shed {
-        Shed::QueueFull => unavailable("too many requests are waiting; try again"),
-        Shed::TimedOut => unavailable("the request waited too long for its turn; try again"),
-    }
+fn shed(shed: Shed) -> Outgoing {
+    unavailable(match shed {
+        Shed::QueueFull(Scarce::Bodies) => {
+            "request bodies fill the memory set aside for them, and too many requests wait; try again"
+        }
+        Shed::TimedOut(Scarce::Bodies) => {
+            "request bodies fill the memory set aside for them, and no room came free in time; try again"
+        }
+        Shed::QueueFull(_) => "too many requests are waiting; try again",
+        Shed::TimedOut(_) => "the request waited too long for its turn; try again",
+        Shed::OutOfMemory => {
+            "the balancer's machine is nearly out of memory, so writes are refused until it has more; try again (reads go on)"
+        }
+    })
 }
 
-/// As Chroma answers it: plain text.
-pub(super) fn body(fault: &BodyFault, limit: usize) -> Outgoing {
-    let text = vec![("content-type".to_owned(), "text/plain; charset=utf-8".to_owned())];
-    match fault {
-        BodyFault::TooLarge => Outgoing::whole(
-            413,
-            text,
-            format!("Payload too large: at most {limit} bytes are accepted (MAX_BODY_BYTES)"),
-        ),
-        BodyFault::Broken => Outgoing::whole(400, text, "the request's body broke off"),
+/// What was not taken in. About bodies as Chroma answers it: plain text.
+pub(super) fn unfit(unfit: Unfit) -> Outgoing {
+    let text = |status, text: String| {
+        let headers = vec![("content-type".to_owned(), "text/plain; charset=utf-8".to_owned())];
+        Outgoing::whole(status, headers, text)
+    };
+    match unfit {
+        Unfit::TooLong(most) => {
+            text(413, format!("Payload too large: at most {most} bytes are accepted (MAX_BODY_BYTES)"))
+        }
+        Unfit::TooLongToHold(most) => {
+            text(413, format!("Payload too large: at most {most} bytes fit into memory (MAX_BODY_MEMORY)"))
+        }
+        Unfit::Slow => text(408, "the request's body did not come in time; send it again".to_owned()),
+        Unfit::Broken => text(400, "the request's body broke off".to_owned()),
+        Unfit::Shed(reason) => shed(reason),
     }
 }
 

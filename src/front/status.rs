@@ -3,7 +3,9 @@
 //! million entries waiting as with none.
 
 use chroma_ha_actors::board::Holder;
+use chroma_ha_actors::stats::reading;
 use chroma_ha_actors::system::ActorSystem;
+use chroma_ha_actors::wal::now_unix_ms;
 use chroma_ha_core::health::NodeState;
 use chroma_ha_core::ids::NodeId;
 use chroma_ha_core::sequencer::NodeView;
@@ -11,6 +13,9 @@ use serde_json::{Value, json};
 
 use super::Shared;
 use crate::config::redact;
+
+/// Of each node, those whose oldest entry waits longest.
+const STREAMS: usize = 20;
 
 /// Whether clients are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,14 +108,27 @@ pub(super) fn status(shared: &Shared) -> Value {
         },
         "nodes": nodes(shared),
         "verification": verification(system),
-        "requests": {
-            "in_flight": system.gate.in_flight(),
-            "limit": system.gate.limit(),
-            "queued": system.gate.queued(),
-            "waiting_for_verdict": system.board.waiting_clients(),
-        },
-        "resources": { "pressure": load.pressure, "sample": load.sample },
+        "requests": requests(system),
+        "resources": { "pressure": load.pressure, "strains": load.strains, "sample": load.sample },
         "actors": actors(system),
+    })
+}
+
+/// How full each bound is.
+fn requests(system: &ActorSystem) -> Value {
+    let fill = system.gate.fill();
+    let [reads, writes] =
+        fill.in_flight_by_share.map(|count| json!({ "in_flight": count, "limit": fill.share_limit }));
+    json!({
+        "in_flight": fill.in_flight,
+        "limit": fill.limit,
+        "reads": reads,
+        "writes": writes,
+        "queued": fill.queued,
+        "queue_limit": fill.queue_limit,
+        "body_bytes": fill.body_bytes,
+        "body_limit_bytes": fill.body_limit_bytes,
+        "waiting_for_verdict": system.board.waiting_clients(),
     })
 }
 
@@ -147,6 +165,7 @@ fn nodes(shared: &Shared) -> Vec<Value> {
     let describe = |view: &NodeView| {
         let post = &shared.system.board.posts[view.node.0];
         let (since_ms, reason) = shared.system.board.history.since(&view.node.name());
+        let latency = shared.system.board.history.latency(view.node);
         json!({
             "name": view.node.name(),
             "role": if view.node == NodeId::PRIMARY { "primary" } else { "replica" },
@@ -156,10 +175,14 @@ fn nodes(shared: &Shared) -> Vec<Value> {
             "reason": reason,
             "cursor": view.cursor.0,
             "lag_entries": view.lag,
+            "lag_seconds": lag_seconds(shared, view),
+            "read_seconds": latency.read_seconds,
+            "apply_seconds": latency.apply_seconds,
             "outstanding_reads": shared.system.board.outstanding(view.node),
             "applying": view.in_flight,
             "waiting_streams": view.waiting_lanes,
             "queued_bytes": view.queued_bytes,
+            "batch_entries": view.batch,
             "copying": copying(shared, view),
             "collections_copied": view.copied,
             "quarantined_collections": view.quarantined.len(),
@@ -167,6 +190,14 @@ fn nodes(shared: &Shared) -> Vec<Value> {
         })
     };
     views(&shared.system).iter().map(describe).collect()
+}
+
+/// Only the holder of the log knows.
+fn lag_seconds(shared: &Shared, view: &NodeView) -> Option<f64> {
+    let sequencer = shared.system.board.sequencer();
+    let oldest_ms = sequencer.node(view.node).oldest_pending_ms();
+    let known = sequencer.leading().then(|| reading::lag_seconds(view.lag, oldest_ms, now_unix_ms()));
+    known.flatten()
 }
 
 /// The copy under way on a node, with how many collections are done of all that it needs.
@@ -189,6 +220,8 @@ pub(super) fn wal_status(shared: &Shared) -> Value {
             "pending": view.lag,
             "pending_streams": view.waiting_lanes,
             "oldest_pending": shared.system.board.sequencer().node(view.node).oldest_pending_ms(),
+            "oldest_pending_seconds": lag_seconds(shared, view),
+            "streams": shared.system.board.sequencer().behind(view.node, u64::MAX, STREAMS),
             "copying": copying(shared, view),
         })
     };

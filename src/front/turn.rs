@@ -2,12 +2,10 @@
 //! request is held within a deadline, so that a deploy or the death of a holder fails none. It answers
 //! nothing itself.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use chroma_ha_actors::board::Holder;
 use chroma_ha_core::route::{Read, Route};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use super::exchange::{Incoming, Outgoing};
@@ -19,15 +17,9 @@ const TAKEOVER: Duration = Duration::from_secs(5);
 /// Before a holder that could not answer is asked again.
 const PAUSE: Duration = Duration::from_millis(50);
 
-pub(super) async fn answer(
-    worker: &Worker,
-    route: Route,
-    mut incoming: Incoming,
-    permit: OwnedSemaphorePermit,
-) -> Outgoing {
-    let permit = Arc::new(permit);
+pub(super) async fn answer(worker: &Worker, route: Route, mut incoming: Incoming) -> Outgoing {
     if matches!(route, Route::Refused(_) | Route::Read(Read::Server)) || incoming.attempt.forwarded {
-        return dispatch::answer(worker, route, incoming, permit).await;
+        return dispatch::answer(worker, route, incoming).await;
     }
     let lease = &worker.shared.system.board.lease;
     let mut holder = lease.watch();
@@ -36,7 +28,7 @@ pub(super) async fn answer(
         let now = holder.borrow_and_update().clone();
         let answer = match &now {
             Holder::Elsewhere(peer) => forward::forward(worker, peer, &mut incoming).await,
-            _ => dispatch::answer(worker, route.clone(), incoming.clone(), Arc::clone(&permit)).await,
+            _ => dispatch::answer(worker, route.clone(), incoming.clone()).await,
         };
         // Nobody can take the lease while PostgreSQL is away, and nobody knows for how long that is.
         let in_vain = matches!(now, Holder::Unknown | Holder::Lost) || !lease.log_answers();

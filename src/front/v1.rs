@@ -1,19 +1,16 @@
 //! The old API, served by translation: a v1 request becomes a v2 request, goes the same way as every
 //! other, and its answer gets the shape that old clients know. Nothing here touches a node or the log.
 
-use std::sync::Arc;
-
 use chroma_ha_actors::proxy::Refusal;
 use chroma_ha_core::ids::CollectionId;
 use chroma_ha_core::route;
 use chroma_ha_core::v1::{self, Caller};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::dispatch::{self, refused};
 use super::exchange::{Incoming, Outgoing};
 use super::{Worker, read, rescue};
 
-pub(super) async fn v1(worker: &Worker, incoming: Incoming, permit: Arc<OwnedSemaphorePermit>) -> Outgoing {
+pub(super) async fn v1(worker: &Worker, incoming: Incoming) -> Outgoing {
     let caller = Caller::of(incoming.header("user-agent"));
     let translated = match v1::translate(&incoming.method, &incoming.path_and_query, &incoming.body) {
         Ok(translated) => translated,
@@ -42,20 +39,23 @@ pub(super) async fn v1(worker: &Worker, incoming: Incoming, permit: Arc<OwnedSem
         body: translated.body,
         headers: incoming.headers,
         attempt: incoming.attempt,
+        ticket: incoming.ticket,
+        span: incoming.span,
     };
     let route = route::classify(&incoming.method, incoming.path());
     if route == route::Route::V1 {
         return Outgoing::error(501, "Unimplemented", "this v1 request has no v2 counterpart");
     }
-    let answer = Box::pin(dispatch::answer(worker, route, incoming, permit)).await;
+    let answer = Box::pin(dispatch::answer(worker, route, incoming)).await;
     if answer.untaken {
         return answer;
     }
+    let seq = answer.seq;
     match answer.collect().await {
         Ok((status, mut headers, body)) => {
             headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-length"));
             let (status, body) = v1::shape(&translated.shape, caller, status, &body);
-            Outgoing::whole(status, headers, body)
+            Outgoing { seq, ..Outgoing::whole(status, headers, body) }
         }
         Err(error) => rescue::node(&chroma_ha_core::port::NodeFault::Lost(error.to_string())),
     }

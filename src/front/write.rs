@@ -7,7 +7,7 @@ use chroma_ha_actors::proxy::{Ack, Refusal, Submit, WriteOutcome, Written};
 use chroma_ha_core::entry::Draft;
 use chroma_ha_core::poison::{poison, unkeepable_name};
 use chroma_ha_core::route::Write;
-use tokio::sync::OwnedSemaphorePermit;
+use chroma_ha_core::trace::TRACEPARENT;
 use uuid::Uuid;
 
 use super::exchange::{Incoming, Outgoing};
@@ -23,15 +23,10 @@ const REPLAYED: &str = "x-chroma-ha-replayed";
 /// Per request: when the write is answered.
 const ACK: &str = "x-chroma-ha-ack";
 
-/// Request headers that go to the nodes and into the log. Credentials are not among them.
-const LOGGED: [&str; 2] = ["content-type", "traceparent"];
+/// Request headers that go to the nodes and into the log, besides the trace. Credentials are not among them.
+const LOGGED: [&str; 1] = ["content-type"];
 
-pub(super) async fn write(
-    worker: &Worker,
-    write: &Write,
-    incoming: Incoming,
-    permit: Arc<OwnedSemaphorePermit>,
-) -> Outgoing {
+pub(super) async fn write(worker: &Worker, write: &Write, incoming: Incoming) -> Outgoing {
     let ack = match ack(worker.shared.config.wal.write_ack, &incoming) {
         Ok(ack) => ack,
         Err(refused) => return refused,
@@ -40,6 +35,7 @@ pub(super) async fn write(
         Ok(claim) => claim,
         Err(reason) => return Outgoing::error(400, "InvalidArgumentError", &reason),
     };
+    let ticket = Arc::clone(&incoming.ticket);
     let draft = draft(write, incoming);
     if let Some(reason) = unkeepable_name(write, &draft.body) {
         return Outgoing::error(400, "InvalidArgumentError", &reason);
@@ -48,7 +44,7 @@ pub(super) async fn write(
         return Outgoing::error(501, "ChromaError", &reason);
     }
     let record = draft.op.is_record();
-    match worker.proxy.send(Submit { draft, permit, ack, claim }).await {
+    match worker.proxy.send(Submit { draft, ticket, ack, claim }).await {
         Ok(Ok(written)) => answered(written, record),
         Ok(Err(refusal)) => rescue::refusal(&refusal),
         Err(_) => rescue::refusal(&Refusal::Restarting),
@@ -79,7 +75,9 @@ fn draft(write: &Write, incoming: Incoming) -> Draft {
         _ => None,
     };
     let logged = |name: &&str| incoming.header(name).map(|value| ((*name).to_owned(), value.to_owned()));
-    let headers = LOGGED.iter().filter_map(logged).collect();
+    // Replayed after an outage, the write is still told under its client's trace.
+    let trace = (TRACEPARENT.to_owned(), incoming.span.as_parent().header());
+    let headers = LOGGED.iter().filter_map(logged).chain([trace]).collect();
     Draft {
         write_id: incoming.attempt.write_id,
         op: write.op(),
@@ -92,12 +90,12 @@ fn draft(write: &Write, incoming: Incoming) -> Draft {
 }
 
 fn answered(written: Written, record: bool) -> Outgoing {
-    let Written { write_id, outcome, replayed, .. } = written;
+    let Written { write_id, seq, outcome, replayed } = written;
     let outgoing = match outcome {
         WriteOutcome::Answered(answer) => Outgoing::whole(answer.status, answer.headers, answer.body),
         WriteOutcome::Queued => Outgoing::json(202, "{}"),
         WriteOutcome::Pending => rescue::pending(&write_id, record),
     };
     let outgoing = if replayed { outgoing.with(REPLAYED, "true") } else { outgoing };
-    outgoing.with(WRITE_ID, write_id)
+    Outgoing { seq: Some(seq), ..outgoing.with(WRITE_ID, write_id) }
 }

@@ -11,7 +11,7 @@ use tokio_postgres::{Client, Transaction};
 use uuid::Uuid;
 
 use super::pool::{Params, fault, run};
-use super::{copies, failovers, letters, number, quarantine, seq_of};
+use super::{copies, doubts, failovers, letters, number, quarantine, seq_of};
 
 pub(super) async fn apply(tx: &Transaction<'_>, step: &Move) -> Result<(), StoreError> {
     match step {
@@ -182,6 +182,10 @@ async fn recover_nodes(tx: &Transaction<'_>) -> Result<Vec<RecoveredNode>, Store
     for (name, collection, reason) in quarantine::recover(tx).await? {
         let known = nodes.entry(name.clone()).or_insert_with(|| node(name));
         known.quarantined.push((collection, reason));
+    }
+    for (name, stream, first) in doubts::recover(tx).await? {
+        let known = nodes.entry(name.clone()).or_insert_with(|| node(name));
+        known.doubts.push((stream, first));
     }
     for letter in letters::recover(tx).await? {
         let known = nodes.entry(letter.node.clone()).or_insert_with(|| node(letter.node.clone()));

@@ -49,6 +49,10 @@ pub(super) const APPEND_CLAIMING: &str = "WITH fence AS ( \
 const COMPLETE_BATCH: i64 = 5_000;
 const EXPIRE_BATCH: u32 = 2_000;
 
+/// For a transaction that takes the oldest rows by an index: they are read in its order, up to the limit, and
+/// not all of them sorted, which a server may find cheaper and which fails when there are millions.
+pub(super) const OLDEST_FIRST: &str = "SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off";
+
 /// Longest error text kept, in characters.
 const ERROR_CHARS: usize = 2_000;
 
@@ -186,11 +190,12 @@ pub(super) fn storable(text: &str) -> String {
 
 /// Completes one batch of what is pending up to `through`; says whether there may be more.
 pub(super) async fn complete_batch(client: &Client, epoch: i64, through: Seq) -> Result<bool, StoreError> {
+    // An array rather than a join, for which all that is pending may be read.
     let sql = "WITH fence AS (SELECT FROM wal_lease WHERE epoch = $1 FOR SHARE), \
-        batch AS (SELECT seq FROM wal_pending_writes WHERE status = 'pending' AND seq <= $2 \
-            ORDER BY seq LIMIT $3), \
         done AS (UPDATE wal_pending_writes w SET status = 'completed', updated_at = now() \
-            FROM fence, batch WHERE w.seq = batch.seq AND w.status = 'pending' RETURNING 1) \
+            FROM fence WHERE w.status = 'pending' AND w.seq = ANY (ARRAY( \
+                SELECT seq FROM wal_pending_writes WHERE status = 'pending' AND seq <= $2 \
+                ORDER BY seq LIMIT $3)) RETURNING 1) \
         SELECT (SELECT count(*) FROM fence), (SELECT count(*) FROM done)";
     let params: [(&(dyn ToSql + Sync), Type); 3] =
         [(&epoch, Type::INT8), (&number(through), Type::INT8), (&COMPLETE_BATCH, Type::INT8)];
@@ -211,11 +216,13 @@ pub(super) async fn expire_batch(
 ) -> Result<u64, StoreError> {
     let tx = client.transaction().await.map_err(fault)?;
     lease::fence(&tx, epoch).await?;
-    let sql = "DELETE FROM wal_pending_writes WHERE seq IN ( \
-            SELECT seq FROM wal_pending_writes WHERE status <> 'pending' AND seq <= $1 \
-                AND status IN ('completed', 'rejected', 'failed') \
+    tx.batch_execute(OLDEST_FIRST).await.map_err(fault)?;
+    // `IS TRUE`: so that no index but the one by age can serve; any other would be read from end to end.
+    let sql = "DELETE FROM wal_pending_writes WHERE seq = ANY (ARRAY( \
+            SELECT seq FROM wal_pending_writes WHERE status <> 'pending' AND (seq <= $1) IS TRUE \
+                AND (status IN ('completed', 'rejected', 'failed')) IS TRUE \
                 AND updated_at < now() - make_interval(days => $2) \
-            ORDER BY updated_at LIMIT $3)";
+            ORDER BY updated_at LIMIT $3))";
     let days = i32::try_from(days).unwrap_or(i32::MAX);
     let limit = i64::from(limit.min(EXPIRE_BATCH));
     let params: [(&(dyn ToSql + Sync), Type); 3] =

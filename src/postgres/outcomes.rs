@@ -9,7 +9,7 @@ use chroma_ha_core::port::StoreError;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row, Transaction};
 
-use super::entries::{headers_to_json, storable, stream_of};
+use super::entries::{OLDEST_FIRST, headers_to_json, storable, stream_of};
 use super::pool::{fault, run};
 use super::reads::headers_from_json;
 use super::{lease, number, seq_of};
@@ -84,6 +84,7 @@ pub(super) async fn expire(
 ) -> Result<u64, StoreError> {
     let tx = client.transaction().await.map_err(fault)?;
     lease::fence(&tx, epoch).await?;
+    tx.batch_execute(OLDEST_FIRST).await.map_err(fault)?;
     let sql = "DELETE FROM wal_outcomes WHERE seq IN ( \
             SELECT o.seq FROM wal_outcomes o \
             WHERE coalesce(o.answered_at, o.claimed_at) < now() - make_interval(days => $1) \

@@ -19,14 +19,14 @@ use super::pool::fault;
 use super::{number, seq_of};
 
 /// The entries that fit, then one without a body that marks where the page was cut. `{filter}` picks
-/// the streams, `{order}` is the order of the index that serves it.
+/// the entries, `{order}` is the order of the index that serves it.
 const PAGE: &str = "SELECT seq, write_id, op, target, method, path, \
         CASE WHEN n = 1 OR (n <= $3 AND total <= $4) THEN data END AS data, headers, \
         round(extract(epoch FROM timestamp) * 1000)::bigint AS logged_at_ms, status, \
         effect::text AS effect, accepted, keyed, {conversions} AS conversions, n = 1 OR (n <= $3 AND total <= $4) AS fits \
     FROM (SELECT *, octet_length(coalesce(data, '')) AS size, row_number() OVER w AS n, \
             sum(octet_length(coalesce(data, ''))) OVER (w ROWS UNBOUNDED PRECEDING) AS total \
-        FROM wal_pending_writes WHERE status <> 'rejected' AND seq BETWEEN $1 AND $2 AND {filter} \
+        FROM wal_pending_writes WHERE status <> 'rejected' AND {filter} \
         WINDOW w AS (ORDER BY {order}) ORDER BY {order} LIMIT $3 + 1) page \
     WHERE n <= 2 OR total - size <= $4 ORDER BY seq";
 
@@ -38,13 +38,14 @@ pub(super) async fn page(client: &Client, page: &Page) -> Result<Pages, StoreErr
     let from = number(page.from);
     let mut params: Vec<(&(dyn ToSql + Sync), Type)> =
         vec![(&from, Type::INT8), (&through, Type::INT8), (&entries, Type::INT8), (&bytes, Type::INT8)];
-    // Ordered by stream too: PostgreSQL does not see by itself that one NULL key is one value.
+    // Ordered by stream too: PostgreSQL does not see by itself that one NULL key is one value. Where it sees
+    // that, it may walk the whole log in the order of `seq`, past all other streams.
     let (filter, order) = match (page.stream, &stream) {
-        (None, _) => ("true", "seq"),
-        (Some(_), None) => ("stream IS NULL", "stream, seq"),
+        (None, _) => ("seq BETWEEN $1 AND $2", "seq"),
+        (Some(_), None) => ("stream IS NULL AND seq BETWEEN $1 AND $2", "stream, seq"),
         (Some(_), Some(key)) => {
             params.push((key, Type::UUID));
-            ("stream = $5", "stream, seq")
+            ("(stream, seq) >= ($5, $1) AND (stream, seq) <= ($5, $2)", "stream, seq")
         }
     };
     let sql = PAGE.replace("{filter}", filter).replace("{order}", order);

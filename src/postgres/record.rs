@@ -8,7 +8,9 @@ use chroma_ha_core::port::{Change, StoreError};
 use tokio_postgres::{Client, Transaction};
 
 use super::pool::fault;
-use super::{audit, catalog, conversions, copies, entries, failovers, lease, letters, outcomes, quarantine};
+use super::{
+    audit, catalog, conversions, copies, doubts, entries, failovers, lease, letters, outcomes, quarantine,
+};
 
 /// Changes whose order does not matter, gathered so that each kind takes one statement.
 #[derive(Default)]
@@ -117,6 +119,7 @@ async fn apply(tx: &Transaction<'_>, epoch: i64, change: &Change) -> Result<(), 
         Change::CopyBegun { node, collection, node_collection, position } => {
             copies::begun(tx, node, collection.0, *node_collection, *position).await
         }
+        Change::Doubted { node, stream, first } => doubts::set(tx, node, *stream, *first).await,
         Change::Rewound { node, seq } => catalog::rewind(tx, node, *seq).await,
         Change::NodeState { node, from, to, reason } => {
             failovers::add(tx, epoch, [node, from, to, reason]).await

@@ -9,21 +9,21 @@ const LONGEST: usize = 1500;
 
 /// The message for an alert of the service of this name.
 pub(super) fn payload(alert: &Alert, service: &str) -> slack_hook::Result<Payload> {
-    let mut parts = vec![text(format!("*{} {}: {}*\n", lead(alert), cut(service), cut(&alert.title)))];
-    push(&mut parts, "What:", &alert.what);
-    let since = if alert.phase == Phase::Resolved { "At:" } else { "Since:" };
-    parts.push(text(since.to_owned()));
-    parts.push(SlackTextContent::Link(local_time(alert.at_ms)));
-    push(&mut parts, "\nUsers:", &alert.effect);
-    push(&mut parts, "\nTo do:", &alert.action);
+    let since = if alert.phase == Phase::Opened { "Since:" } else { "At:" };
+    let title = format!("*{} {}: {}*", lead(alert), cut(service), cut(&alert.title));
+    let first = [Some(title), labelled("What:", &alert.what), Some(since.to_owned())];
+    let last = [labelled("Users:", &alert.effect), labelled("To do:", &alert.action)];
+    let lines = |parts: &[Option<String>]| parts.iter().flatten().cloned().collect::<Vec<_>>().join("\n");
+    let mut parts = vec![text(lines(&first)), SlackTextContent::Link(local_time(alert.at_ms))];
+    let last = lines(&last);
+    if !last.is_empty() {
+        parts.push(text(format!("\n{last}")));
+    }
     PayloadBuilder::new().text(SlackText::from(&parts[..])).unfurl_links(false).build()
 }
 
-fn push(parts: &mut Vec<SlackTextContent>, label: &str, words: &str) {
-    if !words.is_empty() {
-        let end = if label == "What:" { "\n" } else { "" };
-        parts.push(text(format!("{label} {}{end}", cut(words))));
-    }
+fn labelled(label: &str, words: &str) -> Option<String> {
+    (!words.is_empty()).then(|| format!("{label} {}", cut(words)))
 }
 
 fn text(words: String) -> SlackTextContent {
@@ -90,9 +90,9 @@ mod tests {
         let text = payload(&alert(Phase::Opened), "prod").unwrap().text.unwrap().to_string();
         assert_eq!(
             text,
-            "*[CRITICAL] prod: primary is down*\n What: 3 probes in a row failed: no answer within 750 ms \
-             &lt;at&gt; 10:00\n Since: <!date^1700000000^{date_short_pretty} {time_secs}|2023-11-14 22:13:20 \
-             UTC> \nUsers: None so far: replica-1 answers reads and writes. \nTo do: Restart the server."
+            "*[CRITICAL] prod: primary is down*\nWhat: 3 probes in a row failed: no answer within 750 ms \
+             &lt;at&gt; 10:00\nSince: <!date^1700000000^{date_short_pretty} {time_secs}|2023-11-14 22:13:20 \
+             UTC> \nUsers: None so far: replica-1 answers reads and writes.\nTo do: Restart the server."
         );
         let resolved = payload(&alert(Phase::Resolved), "prod").unwrap().text.unwrap().to_string();
         assert!(resolved.starts_with("*[RESOLVED] prod: primary is down*"), "{resolved}");

@@ -1,7 +1,5 @@
 //! Sending against a stub that fails first.
 
-use std::time::Instant;
-
 use chroma_ha_core::alert::{Phase, Severity};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -53,46 +51,55 @@ fn alert() -> Alert {
     }
 }
 
-fn sender(url: &str, attempts: u32) -> Slack {
+fn slack(url: &str) -> Slack {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let quick = Backoff::try_new(Duration::from_millis(1), 2, Duration::from_millis(5)).unwrap();
-    Slack::new(Secret::new(url), "test", Client::new()).unwrap().with_retries(quick, attempts)
+    Slack::try_new(Secret::new(url), "test").unwrap()
 }
 
-#[actix_rt::test]
-async fn it_tries_again_until_slack_takes_it() {
-    let (url, served) = stub(&["503 Down", "", "500 Oops", "200 OK"]).await;
-    sender(&url, 6).send(&alert()).await.unwrap();
+/// What one attempt meets that is answered so.
+async fn outcome(script: &'static [&'static str]) -> Result<(), Undelivered> {
+    let (url, served) = stub(script).await;
+    let outcome = slack(&url).send(&alert()).await;
     let bodies = served.await.unwrap();
-    assert_eq!(bodies.len(), 4);
-    assert!(bodies.iter().all(|body| body == &bodies[0] && body.contains("replica-1 is down")), "{bodies:?}");
+    assert!(bodies.len() == 1 && bodies[0].contains("replica-1 is down"), "{bodies:?}");
+    outcome
+}
+
+fn later(seconds: u64, cause: &str) -> Result<(), Undelivered> {
+    Err(Undelivered::Later { not_before: Duration::from_secs(seconds), cause: cause.to_owned() })
 }
 
 #[actix_rt::test]
-async fn it_waits_as_long_as_slack_asks() {
-    let (url, served) = stub(&["429 Slow\r\nretry-after: 1", "200 OK"]).await;
-    let start = Instant::now();
-    sender(&url, 6).send(&alert()).await.unwrap();
-    assert!(start.elapsed() >= Duration::from_secs(1));
-    assert_eq!(served.await.unwrap().len(), 2);
+async fn what_may_be_taken_later_is_told_apart_from_what_never_will() {
+    assert_eq!(outcome(&["200 OK"]).await, Ok(()));
+    assert_eq!(outcome(&["503 Down"]).await, later(0, "Slack answered 503 ok"));
+    assert_eq!(outcome(&["429 Slow\r\nretry-after: 30"]).await, later(30, "Slack answered 429 ok"));
+    assert_eq!(outcome(&["429 Slow\r\nretry-after: 999999"]).await, later(300, "Slack answered 429 ok"));
+    for revoked in
+        [&["404 no_service"], &["403 invalid_token"], &["302 Found\r\nlocation: http://localhost:1/"]]
+    {
+        assert!(matches!(outcome(revoked).await, Err(Undelivered::Refused(_))), "{revoked:?}");
+    }
 }
 
 #[actix_rt::test]
-async fn a_revoked_webhook_is_not_tried_again() {
+async fn a_connection_that_closes_or_is_refused_is_for_later() {
+    assert!(matches!(outcome(&[""]).await, Err(Undelivered::Later { .. })));
+    let (url, served) = stub(&[]).await;
+    served.await.unwrap();
+    assert!(matches!(slack(&url).send(&alert()).await, Err(Undelivered::Later { .. })));
+}
+
+#[actix_rt::test]
+async fn no_error_names_the_webhook() {
     let (url, served) = stub(&["404 no_service"]).await;
-    let error = sender(&url, 6).send(&alert()).await.unwrap_err();
-    assert!(matches!(error, SlackError::Refused(404)), "{error}");
+    let slack = slack(&url);
+    let refused = slack.send(&alert()).await.unwrap_err();
     served.await.unwrap();
-}
-
-#[actix_rt::test]
-async fn it_gives_up_without_naming_the_webhook() {
-    let (url, served) = stub(&["500 Oops"]).await;
-    let slack = sender(&url, 3);
-    let error = slack.send(&alert()).await.unwrap_err();
-    served.await.unwrap();
-    for shown in [error.to_string(), format!("{error:?}"), format!("{slack:?}")] {
+    let lost = slack.send(&alert()).await.unwrap_err();
+    let quoted = slack.shown(&format!("no such hook: {url}, /services/hunter2\n or hunter2"));
+    assert_eq!(quoted, "no such hook: ***, /*** or ***");
+    for shown in [format!("{refused} {refused:?}"), format!("{lost} {lost:?}"), format!("{slack:?}")] {
         assert!(!shown.contains("hunter2") && !shown.contains("127.0.0.1"), "{shown}");
     }
-    assert!(matches!(error, SlackError::Exhausted { attempts: 3, .. }));
 }

@@ -29,6 +29,14 @@ impl Recorder {
         let seen = self.seen.lock().expect("bytes");
         String::from_utf8_lossy(&seen).contains(text)
     }
+
+    /// What the server got under this header where it holds this text, in the order of the requests.
+    pub(crate) fn values_of(&self, header: &str, text: &str) -> Vec<String> {
+        let seen = self.seen.lock().expect("bytes");
+        let seen = String::from_utf8_lossy(&seen);
+        let values = seen.split("\r\n").filter_map(|line| line.strip_prefix(header)?.strip_prefix(": "));
+        values.filter(|value| value.contains(text)).map(str::to_owned).collect()
+    }
 }
 
 async fn accept(listener: TcpListener, server_port: u16, seen: Arc<Mutex<Vec<u8>>>) {

@@ -107,7 +107,8 @@ async fn pass(mut stream: TcpStream, server_url: &str, whims: &Whims) -> Option<
     stream.write_all(format!("{head}{text}").as_bytes()).await.ok()
 }
 
-async fn request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+/// Head and body of the next request.
+pub(super) async fn request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     loop {
         if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {

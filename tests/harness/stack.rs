@@ -136,6 +136,10 @@ async fn start_database(place: &Place, own: bool) -> (Option<Postgres>, String) 
 
 fn environment(urls: &[String], database_url: &str, extra: &[(String, String)]) -> Vec<(String, String)> {
     let mut env = vec![("DATABASE_URL".to_owned(), database_url.to_owned())];
+    // What else the machine is busy with is not what is tested.
+    for threshold in ["WAL_MEMORY_THRESHOLD", "WAL_CPU_THRESHOLD"] {
+        env.push((threshold.to_owned(), "100".to_owned()));
+    }
     let (primary, replicas) = urls.split_first().expect("a stack has at least one node");
     env.push(("PRIMARY_URL".to_owned(), primary.clone()));
     match replicas {

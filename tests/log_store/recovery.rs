@@ -190,3 +190,33 @@ async fn changes_of_nodes_states_are_found_in_order_the_last_hundred() {
     log.expire(7, Seq(0), 1_000).await.unwrap();
     assert_eq!(base.number("SELECT count(*) FROM failover_history").await, 4);
 }
+
+#[tokio::test]
+async fn doubts_are_kept_by_node_and_stream_until_they_are_over() {
+    let base = Base::new().await;
+    let (log, _) = base.holder().await;
+    let (one, other) = (Stream::Catalog, Stream::Collection(collection(1)));
+    let doubted = |node: &str, stream, first: Option<u64>| Change::Doubted {
+        node: node.to_owned(),
+        stream,
+        first: first.map(Seq),
+    };
+    let changes = [
+        doubted("primary", one, Some(3)),
+        doubted("replica-1", one, Some(9)),
+        doubted("replica-1", other, Some(5)),
+        doubted("replica-1", other, Some(4)),
+    ];
+    log.record(changes.into()).await.unwrap();
+    let kept = async || {
+        let recovered = log.acquire().await.unwrap().unwrap();
+        recovered.nodes.into_iter().map(|node| (node.name, node.doubts)).collect::<BTreeMap<_, _>>()
+    };
+    let all = kept().await;
+    assert_eq!(all["primary"], [(one, Seq(3))]);
+    assert_eq!(all["replica-1"], [(one, Seq(9)), (other, Seq(4))]);
+    log.record(vec![doubted("replica-1", one, None), doubted("primary", one, None)]).await.unwrap();
+    let all = kept().await;
+    assert_eq!(all.get("primary"), None);
+    assert_eq!(all["replica-1"], [(other, Seq(4))]);
+}

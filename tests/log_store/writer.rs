@@ -3,13 +3,14 @@
 
 use actix::{Addr, Arbiter};
 use chroma_ha_actors::board::Board;
+use chroma_ha_actors::gate::{GateLimits, RequestGate};
 use chroma_ha_actors::guard::{self, Watched};
 use chroma_ha_actors::stats::Stats;
 use chroma_ha_actors::wal::{Append, Record, WalActor, WalTimes};
 use chroma_ha_core::commit::GroupLimits;
 use chroma_ha_core::health::NodeState;
+use chroma_ha_core::route::Share;
 use chroma_ha_core::sequencer::Limits;
-use tokio::sync::Semaphore;
 
 use super::*;
 
@@ -61,25 +62,30 @@ fn what_was_begun_under_an_earlier_lease_records_nothing() {
 }
 
 #[test]
-fn a_write_that_waits_to_be_appended_holds_its_permit_although_nobody_waits_for_it() {
+fn a_write_that_waits_to_be_appended_holds_what_it_took_although_nobody_waits_for_it() {
     actix::System::new().block_on(async {
         let base = Base::new().await;
         let (board, wal) = writer(&base);
         until_leading(&board, 1).await;
         base.sql.batch_execute("BEGIN; LOCK TABLE wal_pending_writes IN EXCLUSIVE MODE").await.unwrap();
-        let gate = Arc::new(Semaphore::new(2));
+        let limits = GateLimits { requests: 2, queued: 0, wait: LONG, body_bytes: 1 << 20 };
+        let gate = RequestGate::new(limits);
         for seq in 1..=2 {
-            let permit = Arc::new(Arc::clone(&gate).acquire_owned().await.unwrap());
+            let mut ticket = gate.ticket(Share::Writes);
+            ticket.hold(1 << 10).await.unwrap();
+            ticket.enter().await.unwrap();
+            let ticket = Arc::new(ticket);
             let draft = draft(seq, Op::Add, Some(Uuid::from_u128(1)), Vec::new());
-            wal.do_send(Append { draft, claim: None, permit });
+            wal.do_send(Append { draft, claim: None, ticket });
         }
         // Answered after both were taken in: one is being appended, one waits.
         assert!(wal.send(Record { epoch: 0, changes: Vec::new() }).await.unwrap().is_err());
-        assert!(gate.available_permits() < 2, "the one that waits");
+        let fill = gate.fill();
+        assert_eq!((fill.in_flight, fill.body_bytes), (2, 2 << 10), "also the one being appended");
         base.sql.batch_execute("ROLLBACK").await.unwrap();
         let deadline = Instant::now() + Duration::from_secs(30);
-        while gate.available_permits() < 2 || board.sequencer().head() < Seq(2) {
-            assert!(Instant::now() < deadline, "{} permits", gate.available_permits());
+        while gate.fill().in_flight > 0 || gate.fill().body_bytes > 0 || board.sequencer().head() < Seq(2) {
+            assert!(Instant::now() < deadline, "{:?}", gate.fill());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     });

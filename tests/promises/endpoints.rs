@@ -10,7 +10,7 @@ use crate::harness::nodes::collections_url;
 use crate::harness::surface::{create, exchange, metric, until_quiet, until_state, upsert};
 use crate::harness::{Options, Stack, get, until};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(45);
 
 const ACTORS: [&str; 7] = ["proxy", "wal", "replay", "health", "resources", "slack", "supervisor"];
 
@@ -109,7 +109,11 @@ async fn samples(url: &str) -> BTreeMap<String, f64> {
 #[tokio::test]
 async fn metrics_move_with_writes_and_reads() {
     // Figures are compared exactly: a slow probe must not move a write or a read.
-    let stack = Stack::start(Options::default().env("PROBE_TIMEOUT", "20")).await;
+    let mut options = Options::default().env("PROBE_TIMEOUT", "20");
+    for threshold in ["WAL_MEMORY_THRESHOLD", "WAL_CPU_THRESHOLD"] {
+        options = options.env(threshold, "80");
+    }
+    let stack = Stack::start(options).await;
     let url = stack.url();
     let id = create(&url, "measured").await;
     until_quiet(&url).await;
@@ -144,7 +148,25 @@ async fn metrics_move_with_writes_and_reads() {
         assert_eq!(page["thresholds"], json!({"cpu_percent": 80.0, "memory_percent": 80.0}));
         assert!(page["rss_bytes"].as_u64().is_some_and(|bytes| bytes > 1 << 20), "{page}");
     }
+    let latency = async |node: usize, of: &str| {
+        let (_, page) = get(&format!("{url}/status")).await;
+        page["nodes"][node][of]["p99"].as_f64()
+    };
+    until(SOON, "what the nodes took in the last minute", async || {
+        let applied = [latency(0, "apply_seconds").await, latency(1, "apply_seconds").await];
+        let read = [latency(0, "read_seconds").await, latency(1, "read_seconds").await];
+        applied.iter().all(Option::is_some)
+            && read.map(|seconds| seconds.is_some()) == reads.map(|count| count > 0.0)
+    })
+    .await;
+    let (_, page) = get(&format!("{url}/status")).await;
+    let actors = page["actors"].as_array().expect("actors");
+    let limited = |name: &str| actors.iter().find(|actor| actor["name"] == name).expect("the actor");
+    assert_eq!(limited("wal")["in_flight_limit"], page["requests"]["limit"]);
+    assert_eq!(limited("proxy 0")["in_flight_limit"], page["requests"]["limit"]);
     let (_, stats) = get(&format!("{url}/wal/stats")).await;
+    let rate = &stats["last_minute"][1]["figures"]["applied_per_second"];
+    assert!(rate.as_f64().is_some_and(|rate| rate > 0.0), "{rate}");
     let commit = &stats["chroma_ha_wal_commit_seconds"][0];
     assert!(commit["count"].as_u64().is_some_and(|count| count >= 6), "{stats}");
     assert!(commit["p99_seconds"].as_f64() >= commit["p50_seconds"].as_f64(), "{commit}");
@@ -178,9 +200,15 @@ async fn health_follows_the_nodes() {
         (&json!(3), &json!(3))
     );
     assert_eq!(page["nodes"][0]["lag_entries"], 0);
+    let waited = |page: &Value, node: usize| page["nodes"][node]["lag_seconds"].as_f64();
+    assert_eq!(waited(&page, 0), Some(0.0));
+    assert!(waited(&page, 1).is_some_and(|seconds| seconds > 0.0), "{page}");
     let (_, wal) = get(&format!("{url}/wal/status")).await;
     assert_has(&wal, &["head", "completed", "quarantined", "nodes"]);
     assert_eq!((&wal["nodes"][1]["pending"], &wal["nodes"][1]["node"]), (&json!(3), &json!("replica-1")));
+    let streams = wal["nodes"][1]["streams"].as_array().expect("streams");
+    assert_eq!((streams.len(), &streams[0]["stream"]), (1, &json!(id)), "{wal}");
+    assert_eq!(wal["nodes"][0]["streams"], json!([]));
     // Writes to known collections are still kept: degraded, not dead, and alive all the time.
     stack.primary().kill9();
     until_state(&url, "primary", "down").await;

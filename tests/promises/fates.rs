@@ -192,15 +192,18 @@ fn told(stack: &Stack, key: &str) -> usize {
 async fn an_actor_that_hangs_is_shown_and_told_until_it_answers_again() {
     let (stack, faults, load) = under_load(Options::default()).await;
     faults.arm("slack", "hang");
+    load.a_round(PATIENCE).await;
     // Nothing is told that way to slack, but it is asked whether it is there.
     for actor in ["slack", "health", "resources"] {
         until(HANGS, "it is shown", async || row(&stack, actor).await["state"] == "hung").await;
+        // Whoever tells it looks once a second.
+        let line = format!("an actor hangs actor=\"{actor}\"");
+        until(HANGS, "it is noticed", async || stack.balancer.log().contains(&line)).await;
     }
     for actor in ["wal", "replay primary", "replay replica-1", "supervisor", "proxy 0"] {
         assert_eq!(row(&stack, actor).await["state"], "running", "{actor}");
     }
     assert!(row(&stack, "slack").await["last_heard_ms"].as_u64().is_some_and(|ms| ms >= 10_000));
-    load.a_round(PATIENCE).await;
     load.assert_nothing_failed();
     faults.disarm("slack");
     for actor in ["slack", "health", "resources"] {

@@ -29,6 +29,11 @@ pub enum Holder {
 }
 
 impl Holder {
+    /// The address of another balancer that holds it.
+    pub(crate) fn elsewhere(self) -> Option<String> {
+        if let Holder::Elsewhere(peer) = self { Some(peer.address) } else { None }
+    }
+
     /// In the history.
     fn name(&self) -> &'static str {
         match self {

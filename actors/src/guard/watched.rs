@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Waker;
 
 use actix::prelude::*;
@@ -26,6 +26,7 @@ pub struct Watched {
     handled: AtomicU64,
     in_flight: AtomicUsize,
     last_error: Mutex<Option<String>>,
+    in_flight_limit: OnceLock<usize>,
     pub(crate) heartbeat: Heartbeat,
     /// For the guard: what befell the actor outside of its own future.
     blow: Mutex<Option<Blow>>,
@@ -48,6 +49,8 @@ pub struct ActorRow {
     pub mailbox_capacity: usize,
     /// Begun and not ended: answers that are waited for, and tasks. actix does not tell what waits in a mailbox.
     pub in_flight: usize,
+    /// Of it, by the permits that its work bears; none where no permit is needed.
+    pub in_flight_limit: Option<usize>,
     pub handled: u64,
     pub restarts_after_panic: u64,
     pub restarts_after_stop: u64,
@@ -90,10 +93,16 @@ impl Watched {
             handled: AtomicU64::new(0),
             in_flight: AtomicUsize::new(0),
             last_error: Mutex::new(None),
+            in_flight_limit: OnceLock::new(),
             heartbeat: Heartbeat::default(),
             blow: Mutex::new(None),
             guard: AtomicWaker::new(),
         })
+    }
+
+    /// What it has under way bears one of so many permits.
+    pub(crate) fn bears_permits(&self, limit: usize) {
+        let _the_first_stays = self.in_flight_limit.set(limit);
     }
 
     /// The actor handled a message, or did what its timer says.
@@ -191,6 +200,7 @@ impl Watched {
             state: self.heartbeat.state(),
             mailbox_capacity: self.capacity,
             in_flight: self.in_flight.load(Ordering::Relaxed),
+            in_flight_limit: self.in_flight_limit.get().copied(),
             handled: self.handled.load(Ordering::Relaxed),
             restarts_after_panic: self.panics.load(Ordering::Relaxed),
             restarts_after_stop: self.stops.load(Ordering::Relaxed),

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use chroma_ha_core::ids::NodeId;
 use chroma_ha_core::quantile::quantile;
+use prometheus::HistogramVec;
 use prometheus::core::Collector;
 use prometheus::proto::Metric;
 use serde::Serialize;
@@ -14,9 +15,9 @@ use crate::resources::Load;
 use crate::stats::Stats;
 use crate::wal::now_unix_ms;
 
-/// One class of requests.
+/// Requests of one kind, and how long they took.
 #[derive(Clone, Debug, Default)]
-struct Requests {
+pub(super) struct Requests {
     total: u64,
     bounds: Vec<f64>,
     /// Answered within the bound of the same place.
@@ -57,10 +58,11 @@ fn label<'a>(metric: &'a Metric, name: &str) -> &'a str {
 }
 
 impl Requests {
-    fn of(stats: &Stats, class: &str) -> Requests {
+    /// What a histogram counted under this label, whatever its others.
+    pub(super) fn of(histogram: &HistogramVec, name: &str, value: &str) -> Requests {
         let mut all = Requests::default();
-        for family in stats.front.request_seconds.collect() {
-            for metric in family.get_metric().iter().filter(|metric| label(metric, "class") == class) {
+        for family in histogram.collect() {
+            for metric in family.get_metric().iter().filter(|metric| label(metric, name) == value) {
                 all.add(metric);
             }
         }
@@ -81,7 +83,7 @@ impl Requests {
     }
 
     /// How many since then, with p50 and p99 of their time.
-    fn since(&self, before: &Requests) -> (u64, Option<[f64; 2]>) {
+    pub(super) fn since(&self, before: &Requests) -> (u64, Option<[f64; 2]>) {
         let total = self.total.saturating_sub(before.total);
         let known = before.below.iter().copied().chain(std::iter::repeat(0));
         let below: Vec<u64> =
@@ -92,7 +94,7 @@ impl Requests {
 }
 
 /// To four digits: what is measured is no better, and a page gets hundreds of them.
-fn rounded(value: f64) -> f64 {
+pub(super) fn rounded(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() {
         return 0.0;
     }
@@ -100,13 +102,17 @@ fn rounded(value: f64) -> f64 {
     (value * scale).round() / scale
 }
 
+fn of_class(stats: &Stats, class: &str) -> Requests {
+    Requests::of(&stats.front.request_seconds, "class", class)
+}
+
 impl Counted {
     pub(super) fn now(board: &Board, stats: &Stats) -> Counted {
         let applied = |n: usize| stats.nodes.applied(&NodeId(n).name());
         Counted {
             at: Instant::now(),
-            reads: Requests::of(stats, "read"),
-            writes: Requests::of(stats, "write"),
+            reads: of_class(stats, "read"),
+            writes: of_class(stats, "write"),
             applied: (0..board.posts.len()).map(applied).collect(),
         }
     }
@@ -145,16 +151,16 @@ mod tests {
     fn quantiles_are_of_the_requests_between_two_moments_and_of_one_class() {
         let stats = Stats::try_new().expect("metrics");
         (0..50).for_each(|_| stats.front.request("get", "read", 200, Duration::from_secs(10)));
-        let before = Requests::of(&stats, "read");
+        let before = of_class(&stats, "read");
         (0..90).for_each(|_| stats.front.request("get", "read", 200, Duration::from_millis(2)));
         (0..10).for_each(|_| stats.front.request("query", "read", 200, Duration::from_millis(400)));
         stats.front.request("add", "write", 200, Duration::from_secs(30));
-        let (count, seconds) = Requests::of(&stats, "read").since(&before);
+        let (count, seconds) = of_class(&stats, "read").since(&before);
         let [median, high] = seconds.expect("requests");
         assert_eq!(count, 100);
         assert!((0.001..0.0025).contains(&median) && (0.25..0.5).contains(&high), "{median} {high}");
-        assert_eq!(Requests::of(&stats, "write").since(&Requests::default()).0, 1);
-        assert_eq!(Requests::of(&stats, "server").since(&Requests::default()), (0, None));
+        assert_eq!(of_class(&stats, "write").since(&Requests::default()).0, 1);
+        assert_eq!(of_class(&stats, "server").since(&Requests::default()), (0, None));
     }
 
     #[test]

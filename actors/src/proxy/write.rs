@@ -23,7 +23,7 @@ pub(super) async fn write(
     submit: Submit,
     wait: Duration,
 ) -> Result<Written, Refusal> {
-    let Submit { draft, permit, ack, claim } = submit;
+    let Submit { draft, ticket, ack, claim } = submit;
     // What the log says under a key counts only while nobody else can append to it.
     leading(board)?;
     let turn = match &claim {
@@ -39,7 +39,7 @@ pub(super) async fn write(
     };
     let (stream, write_id) = (draft.stream(), draft.write_id.clone());
     admissible(board, &draft)?;
-    let append = Append { draft, claim, permit: Arc::clone(&permit) };
+    let append = Append { draft, claim, ticket: Arc::clone(&ticket) };
     let begun = Instant::now();
     let appended = wal.send(append).await.map_err(|_| Refusal::Restarting)??;
     stats.log.append(begun.elapsed());

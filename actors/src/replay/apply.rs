@@ -16,10 +16,10 @@ use chroma_ha_core::ids::NodeId;
 use chroma_ha_core::port::{Change, LogStore, Node, NodeFault, StoreError};
 use chroma_ha_core::sequencer::{Outcome, Role, Task};
 use tokio::time::Instant;
-use tracing::{debug, warn};
 
 use super::copy::Conflict;
 use super::peer::{Peer, PeerError, Trusted};
+use super::trail::Trail;
 use crate::board::{Board, Verdict};
 use crate::health::Observed;
 use crate::slack::Raise;
@@ -73,8 +73,9 @@ impl Delivery {
 
     /// `losses`: how often the node had lost its standing when the task was handed out.
     pub async fn run(self, task: Task, losses: u64) {
+        let trail = Trail::begin(self.node, &task);
         let attempt = Attempt::new(self.node, task, self.terms());
-        let mut open = Open { delivery: &self, attempt, closed: false };
+        let mut open = Open { delivery: &self, attempt, trail, closed: false };
         let end = open.drive(losses).await;
         open.closed = true;
         drop(open);
@@ -87,9 +88,9 @@ impl Delivery {
     }
 
     /// Does what comes next.
-    async fn perform(&self, next: Next) -> ControlFlow<End, Input> {
+    async fn perform(&self, next: Next, trail: &Trail) -> ControlFlow<End, Input> {
         ControlFlow::Continue(match next {
-            Next::Ask(request) => Input::Answer(self.ports[self.node.0].call(request).await),
+            Next::Ask(request) => Input::Answer(self.ports[self.node.0].call(trail.marked(request)).await),
             Next::Record(changes) => Input::Recorded(self.record(changes).await),
             Next::Wait(delay) => {
                 tokio::time::sleep(delay).await;
@@ -129,28 +130,13 @@ impl Delivery {
         }
     }
 
-    /// Tells the client, the log lines and the figures how the task ended.
+    /// Tells the client and the figures how the task ended.
     fn tell(&self, task: &Task, end: &End, took: Duration) {
         for (entry, answer) in task.entries.iter().zip(&end.answers) {
             self.board.answer(entry.seq, Verdict::Answer(answer.clone()));
         }
-        match &end.outcome {
-            Outcome::Applied(_) => {
-                let role = if task.role == Role::Acting { "acting" } else { "following" };
-                self.stats.nodes.apply(&self.node.name(), role, took, task.entries.len());
-            }
-            Outcome::Rejected if end.counts && end.answers.first().is_some_and(|a| a.status == 500) => {
-                warn!(node = %self.node, stream = %task.stream, entries = task.entries.len(), failures = task.failures,
-                    "a write was rejected because nodes failed under it");
-            }
-            Outcome::DeadLetter { reason, .. } if end.counts => {
-                warn!(node = %self.node, stream = %task.stream, %reason, "the node refuses an accepted write: a dead letter");
-            }
-            Outcome::Quarantine { reason } if end.counts => {
-                warn!(node = %self.node, stream = %task.stream, %reason,
-                    "the collection is quarantined there and copied anew");
-            }
-            _ => {}
+        if let Outcome::Applied(_) = &end.outcome {
+            self.stats.nodes.apply(&self.node.name(), role(task), took, task.entries.len());
         }
         if end.counts {
             self.tell_conversion(task, end.tally);
@@ -158,16 +144,19 @@ impl Delivery {
         if let (Some(trouble), Some(entry)) = (&end.trouble, task.entries.first()) {
             self.board.attempts.note(entry.seq, task.attempts + 1, trouble);
         }
-        if let Some(failure) = &end.failure {
-            debug!(node = %self.node, stream = %task.stream, %failure, "apply failed");
-        }
     }
+}
+
+/// As figures and lines name it.
+pub(super) fn role(task: &Task) -> &'static str {
+    if task.role == Role::Acting { "acting" } else { "following" }
 }
 
 /// A task that ends without an outcome, by a panic or a dropped future, must not block its lane.
 struct Open<'a> {
     delivery: &'a Delivery,
     attempt: Attempt,
+    trail: Trail,
     closed: bool,
 }
 
@@ -180,8 +169,9 @@ impl Open<'_> {
         let mut answered_after = Duration::ZERO;
         let mut input = Input::Begin;
         loop {
-            if matches!(input, Input::Answer(_)) {
+            if let Input::Answer(answer) = &input {
                 answered_after = started.elapsed();
+                self.trail.answered(answer);
             }
             let next = self.attempt.next(delivery.board.shared(), delivery.board.now_ms(), input);
             if let Some(observation) = self.attempt.take_observation() {
@@ -190,13 +180,17 @@ impl Open<'_> {
             let committing = self.attempt.is_committing();
             let done = tokio::select! {
                 biased;
-                () = &mut lost, if !committing && !matches!(next, Next::Done(_)) => return None,
-                done = delivery.perform(next) => done,
+                () = &mut lost, if !committing && !matches!(next, Next::Done(_)) => {
+                    self.trail.tell(self.attempt.task(), None);
+                    return None;
+                }
+                done = delivery.perform(next, &self.trail) => done,
             };
             input = match done {
                 ControlFlow::Continue(input) => input,
                 ControlFlow::Break(end) => {
                     delivery.tell(self.attempt.task(), &end, answered_after);
+                    self.trail.tell(self.attempt.task(), Some(&end));
                     return Some(end);
                 }
             };

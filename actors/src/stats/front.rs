@@ -5,9 +5,7 @@ use std::time::Duration;
 use prometheus::{Error, HistogramVec, IntCounterVec};
 
 use super::family::{Families, SECONDS};
-
-/// The bounds at which requests are refused.
-const BOUNDS: [&str; 1] = ["requests"];
+use crate::gate::{Scarce, Shed};
 
 #[derive(Debug)]
 pub struct FrontStats {
@@ -15,8 +13,8 @@ pub struct FrontStats {
     pub(crate) request_seconds: HistogramVec,
     pub writes: IntCounterVec,
     pub reads: IntCounterVec,
-    read_seconds: HistogramVec,
-    pub shed: IntCounterVec,
+    pub(crate) read_seconds: HistogramVec,
+    shed: IntCounterVec,
 }
 
 impl FrontStats {
@@ -48,17 +46,21 @@ impl FrontStats {
             shed: families.counters(
                 "chroma_ha_shed_total",
                 &["bound"],
-                "Requests refused because a bound was reached; they are in `chroma_ha_requests_total`, too.",
+                "Requests refused because a bound was reached; they are in `chroma_ha_requests_total`, too. Bound: requests, bodies or memory (of the machine).",
             )?,
         };
         // Known from the start: the first one would not be seen as a rise otherwise.
-        BOUNDS.iter().for_each(|bound| drop(front.shed.with_label_values(&[bound])));
+        Scarce::ALL.iter().for_each(|scarce| drop(front.shed.with_label_values(&[scarce.name()])));
         Ok(front)
     }
 
     pub fn request(&self, route: &str, class: &str, status: u16, took: Duration) {
         self.requests.with_label_values(&[route, &status.to_string()]).inc();
         self.request_seconds.with_label_values(&[class, route]).observe(took.as_secs_f64());
+    }
+
+    pub fn shed(&self, shed: Shed) {
+        self.shed.with_label_values(&[shed.scarce().name()]).inc();
     }
 
     pub fn read(&self, class: &str, node: &str, took: Duration) {

@@ -11,7 +11,7 @@ use super::family::{ENTRIES, Families, SECONDS};
 
 #[derive(Debug)]
 pub struct NodeStats {
-    apply_seconds: HistogramVec,
+    pub(crate) apply_seconds: HistogramVec,
     apply_entries: HistogramVec,
     applied: IntCounterVec,
     apply_requests: IntCounterVec,

@@ -1,10 +1,11 @@
 //! How is everything at this moment? Read off the mechanism when somebody asks: the sequencer, the gate, the
 //! lease, the actors' rows, the last sample of the host. It counts nothing, and what is not known is left out.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chroma_ha_core::health::NodeState;
-use chroma_ha_core::pressure::Pressure;
+use chroma_ha_core::pressure::{Pressure, Strain};
 use prometheus::Error;
 
 use super::family::Families;
@@ -14,8 +15,12 @@ use crate::system::ActorSystem;
 use crate::wal::now_unix_ms;
 
 mod nodes;
+mod requests;
+
+pub use nodes::lag_seconds;
 
 use nodes::NodeReading;
+use requests::RequestReading;
 
 #[derive(Debug, Default)]
 pub struct Reading {
@@ -37,14 +42,6 @@ struct LogReading {
     collections: usize,
 }
 
-#[derive(Debug, Default)]
-struct RequestReading {
-    in_flight: usize,
-    limit: usize,
-    queued: usize,
-    waiting_for_verdict: usize,
-}
-
 impl Reading {
     pub fn of(system: &ActorSystem) -> Reading {
         let (board, gate) = (&system.board, &system.gate);
@@ -64,12 +61,11 @@ impl Reading {
             (nodes.collect(), log)
         };
         let requests = RequestReading {
-            in_flight: gate.in_flight(),
-            limit: gate.limit(),
-            queued: gate.queued(),
+            fill: gate.fill(),
             waiting_for_verdict: board.waiting_clients(),
+            appends_waiting: board.appends_waiting.load(Ordering::Relaxed),
         };
-        let (load, started_ms) = (**system.load.load(), board.history.started_ms());
+        let (load, started_ms) = (Load::clone(&system.load.load()), board.history.started_ms());
         Reading { nodes, log, requests, actors: system.rows(), load, started_ms }
     }
 
@@ -145,6 +141,13 @@ impl Reading {
             ["level"],
             "1 for the level of load that the host is on. Level: calm, busy or shed.",
             levels.map(|level| ([level.name()], flag(level == self.load.pressure))),
+        )?;
+        let lasts = |strain| self.load.strains.iter().any(|lasting| lasting.strain == strain);
+        families.gauges(
+            "chroma_ha_strain",
+            ["resource"],
+            "1 for what is short. Resource: memory-short (nearly used up), memory, cpu or queue (of requests).",
+            Strain::ALL.map(|strain| ([strain.name()], flag(lasts(strain)))),
         )
     }
 }
@@ -180,31 +183,6 @@ impl LogReading {
     }
 }
 
-impl RequestReading {
-    fn fill(&self, families: &mut Families) -> Result<(), Error> {
-        families.gauge(
-            "chroma_ha_requests_in_flight",
-            "Requests that hold a permit.",
-            self.in_flight as f64,
-        )?;
-        families.gauge(
-            "chroma_ha_requests_limit",
-            "Permits that there are (`MAX_CONCURRENT_REQUESTS`).",
-            self.limit as f64,
-        )?;
-        families.gauge(
-            "chroma_ha_requests_queued",
-            "Requests that wait for a permit.",
-            self.queued as f64,
-        )?;
-        families.gauge(
-            "chroma_ha_writes_waiting",
-            "Clients whose write is in the log and not yet judged by a node.",
-            self.waiting_for_verdict as f64,
-        )
-    }
-}
-
 fn flag(is: bool) -> f64 {
     f64::from(u8::from(is))
 }
@@ -222,6 +200,7 @@ mod tests {
 
     use super::*;
     use crate::guard::Watched;
+    use crate::resources::Lasting;
 
     fn page(reading: &Reading) -> String {
         let families = reading.families().expect("the families").gather();
@@ -236,6 +215,7 @@ mod tests {
         reading.load.sample.cpu_percent = 25.0;
         reading.load.sample.process_cpu_seconds = 3.5;
         reading.load.pressure = Pressure::Busy;
+        reading.load.strains.push(Lasting { strain: Strain::Cpu, since_ms: 1 });
         let page = page(&reading);
         for line in [
             r#"chroma_ha_actor_restarts_total{actor="slack",cause="panic"} 2"#,
@@ -244,6 +224,8 @@ mod tests {
             "chroma_ha_host_cpu_ratio 0.25",
             r#"chroma_ha_pressure{level="busy"} 1"#,
             r#"chroma_ha_pressure{level="calm"} 0"#,
+            r#"chroma_ha_strain{resource="cpu"} 1"#,
+            r#"chroma_ha_strain{resource="memory"} 0"#,
             "process_cpu_seconds_total 3.5",
             "process_start_time_seconds 1.5",
         ] {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use chroma_ha_core::ids::{NodeId, Seq};
 use chroma_ha_core::port::{Change, StoreError};
+use chroma_ha_core::sequencer::Keeping;
 
 use super::{WalActor, broken};
 
@@ -17,25 +18,33 @@ struct Flushed(Result<Flush, StoreError>);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Flush {
     cursors: Vec<Seq>,
+    /// Doubts that are kept from now on, or no longer, by node.
+    keeping: Vec<Vec<Keeping>>,
     completed: Seq,
 }
 
 impl WalActor {
     /// Cursors and statuses, if they moved since the last flush.
     pub(super) fn due(&self) -> Option<(Flush, Vec<Change>)> {
-        let sequencer = self.board.sequencer();
+        let mut sequencer = self.board.sequencer();
         if !sequencer.leading() {
             return None;
         }
-        let now = Flush {
-            cursors: sequencer.node_ids().map(|node| sequencer.node(node).durable_cursor()).collect(),
-            completed: sequencer.completed(),
-        };
+        let (cursors, keeping): (Vec<_>, Vec<_>) =
+            sequencer.node_ids().map(|node| sequencer.durable(node)).unzip();
+        keeping.iter().enumerate().for_each(|(n, keeping)| sequencer.unkeep(NodeId(n), keeping));
+        let now = Flush { cursors, keeping, completed: sequencer.completed() };
         let mut changes = Vec::new();
         for (n, seq) in now.cursors.iter().enumerate() {
             if sequencer.node(NodeId(n)).joined && self.flushed.cursors.get(n) != Some(seq) {
                 changes.push(Change::Cursor { node: NodeId(n).name(), seq: *seq });
             }
+        }
+        for (n, keeping) in now.keeping.iter().enumerate() {
+            let node = || NodeId(n).name();
+            let doubted =
+                |(stream, first): &Keeping| Change::Doubted { node: node(), stream: *stream, first: *first };
+            changes.extend(keeping.iter().map(doubted));
         }
         if now.completed != self.flushed.completed {
             changes.push(Change::Completed { through: now.completed });
@@ -83,8 +92,13 @@ impl Handler<Flushed> for WalActor {
         self.flushing = false;
         match result {
             Ok(now) => {
+                let mut sequencer = self.board.sequencer();
+                for (n, keeping) in now.keeping.iter().enumerate() {
+                    sequencer.kept(NodeId(n), keeping);
+                }
+                sequencer.forget_deleted();
+                drop(sequencer);
                 self.flushed = now;
-                self.board.sequencer().forget_deleted();
             }
             Err(error) => self.watched.error(error),
         }

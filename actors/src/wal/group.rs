@@ -1,21 +1,25 @@
 //! One group of writes on its way into the log: positions, one transaction, the board, the writers.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use chroma_ha_core::entry::{Draft, Entry};
 use chroma_ha_core::idempotency::Claim;
 use chroma_ha_core::port::{LogStore, StoreError};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use chroma_ha_core::trace::TraceParent;
+use tokio::sync::oneshot;
 
 use super::Appended;
 use crate::board::Board;
+use crate::gate::Ticket;
+use crate::trace::{self, millis};
 
 pub(super) struct Waiting {
     pub(super) draft: Draft,
     pub(super) claim: Option<Claim>,
     pub(super) reply: oneshot::Sender<Result<Appended, StoreError>>,
-    /// Travels with the write, so that the bound covers the queue too.
-    pub(super) _permit: Arc<OwnedSemaphorePermit>,
+    /// Travels with the write, so that the bounds cover the queue and the commit, too.
+    pub(super) ticket: Arc<Ticket>,
 }
 
 /// Appends a group, hands it to the board and tells the writers. Returns how many entries it had.
@@ -39,21 +43,47 @@ pub(super) async fn commit_group(
     for waiting in group {
         seq = seq.next();
         entries.push(Arc::new(Entry::new(seq, waiting.draft, logged_at_ms).under(waiting.claim)));
-        replies.push(waiting.reply);
+        replies.push((waiting.reply, waiting.ticket));
     }
+    let begun = Instant::now();
     if let Err(error) = store.append(entries.clone()).await {
-        replies.into_iter().for_each(|reply| drop(reply.send(Err(error.clone()))));
+        replies.into_iter().for_each(|(reply, _)| drop(reply.send(Err(error.clone()))));
         return Err(error);
     }
+    tell(&entries, begun.elapsed());
     let count = entries.len();
     let mut admitted = Vec::with_capacity(count);
-    for (entry, reply) in entries.into_iter().zip(replies) {
+    for (entry, (reply, _held_until_here)) in entries.into_iter().zip(replies) {
         let (tell, verdict) = oneshot::channel();
         let _ = reply.send(Ok(Appended { seq: entry.seq, verdict }));
         admitted.push((entry, tell));
     }
     board.admit(admitted);
     Ok(count)
+}
+
+/// One line a write, for whoever asks for them.
+fn tell(entries: &[Arc<Entry>], took: Duration) {
+    if !tracing::enabled!(target: "append", tracing::Level::DEBUG) {
+        return;
+    }
+    for entry in entries {
+        let span = trace::begin(TraceParent::among(&entry.draft.headers));
+        tracing::debug!(
+            target: "append",
+            seq = entry.seq.0,
+            op = entry.draft.op.name(),
+            stream = %entry.stream(),
+            entries = entries.len(),
+            duration_ms = millis(took),
+            write_id = entry.draft.write_id,
+            trace_id = %span.trace,
+            span_id = %span.id,
+            parent_id = span.parent.map(display),
+            sampled = (!span.sampled).then_some(false),
+            "in the log"
+        );
+    }
 }
 
 /// Milliseconds since the Unix epoch by this machine's clock: for people, never for order.

@@ -19,8 +19,8 @@ use crate::board::{Holder, Verdict};
 #[rtype(result = "()")]
 pub enum LeaseChange {
     /// This balancer sequences and applies from now on. `quiet`: nothing that was sent to a node before, by
-    /// it or by another balancer, may still be executing.
-    Taken { epoch: u64, quiet: bool },
+    /// it or by another balancer, may still be executing. `from`: the balancer that held it before, if another.
+    Taken { epoch: u64, quiet: bool, from: Option<String> },
     /// The session is gone: nothing is applied until the lease is taken again.
     Lost { reason: String },
 }
@@ -85,10 +85,7 @@ impl WalActor {
         error!(%error, "the lease on the log is lost: no write is accepted until it is back");
         self.tell(&LeaseChange::Lost { reason: error.to_string() });
         // None of them was sent.
-        let unsent = StoreError::LeaseLost(error.to_string());
-        for waiting in self.queue.abandon() {
-            let _ = waiting.reply.send(Err(unsent.clone()));
-        }
+        self.refuse_waiting(&StoreError::LeaseLost(error.to_string()));
     }
 
     /// Clients that waited while the lease was away: an outcome that became durable meanwhile is not told
@@ -164,7 +161,7 @@ impl WalActor {
         self.standing_by = false;
         self.flushed = Flush::default();
         self.board.history.remember(std::mem::take(&mut recovered.turns));
-        let change = LeaseChange::Taken { epoch, quiet };
+        let change = LeaseChange::Taken { epoch, quiet, from: self.board.lease.holder().elsewhere() };
         self.board.lease.check(begun);
         if quiet {
             // First what the log remembers, then the word that the nodes may go on at once.

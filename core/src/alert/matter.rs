@@ -1,76 +1,101 @@
 //! In which words is a person told that something is out of order on a node, or in order again?
 
-use super::{Alert, Phase, Severity};
+use super::kind::{Kind, Words};
+use super::words::counted;
+use super::{Alert, Severity};
 use crate::operator::DeadLetter;
 use crate::sequencer::Matter;
 
 /// `key` names the matter, `node` is where it is.
 pub fn opened(key: &str, node: &str, matter: &Matter, at_ms: u64) -> Alert {
-    let (severity, title, what, effect, action) = match matter {
-        Matter::DeadLetter { seq, place, .. } => {
-            let id = DeadLetter::id(node, *seq);
-            (
-                Severity::Critical,
-                format!("{node} refuses an accepted write"),
-                format!("Entry {seq} of {place} is a dead letter: {id}."),
-                "The collection is not read from this node; entries of the catalog hold up its later ones.",
-                "The collection is copied anew by itself. If that does not happen: `chroma-ha dead-letters`.",
-            )
+    let (severity, words) = match matter {
+        Matter::DeadLetter { seq, place, .. } => (Severity::Critical, dead_letter(node, seq.0, place)),
+        Matter::Quarantine { collections, first, reason } => {
+            (Severity::Warning, quarantine(node, *collections, first, reason))
         }
-        Matter::Quarantine { collections, first, reason } => (
-            Severity::Warning,
-            format!(
-                "{} {} quarantined on {node}",
-                counted(*collections),
-                if *collections == 1 { "is" } else { "are" }
-            ),
-            format!("{first}: {reason}"),
-            "They are read from other nodes; this one is not up until they are copied to it.",
-            "Mostly nothing. /wal/status shows what waits and why.",
-        ),
         Matter::Amnesia { collections } => (
             Severity::Critical,
-            format!("{node} lost {}", counted(*collections)),
-            "It came back without data that it had.".to_owned(),
-            "They are read from other nodes until they are copied to this one.",
-            "Find out why its disk is empty. The copies are made by themselves.",
+            Words::new(
+                format!("{node} lost {}", collections_of(*collections)),
+                "It came back without data that it had.",
+                "They are read from other nodes until they are copied to this one.",
+                "Find out why its disk is empty. The copies are made by themselves.",
+            ),
         ),
         Matter::Lost { place } => (
             Severity::Critical,
-            "Every Chroma server lost a collection".to_owned(),
-            place.clone(),
-            "Its reads and writes are answered 503; everything else is served.",
-            "Delete it through the balancer and fill it anew. Nothing can be copied.",
+            Words::new(
+                "Every Chroma server lost a collection",
+                format!("{}.", named(place)),
+                "Its reads and writes are answered 503; everything else is served.",
+                "Delete it through the balancer and fill it anew. Nothing can be copied.",
+            ),
         ),
         Matter::Divergence { place, what } => (
             Severity::Critical,
-            format!("{node} holds something else than the others"),
-            format!("{place}: {what}"),
-            "The collection is not read from this node.",
-            "See \"A collection is quarantined\" in the operations manual.",
+            Words::new(
+                format!("{node} holds something else than the others"),
+                format!("{}: {what}", named(place)),
+                "The collection is not read from this node.",
+                "See \"A collection is quarantined\" in the operations manual.",
+            ),
         ),
         Matter::Poison { seq, place } => (
             Severity::Critical,
-            "Chroma servers fail under one write".to_owned(),
-            format!("Entry {seq} of {place} failed each time that it was tried."),
-            "It is judged by what the servers hold: taken, or rejected. Until then only what comes after it there waits.",
-            "See \"Nodes fall under one write\" in the operations manual.",
+            Words::new(
+                "Chroma servers fail under one write",
+                format!("Entry {seq} of {} failed each time that it was tried.", named(place)),
+                "It is judged by what the servers hold: taken, or rejected. Until then only what comes after it there waits.",
+                "See \"Nodes fall under one write\" in the operations manual.",
+            ),
         ),
     };
-    Alert {
-        key: key.to_owned(),
-        severity,
-        phase: Phase::Opened,
-        title,
-        what,
-        effect: effect.to_owned(),
-        action: action.to_owned(),
-        at_ms,
+    kind(matter).opened(of(key), severity, at_ms, words)
+}
+
+fn dead_letter(node: &str, seq: u64, place: &str) -> Words {
+    let id = DeadLetter::id(node, crate::ids::Seq(seq));
+    Words::new(
+        format!("{node} refuses an accepted write"),
+        format!("Entry {seq} of {} is a dead letter: {id}.", named(place)),
+        "The collection is not read from this node; entries of the catalog hold up its later ones.",
+        "The collection is copied anew by itself. If that does not happen: `chroma-ha dead-letters`.",
+    )
+}
+
+fn quarantine(node: &str, collections: usize, first: &str, reason: &str) -> Words {
+    let are = if collections == 1 { "is" } else { "are" };
+    Words::new(
+        format!("{} {are} quarantined on {node}", collections_of(collections)),
+        format!("{}: {reason}", named(first)),
+        "They are read from other nodes; this one is not up until they are copied to it.",
+        "Mostly nothing. /wal/status shows what waits and why.",
+    )
+}
+
+fn kind(matter: &Matter) -> Kind {
+    match matter {
+        Matter::DeadLetter { .. } => Kind::DeadLetter,
+        Matter::Quarantine { .. } => Kind::Quarantine,
+        Matter::Amnesia { .. } => Kind::Amnesia,
+        Matter::Lost { .. } => Kind::Lost,
+        Matter::Divergence { .. } => Kind::Divergence,
+        Matter::Poison { .. } => Kind::Poison,
     }
 }
 
-fn counted(collections: usize) -> String {
-    if collections == 1 { "1 collection".to_owned() } else { format!("{collections} collections") }
+/// What follows the kind's name in a key.
+fn of(key: &str) -> &str {
+    key.split_once(':').map_or("", |(_, of)| of)
+}
+
+fn collections_of(collections: usize) -> String {
+    counted(u64::try_from(collections).unwrap_or(u64::MAX), "collection", "collections")
+}
+
+/// A place by its name alone: the id behind it is 36 characters that nobody reads on a phone.
+fn named(place: &str) -> &str {
+    place.split_once(" (").map_or(place, |(name, _)| name)
 }
 
 /// The same matter is over.
@@ -79,21 +104,28 @@ pub fn resolved(key: &str, node: &str, matter: &Matter, at_ms: u64) -> Alert {
         Matter::DeadLetter { seq, .. } => format!("The dead letter {} is closed", DeadLetter::id(node, *seq)),
         Matter::Quarantine { .. } => format!("Every collection is served from {node} again"),
         Matter::Amnesia { .. } => format!("{node} has its collections again"),
-        Matter::Lost { place } => format!("{place} is no longer lost"),
+        Matter::Lost { .. } => "A collection is no longer lost".to_owned(),
         Matter::Divergence { .. } => format!("{node} holds the same as the others again"),
-        Matter::Poison { place, .. } => format!("Writes of {place} are decided again"),
+        Matter::Poison { .. } => "Writes that waited for a verdict are decided again".to_owned(),
     };
-    Alert {
-        key: key.to_owned(),
-        severity: Severity::Info,
-        phase: Phase::Resolved,
-        title,
-        what: "It was rebuilt, applied, deleted, or an operator decided; /admin/audit and /admin/dead-letters tell."
-            .to_owned(),
-        effect: "None.".to_owned(),
-        action: "Nothing.".to_owned(),
-        at_ms,
-    }
+    let what = "It was rebuilt, applied, deleted, or an operator decided; /admin/audit and /admin/dead-letters tell.";
+    let what = match matter {
+        Matter::Lost { place } | Matter::Poison { place, .. } => format!("{}. {what}", named(place)),
+        _ => what.to_owned(),
+    };
+    kind(matter).resolved(of(key), at_ms, Words::over(title, what))
+}
+
+/// A deletion found records on a node under other ids, and of some no record of the same content.
+pub fn unmatched(node: &str, stream: &str, write_id: &str, records: u32, at_ms: u64) -> Alert {
+    let records = counted(u64::from(records), "record", "records");
+    let words = Words::new(
+        format!("{node} kept records of a deletion"),
+        format!("{records} of write {write_id}: no record of the same document has the same content there."),
+        "None: clients read other nodes. The records are still on this one.",
+        format!("Delete them there, or have it copied anew: `chroma-ha rebuild {node} {stream}`."),
+    );
+    Kind::Unmatched.notice(&format!("{node}:{stream}"), Severity::Warning, at_ms, words)
 }
 
 #[cfg(test)]

@@ -126,6 +126,10 @@ impl Case<'_> {
     fn look_back(&self, refusal: NodeResponse) -> Turn {
         let written = match self.sent() {
             None => return Turn::Found(self.not_applied(refusal)),
+            // The client's own request was sent for Chroma to judge: it is asked again while it may be.
+            Some(Send::Empty) if !self.is_nearly_exhausted() => {
+                return Turn::Found(self.not_applied(refusal));
+            }
             Some(Send::Empty) => return self.send(Send::Empty),
             Some(Send::Body(written)) => written,
         };

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::alert::Phase;
+use crate::alert::{Phase, strain};
+use crate::pressure::{Sample, Strain, Thresholds};
 
 fn node(name: &str, state: NodeState) -> NodeFacts {
     NodeFacts { name: name.to_owned(), state, since_ms: 1_000, lag: 7 }
@@ -17,8 +18,6 @@ fn facts(states: [NodeState; 2]) -> Facts {
         nodes: vec![node("primary", primary), node("replica-1", replica)],
         acting: Some("primary".to_owned()),
         matters: Vec::new(),
-        pressure: Pressure::Calm,
-        pressure_since_ms: None,
     }
 }
 
@@ -113,8 +112,8 @@ fn an_open_matter_is_told_with_its_own_words_in_the_order_of_severity() {
         at_ms: 9,
     };
     let mut troubled = facts([NodeState::Up, NodeState::Down]);
-    troubled.matters = vec![(alert, Some(9))];
-    troubled.pressure = Pressure::Busy;
+    let busy = strain::opened(Strain::Cpu, &Sample::default(), &Thresholds::default(), 3);
+    troubled.matters = vec![(busy, Some(3)), (alert, Some(9))];
     let told = headlines(&troubled);
     assert_eq!(told[0].what, "replica-1 refuses an accepted write");
     assert_eq!(told[0].detail.as_deref(), Some("Entry 42 is a dead letter."));

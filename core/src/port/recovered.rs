@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::ids::{CollectionId, Seq};
+use crate::ids::{CollectionId, Seq, Stream};
 
 /// What the store remembers, read once when the lease is taken.
 #[derive(Debug, Default)]
@@ -71,6 +71,8 @@ pub struct RecoveredNode {
     pub quarantined: Vec<(CollectionId, String)>,
     /// Its open dead letters; no collection: of the catalog.
     pub letters: Vec<(Option<CollectionId>, Seq)>,
+    /// Streams of which it may show what it should not, and from which entry on.
+    pub doubts: Vec<(Stream, Seq)>,
     /// Entries that it passes over because an operator says so.
     pub skipped: Vec<Seq>,
 }

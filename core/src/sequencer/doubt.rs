@@ -12,10 +12,19 @@ use crate::ids::{CollectionId, Seq, Stream};
 use crate::lane::Phase;
 
 mod copied;
+mod kept;
 mod readback;
+
+pub use kept::Keeping;
 
 /// Ids that are remembered of one stream; beyond them the whole collection is read back.
 const IDS: usize = 1_000;
+
+/// Bytes of ids that are remembered of all streams of a node, which may be many; the same beyond them.
+const IDS_BYTES: usize = 8 << 20;
+
+/// What an id takes besides its letters.
+const ID_BYTES: usize = 48;
 
 /// After the first look that found a node equal: when it is looked at again.
 const AGAIN_MS: [u64; 3] = [2_000, 15_000, 120_000];
@@ -28,6 +37,8 @@ pub struct Doubt {
     pub last: Seq,
     /// `None`: every record.
     pub ids: Option<BTreeSet<String>>,
+    /// Of these ids.
+    bytes: usize,
     /// Rises when more comes into doubt: what was read before does not settle it.
     pub version: u64,
     /// How often it was found equal since.
@@ -51,6 +62,20 @@ impl Doubt {
         self.looks == 0 && !self.replayed
     }
 
+    /// With every other id, if there is room for them.
+    fn remember(&mut self, ids: Option<BTreeSet<String>>, room: usize) {
+        if let Some((known, more)) = self.ids.as_mut().zip(ids) {
+            for id in more {
+                let bytes = id.len() + ID_BYTES;
+                self.bytes += if known.insert(id) { bytes } else { 0 };
+            }
+            if known.len() <= IDS && self.bytes <= room {
+                return;
+            }
+        }
+        (self.ids, self.bytes) = (None, 0);
+    }
+
     /// A difference was seen: what was found before does not count.
     pub fn reopen(&mut self) {
         (self.looks, self.due_ms) = (0, 0);
@@ -60,10 +85,14 @@ impl Doubt {
 #[derive(Debug, Default)]
 pub struct Doubts {
     streams: HashMap<Stream, Doubt>,
+    /// Of all ids that are remembered.
+    bytes: usize,
     /// Everything up to here that the lanes pass may have been sent by an earlier holder of the lease.
     inherited: Seq,
     /// Up to where the node may show more of a stream than its lane has applied.
     ahead: HashMap<Stream, Seq>,
+    /// Doubts that a restart finds by a note of their own, and from which entry on.
+    kept: HashMap<Stream, Seq>,
 }
 
 impl Doubts {
@@ -78,8 +107,9 @@ impl Doubts {
             let doubt = self.streams.entry(entry.stream()).or_insert_with(fresh);
             doubt.first = doubt.first.min(entry.seq);
             doubt.last = doubt.last.max(entry.seq);
-            let all = doubt.ids.take().zip(ids).map(|(known, more)| &known | &more);
-            doubt.ids = all.filter(|ids| ids.len() <= IDS);
+            let others = self.bytes - doubt.bytes;
+            doubt.remember(ids, IDS_BYTES.saturating_sub(others));
+            self.bytes = others + doubt.bytes;
             doubt.version += 1;
             (doubt.looks, doubt.replayed, doubt.rounds) = (0, false, 0);
             (doubt.due_ms, doubt.alone_since_ms) = (0, None);
@@ -124,11 +154,6 @@ impl Doubts {
         self.of(stream).is_some_and(Doubt::is_fresh)
     }
 
-    /// Where a restart must begin, so that what nobody has looked at is in doubt again.
-    pub fn first_fresh(&self) -> Option<Seq> {
-        self.streams.values().filter(|doubt| doubt.is_fresh()).map(|doubt| doubt.first).min()
-    }
-
     /// Streams whose next look is due, in order.
     pub fn due(&self, now_ms: u64) -> Vec<Stream> {
         let due = self.streams.iter().filter(|(_, doubt)| doubt.due_ms <= now_ms);
@@ -154,7 +179,7 @@ impl Doubts {
 
     /// The stream's collection on the node is another one now, or none: what is late finds nothing.
     pub fn forget(&mut self, stream: Stream) {
-        self.streams.remove(&stream);
+        self.bytes -= self.streams.remove(&stream).map_or(0, |doubt| doubt.bytes);
     }
 
     /// Streams in doubt about which nothing was done yet.
@@ -174,6 +199,7 @@ impl NodeLog {
     /// What an earlier holder of the lease had in flight, and how far it was, is not known.
     pub(super) fn inherit_doubts(&mut self, through: Seq) {
         self.doubts.inherited = through;
+        self.doubts.restore(through);
     }
 
     /// There was no answer: the lane waits until the node has settled.
@@ -189,12 +215,6 @@ impl NodeLog {
     pub(super) fn doubt_asked(&mut self) {
         let asked = self.asked();
         asked.iter().for_each(|run| self.doubts.note(run));
-    }
-
-    /// The cursor as it may become durable: a restart begins before what is in doubt.
-    pub fn durable_cursor(&self) -> Seq {
-        let doubtful = self.doubts.first_fresh().map(Seq::prev);
-        doubtful.map_or(self.cursor(), |first| first.min(self.cursor()))
     }
 
     /// The node's collection is another one now, or none.
@@ -217,4 +237,46 @@ fn within_reach(entry: &Entry) -> Option<BTreeSet<String>> {
         _ => return None,
     };
     Some(ids.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::entry::{Draft, Op};
+
+    /// An upsert of one record with a long id.
+    fn upsert(seq: u64, collection: u128) -> Arc<Entry> {
+        let id = format!("{seq:01000}");
+        let draft = Draft {
+            write_id: seq.to_string(),
+            op: Op::Upsert,
+            target: Some(Uuid::from_u128(collection)),
+            method: "POST".to_owned(),
+            path: "/".to_owned(),
+            body: Bytes::from(format!(r#"{{"ids": ["{id}"], "embeddings": [[1]]}}"#)),
+            headers: Vec::new(),
+        };
+        Arc::new(Entry::new(crate::ids::Seq(seq), draft, 0))
+    }
+
+    #[test]
+    fn ids_of_many_streams_are_bounded_and_beyond_the_bound_all_of_a_stream_is_in_doubt() {
+        let mut doubts = Doubts::default();
+        let stream = |n: u64| Stream::Collection(CollectionId(Uuid::from_u128(u128::from(n))));
+        for seq in 1..=20_000 {
+            doubts.note(&[upsert(seq, u128::from(seq % 10_000))]);
+            assert!(doubts.bytes <= IDS_BYTES, "after {seq}");
+        }
+        let known = doubts.streams.values().filter(|doubt| doubt.ids.is_some()).count();
+        let counted: usize = doubts.streams.values().map(|doubt| doubt.bytes).sum();
+        assert!((2_000..9_000).contains(&known), "{known}");
+        assert_eq!(counted, doubts.bytes);
+        // None is forgotten for it: all of the collection is looked at.
+        assert!((0..10_000).all(|n| doubts.covers(stream(n), &[format!("{n:01000}")]) || n == 0));
+        (0..10_000).for_each(|n| doubts.forget(stream(n)));
+        assert_eq!(doubts.bytes, 0);
+    }
 }

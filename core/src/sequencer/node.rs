@@ -46,6 +46,8 @@ pub struct NodeLog {
     pub(super) mapped: HashMap<CollectionId, Uuid>,
     pub(super) logical: HashMap<Uuid, CollectionId>,
     queued_bytes: usize,
+    /// Lanes for which a page of the log is being read.
+    loading: usize,
     pub in_flight: usize,
     /// The lane whose request is the only one in flight, because it is suspected.
     pub(super) isolated: Option<Stream>,
@@ -85,6 +87,7 @@ impl NodeLog {
             ..NodeLog::default()
         };
         stored.quarantined.into_iter().for_each(|(id, reason)| node.quarantine(id, &reason));
+        node.remember_doubts(stored.doubts);
         let stream = |id: Option<_>| id.map_or(Stream::Catalog, Stream::Collection);
         node.troubles.letters = stored.letters.into_iter().map(|(id, seq)| (stream(id), seq)).collect();
         node.troubles.skips = stored.skipped.into_iter().collect();
@@ -98,6 +101,10 @@ impl NodeLog {
 
     pub fn queued_bytes(&self) -> usize {
         self.queued_bytes
+    }
+
+    pub(super) fn loading(&self) -> usize {
+        self.loading
     }
 
     /// When the oldest unapplied entry was logged (ms since the Unix epoch), if that was seen.
@@ -150,12 +157,12 @@ impl NodeLog {
         if stream == Stream::Catalog && entry.seq <= self.catalog_cursor {
             return;
         }
-        let bytes = self.queued_bytes + entry.size_bytes();
+        let queued = self.queued_bytes;
+        let bytes = queued + entry.size_bytes();
         let standing = self.standing.applies;
         self.change(stream, |lane| {
-            let room = standing
-                && lane.len() < limits.lane_entries
-                && (bytes <= limits.node_bytes || lane.is_empty());
+            let room =
+                standing && lane.len() < limits.lane_entries && (bytes <= limits.node_bytes || queued == 0);
             lane.offer(Arc::clone(entry), room);
         });
     }
@@ -173,11 +180,14 @@ impl NodeLog {
     /// Changes a lane and keeps what is derived from it: the waiting set, the bytes, no empty lanes.
     pub fn change<T>(&mut self, stream: Stream, change: impl FnOnce(&mut Lane) -> T) -> T {
         let lane = self.lanes.entry(stream).or_default();
-        let (first, bytes) = (lane.first(), lane.bytes());
+        let (first, bytes, loads) = (lane.first(), lane.bytes(), lane.phase == Phase::Loading);
         let result = change(lane);
         let (now_first, now_bytes) = (lane.first(), lane.bytes());
         self.queued_bytes = self.queued_bytes + now_bytes - bytes;
-        if lane.is_empty() && !matches!(lane.phase, Phase::Quarantined { .. }) {
+        let over = lane.is_empty() && !matches!(lane.phase, Phase::Quarantined { .. });
+        let still_loads = !over && lane.phase == Phase::Loading;
+        self.loading = self.loading + usize::from(still_loads) - usize::from(loads);
+        if over {
             self.lanes.remove(&stream);
         }
         if first != now_first {
@@ -216,6 +226,20 @@ impl NodeLog {
                 asking
             });
             self.in_flight -= usize::from(was_asking);
+        }
+    }
+
+    /// Gives memory back until no more than so many bytes are queued: from the lanes whose turn comes last, and
+    /// from none with a request under way.
+    pub(super) fn give_back(&mut self, most_bytes: usize) {
+        let last_first: Vec<Stream> = self.waiting.iter().rev().map(|(_, stream)| *stream).collect();
+        for stream in last_first {
+            if self.queued_bytes <= most_bytes {
+                return;
+            }
+            if self.lanes.get(&stream).is_some_and(|lane| lane.phase == Phase::Idle) {
+                self.change(stream, Lane::spill);
+            }
         }
     }
 

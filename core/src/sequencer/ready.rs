@@ -6,9 +6,8 @@ use std::sync::Arc;
 use super::{Role, Sequencer, Step, Task};
 use crate::effect::Effect;
 use crate::entry::{Decision, Entry, Op};
-use crate::ids::{CollectionId, NodeId, Seq, Stream};
+use crate::ids::{CollectionId, NodeId, Stream};
 use crate::lane::Phase;
-use crate::port::Page;
 use crate::route::{Route, Write};
 
 /// What stands between an entry and the node.
@@ -41,12 +40,12 @@ impl Sequencer {
         self.complete_inspection(node);
         self.push_feed(node, &mut steps);
         self.forget_deleted_lanes(node);
-        for (_, stream) in self.nodes[node.0].candidates(SCAN) {
+        for (nth, (_, stream)) in self.nodes[node.0].candidates(SCAN).into_iter().enumerate() {
             let log = &self.nodes[node.0];
             if log.in_flight >= self.limits.in_flight || log.isolated.is_some() {
                 break;
             }
-            if !self.advance_lane(node, stream, now_ms, &mut steps) {
+            if !self.advance_lane(node, (nth, stream), now_ms, &mut steps) {
                 break;
             }
         }
@@ -56,19 +55,21 @@ impl Sequencer {
     }
 
     fn push_feed(&mut self, node: NodeId, steps: &mut Vec<Step>) {
-        let limits = self.limits;
-        let head = self.head;
-        let log = &mut self.nodes[node.0];
-        if log.fed < head && !log.feeding && log.queued_bytes() < limits.node_bytes {
-            log.feeding = true;
-            let page = page(None, log.fed.next(), head, &limits);
+        if let Some(page) = self.feed_page(node) {
+            self.nodes[node.0].feeding = true;
             steps.push(Step::Load { stream: None, page, life: self.life });
         }
     }
 
-    /// Moves one lane as far as it goes without the node, then hands out its next request. False: it must
-    /// go alone, and nothing else may start before it.
-    fn advance_lane(&mut self, node: NodeId, stream: Stream, now_ms: u64, steps: &mut Vec<Step>) -> bool {
+    /// Moves the `nth` waiting lane as far as it goes without the node, then hands out its next request. False:
+    /// it must go alone, and nothing else may start before it.
+    fn advance_lane(
+        &mut self,
+        node: NodeId,
+        (nth, stream): (usize, Stream),
+        now_ms: u64,
+        steps: &mut Vec<Step>,
+    ) -> bool {
         loop {
             let log = &self.nodes[node.0];
             if stream == Stream::Catalog && log.copying.is_some() {
@@ -85,7 +86,7 @@ impl Sequencer {
                 _ => return true,
             }
             if let Some(span) = lane.wanted() {
-                let page = page(Some(stream), span.first, span.last, &self.limits);
+                let Some(page) = self.lane_page(node, stream, span, nth) else { return true };
                 self.nodes[node.0].change(stream, |l| l.phase = Phase::Loading);
                 steps.push(Step::Load { stream: Some(stream), page, life: self.life });
                 return true;
@@ -226,8 +227,4 @@ impl Sequencer {
             _ => true,
         }
     }
-}
-
-fn page(stream: Option<Stream>, from: Seq, through: Seq, limits: &super::Limits) -> Page {
-    Page { stream, from, through, max_entries: limits.page_entries, max_bytes: limits.page_bytes }
 }

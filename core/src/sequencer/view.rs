@@ -23,6 +23,8 @@ pub struct NodeView {
     pub in_flight: usize,
     pub waiting_lanes: usize,
     pub queued_bytes: usize,
+    /// Entries that are read from the log at a time for it.
+    pub batch: usize,
     pub quarantined: Vec<(Stream, String)>,
     /// Streams in which a request that was given up may still change something, not yet read back.
     pub in_doubt: usize,
@@ -139,16 +141,22 @@ impl Sequencer {
         leftovers.any(|(id, left)| left.node_collection == own && self.catalog.collection(*id).is_none())
     }
 
+    /// Entries from the first one that the node has not applied to the head.
+    pub fn lag(&self, node: NodeId) -> u64 {
+        self.head.0 - self.nodes[node.0].cursor().0
+    }
+
     pub fn view(&self, node: NodeId) -> NodeView {
         let log = &self.nodes[node.0];
         let cursor = log.cursor();
         NodeView {
             node,
             cursor,
-            lag: self.head.0 - cursor.0,
+            lag: self.lag(node),
             in_flight: log.in_flight,
             waiting_lanes: log.waiting_lanes(),
             queued_bytes: log.queued_bytes(),
+            batch: self.batch(node),
             quarantined: log.quarantined(),
             in_doubt: log.doubts.fresh(),
             copied: log.copied,

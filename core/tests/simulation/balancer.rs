@@ -14,6 +14,22 @@ use chroma_ha_core::sequencer::Step;
 use super::delivery::Delivery;
 use super::world::World;
 
+/// A lazy flush is under way; a crash ends it, too.
+struct Flushing(Rc<World>);
+
+impl Flushing {
+    fn begin(world: &Rc<World>) -> Flushing {
+        world.flushing.set(true);
+        Flushing(Rc::clone(world))
+    }
+}
+
+impl Drop for Flushing {
+    fn drop(&mut self) {
+        self.0.flushing.set(false);
+    }
+}
+
 fn lasting() -> Rc<Cell<Option<NodeId>>> {
     Rc::default()
 }
@@ -191,22 +207,30 @@ impl World {
     // Lazy flush
 
     pub fn flush(self: &Rc<Self>) {
-        let changes = {
+        let (changes, kept) = {
             let sequencer = self.sequencer.lock();
-            if !sequencer.leading() {
+            if !sequencer.leading() || self.flushing.get() {
                 return;
             }
-            let cursor = |node: NodeId| {
-                let seq = sequencer.node(node).durable_cursor();
-                Change::Cursor { node: node.name(), seq }
-            };
-            let mut changes: Vec<Change> = sequencer.node_ids().map(cursor).collect();
-            changes.push(Change::Completed { through: sequencer.completed() });
-            changes
+            let mut changes = vec![Change::Completed { through: sequencer.completed() }];
+            let mut kept = Vec::new();
+            for node in sequencer.node_ids() {
+                let (seq, keeping) = sequencer.durable(node);
+                changes.push(Change::Cursor { node: node.name(), seq });
+                let doubted = |(stream, first)| Change::Doubted { node: node.name(), stream, first };
+                changes.extend(keeping.iter().copied().map(doubted));
+                kept.push((node, keeping));
+            }
+            (changes, kept)
         };
-        let world = Rc::clone(self);
+        let (world, flushing) = (Rc::clone(self), Flushing::begin(self));
         self.spawn(&lasting(), async move {
-            world.record(changes).await;
+            let recorded = world.record(changes).await;
+            drop(flushing);
+            if recorded {
+                let mut sequencer = world.sequencer.lock();
+                kept.iter().for_each(|(node, keeping)| sequencer.kept(*node, keeping));
+            }
         });
     }
 }

@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use chroma_ha_core::ids::{NodeId, Seq};
+use chroma_ha_core::pressure::Pressure;
 use chroma_ha_core::sequencer::Limits;
 
 use super::chroma::COPY;
@@ -33,7 +34,10 @@ pub fn plan(rng: &Rng) -> Plan {
         node_bytes: size(600 + rng.below(2_000), 1 << 20),
         in_flight: size(1 + rng.below(3), 16),
         page_entries: size(1 + rng.below(3), 50),
+        far_page_entries: size(1 + rng.below(5), 80),
         page_bytes: size(200, 1 << 20),
+        pages: 1 + rng.below(2),
+        held_entries: size(rng.below(4), 250) as u64,
         attempts: 3,
         run_writes: [1, 3, 100][rng.below(3)],
     };
@@ -125,6 +129,10 @@ impl World {
         let progressed = self.one_event();
         if self.rng.percent(8) {
             self.check_reads();
+        }
+        if self.rng.percent(4) {
+            let level = [Pressure::Calm, Pressure::Busy, Pressure::Shed][self.rng.below(3)];
+            self.sequencer.lock().adapt(level);
         }
         if let Some(text) = self.store.borrow().violation.clone() {
             self.fail(text);

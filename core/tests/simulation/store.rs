@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chroma_ha_core::catalog::Move;
 use chroma_ha_core::effect::Effect;
 use chroma_ha_core::entry::{Decision, Draft, Entry};
-use chroma_ha_core::ids::{CollectionId, NodeId, Seq};
+use chroma_ha_core::ids::{CollectionId, NodeId, Seq, Stream};
 use chroma_ha_core::port::{Change, Leftover, LeftoverState, Page, Pages, Recovered, RecoveredNode};
 use uuid::Uuid;
 
@@ -42,6 +42,7 @@ pub struct Store {
     mapped: BTreeMap<(String, CollectionId), Uuid>,
     copying: BTreeMap<(String, CollectionId), Leftover>,
     quarantined: BTreeMap<(String, CollectionId), String>,
+    doubts: BTreeMap<(String, Stream), Seq>,
     /// Something that a correct balancer never does.
     pub violation: Option<String>,
 }
@@ -106,6 +107,10 @@ impl Store {
                 let cursor = self.cursors.entry(node.clone()).or_default();
                 cursor.0 = cursor.0.max(*seq);
             }
+            Change::Doubted { node, stream, first } => match first {
+                Some(first) => drop(self.doubts.insert((node.clone(), *stream), *first)),
+                None => drop(self.doubts.remove(&(node.clone(), *stream))),
+            },
             Change::Rewound { node, seq } => {
                 let cursor = self.cursors.entry(node.clone()).or_default();
                 cursor.0 = cursor.0.min(*seq);
@@ -251,6 +256,9 @@ impl Store {
         }
         for ((name, id), reason) in &self.quarantined {
             nodes.entry(name.clone()).or_default().quarantined.push((*id, reason.clone()));
+        }
+        for ((name, stream), first) in &self.doubts {
+            nodes.entry(name.clone()).or_default().doubts.push((*stream, *first));
         }
         nodes.iter_mut().for_each(|(name, node)| name.clone_into(&mut node.name));
         Recovered {

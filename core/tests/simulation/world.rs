@@ -123,6 +123,8 @@ pub struct World {
     current: Cell<u64>,
     pub faulty: Cell<bool>,
     pub log_away: Cell<bool>,
+    /// One lazy flush at a time.
+    pub flushing: Cell<bool>,
     pub lease_held: Cell<bool>,
     /// The log's end when the lease was last taken.
     pub recovered: Cell<Seq>,
@@ -166,6 +168,7 @@ impl World {
             current: Cell::new(0),
             faulty: Cell::new(true),
             log_away: Cell::new(false),
+            flushing: Cell::new(false),
             lease_held: Cell::new(false),
             recovered: Cell::default(),
             queue: RefCell::default(),

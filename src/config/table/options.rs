@@ -2,7 +2,13 @@
 
 use super::Accepts::*;
 use super::Preset::{self, Computed, Required, Unset, Value};
-use super::{Accepts, Variable};
+use super::{Accepts, Variable, joined};
+
+mod bounds;
+mod log;
+
+use bounds::BOUNDS;
+use log::LOG;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -17,7 +23,13 @@ const fn row(
 }
 
 /// Every variable that `Config::from_env` reads.
-pub const OPTIONS: &[Variable] = &[
+pub const OPTIONS: &[Variable] = &joined::<
+    { SERVING.len() + BOUNDS.len() + NODES.len() + LOG.len() + AROUND.len() },
+    5,
+>([SERVING, BOUNDS, NODES, LOG, AROUND]);
+
+/// Clients and nodes.
+const SERVING: &[Variable] = &[
     row("PRIMARY_URL", "", Required, HttpUrl, "The primary Chroma server"),
     row("REPLICA_URL", "", Unset, HttpUrl, "A replica Chroma server"),
     row("REPLICA_URLS", "", Unset, HttpUrls, "More replicas, counted after the one of `REPLICA_URL`"),
@@ -79,29 +91,10 @@ pub const OPTIONS: &[Variable] = &[
         "How long a returning node is left alone before anything is applied to it",
     ),
     row("REQUEST_TIMEOUT", "s", Value("60"), Decimal(0.1, 3600.0), "Longest wait for a node's answer"),
-    row("MAX_CONCURRENT_REQUESTS", "requests", Value("256"), Whole(1, 100_000), "Requests worked on at once"),
-    row(
-        "REQUEST_QUEUE_SIZE",
-        "requests",
-        Value("1024"),
-        Whole(0, 1_000_000),
-        "Requests waiting beyond those; the next is answered 503",
-    ),
-    row("QUEUE_TIMEOUT", "s", Value("10"), Decimal(0.01, 3600.0), "Longest wait in that queue, then 503"),
-    row(
-        "CONNECTION_POOL_SIZE",
-        "connections",
-        Value("32"),
-        Whole(1, 10_000),
-        "Idle connections per node and worker",
-    ),
-    row(
-        "MAX_BODY_BYTES",
-        "bytes",
-        Value("41943040"),
-        Whole(1024, 1024 * MIB),
-        "Largest request body; the next byte is answered 413, as Chroma does",
-    ),
+];
+
+/// From the credentials of nodes on.
+const NODES: &[Variable] = &[
     row("PRIMARY_AUTH_TOKEN", "", Unset, Secret, "Credential for the primary where the client sends none"),
     row(
         "REPLICA_AUTH_TOKEN",
@@ -138,111 +131,25 @@ pub const OPTIONS: &[Variable] = &[
         File,
         "PEM file of certificate authorities trusted for nodes, besides the system's",
     ),
-    row(
-        "WAL_ENABLED",
-        "",
-        Value("true"),
-        Flag,
-        "Kept for old set-ups; `false` is refused, because every write goes through the log",
-    ),
-    row(
-        "WRITE_ACK",
-        "",
-        Value("applied"),
-        Word(&["applied", "all"]),
-        "When a write is answered: in the log and applied on the acting node, or on every \
-         node that is up",
-    ),
-    row(
-        "WAL_BATCH_SIZE",
-        "entries",
-        Value("100"),
-        Whole(1, 5000),
-        "Entries merged into one request to a node",
-    ),
-    row(
-        "WAL_HIGH_VOLUME_BATCH_SIZE",
-        "entries",
-        Computed("200, or WAL_BATCH_SIZE if that is more"),
-        Whole(1, 5000),
-        "The same while a node is far behind; at least `WAL_BATCH_SIZE`",
-    ),
-    row(
-        "WAL_SYNC_INTERVAL",
-        "s",
-        Value("10"),
-        Decimal(0.1, 3600.0),
-        "Time between safety scans of the log; replication itself is immediate",
-    ),
-    row(
-        "VERIFY_INTERVAL",
-        "h",
-        Value("24"),
-        Decimal(0.0, 8760.0),
-        "Time between comparisons of all nodes, the first after a tenth of it; 0: never",
-    ),
-    row(
-        "WAL_RETRY_ATTEMPTS",
-        "attempts",
-        Value("3"),
-        Whole(1, 100),
-        "Refusals or failures of a node under one entry, until it is judged, or a dead letter",
-    ),
-    row(
-        "WAL_RETRY_DELAY",
-        "s",
-        Value("1"),
-        Decimal(0.01, 300.0),
-        "First delay before an entry is sent again; doubles",
-    ),
-    row(
-        "WAL_DELETION_CONVERSION",
-        "",
-        Value("true"),
-        Flag,
-        "Deletions by id also reach the same document under another record id",
-    ),
-    row(
-        "WAL_DELETION_KEY",
-        "",
-        Value("document_id"),
-        Name,
-        "Metadata key by which deletion conversion recognises a document",
-    ),
-    row(
-        "WAL_RETENTION_DAYS",
-        "days",
-        Value("7"),
-        Whole(1, 3650),
-        "Age at which finished entries leave the log",
-    ),
-    row(
-        "WAL_MEMORY_THRESHOLD",
-        "%",
-        Value("80"),
-        Whole(1, 100),
-        "Memory use of the container from which work is slowed, then shed",
-    ),
-    row("WAL_CPU_THRESHOLD", "%", Value("80"), Whole(1, 100), "CPU use from which replay is slowed"),
-    row(
-        "WAL_MEMORY_BYTES",
-        "bytes",
-        Value("67108864"),
-        Whole(MIB, 1024 * 1024 * MIB),
-        "Memory for queued entries per node; older ones are read back from PostgreSQL",
-    ),
-    row(
-        "ADOPT_CONFLICT",
-        "",
-        Value("report"),
-        Word(&["report", "primary-wins"]),
-        "What happens to a collection that differed between nodes before the balancer came",
-    ),
+];
+
+/// Who hears of it.
+const AROUND: &[Variable] = &[
     row("SLACK_WEBHOOK_URL", "", Unset, SecretUrl, "Incoming webhook for alerts"),
     row("SLACK_ALERTS_ENABLED", "", Value("true"), Flag, "Whether alerts are sent to that webhook"),
+    row("BALANCER_URL", "", Unset, HttpUrl, "Balancer that `monitor` watches, as clients reach it"),
+    row("BALANCER_URLS", "", Unset, HttpUrls, "More of them"),
+    row(
+        "MONITOR_INTERVAL",
+        "s",
+        Value("5"),
+        Decimal(0.1, 3600.0),
+        "Between two looks of `monitor`, and its longest wait",
+    ),
     row("ADMIN_TOKEN", "", Unset, Secret, "Key of `/admin/*`; without it only loopback is let in"),
     row("LOG_FORMAT", "", Value("text"), Word(&["text", "json"]), "Form of log lines"),
-    row("LOG_LEVEL", "", Value("info"), LogFilter, "What is logged"),
+    row("LOG_LEVEL", "", Value("info"), LogFilter, "What is logged: a level, or levels by target"),
+    row("OTEL_EXPORTER_OTLP_ENDPOINT", "", Unset, HttpUrl, "Collector that gets spans, by OTLP over HTTP"),
 ];
 
 #[cfg(test)]

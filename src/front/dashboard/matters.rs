@@ -2,7 +2,8 @@
 
 use chroma_ha_actors::board::Holder;
 use chroma_ha_actors::history::LOG;
-use chroma_ha_core::alert::{Alert, matter};
+use chroma_ha_actors::resources::Lasting;
+use chroma_ha_core::alert::{Alert, matter, strain};
 use chroma_ha_core::headline::{Facts, Headline, Log, NodeFacts, headlines as told};
 use chroma_ha_core::ids::NodeId;
 
@@ -27,6 +28,7 @@ pub(super) fn headlines(shared: &Shared) -> Vec<Headline> {
         let matters: Vec<Alert> = lags.iter().flat_map(open).take(MOST).collect();
         (lags, acting, matters)
     };
+    let dated = |alert: Alert| (alert.clone(), history.opened_ms(&alert.key));
     let facts = |(node, lag): &(NodeId, u64)| NodeFacts {
         name: node.name(),
         state: **system.board.posts[node.0].state.load(),
@@ -38,12 +40,20 @@ pub(super) fn headlines(shared: &Shared) -> Vec<Headline> {
         log_since_ms: history.since(LOG).0,
         nodes: nodes.iter().map(facts).collect(),
         acting,
-        matters: matters.into_iter().map(|alert| (alert.clone(), history.opened_ms(&alert.key))).collect(),
-        pressure: system.load.load().pressure,
-        pressure_since_ms: history.opened_ms("pressure"),
+        matters: matters.into_iter().map(dated).chain(strains(shared)).collect(),
     });
     all.truncate(MOST);
     all
+}
+
+/// What is short, since when.
+fn strains(shared: &Shared) -> Vec<(Alert, Option<u64>)> {
+    let load = shared.system.load.load();
+    let told = |lasting: &Lasting| {
+        let since_ms = lasting.since_ms;
+        (strain::opened(lasting.strain, &load.sample, &shared.config.pressure, since_ms), Some(since_ms))
+    };
+    load.strains.iter().map(told).collect()
 }
 
 fn log(shared: &Shared) -> Log {

@@ -17,6 +17,7 @@ pub(super) struct NodeReading {
     applying: usize,
     waiting_streams: usize,
     queued_bytes: usize,
+    batch: usize,
     quarantined: usize,
     in_doubt: usize,
     letters: usize,
@@ -31,9 +32,14 @@ struct Lag {
 
 impl Lag {
     fn of(entries: u64, oldest_ms: Option<u64>, now_ms: u64) -> Lag {
-        let waited = |oldest_ms| now_ms.saturating_sub(oldest_ms) as f64 / 1e3;
-        Lag { entries, seconds: if entries == 0 { Some(0.0) } else { oldest_ms.map(waited) } }
+        Lag { entries, seconds: lag_seconds(entries, oldest_ms, now_ms) }
     }
+}
+
+/// How long the oldest entry has waited that a node lacks.
+pub fn lag_seconds(entries: u64, oldest_ms: Option<u64>, now_ms: u64) -> Option<f64> {
+    let waited = |oldest_ms| now_ms.saturating_sub(oldest_ms) as f64 / 1e3;
+    if entries == 0 { Some(0.0) } else { oldest_ms.map(waited) }
 }
 
 impl NodeReading {
@@ -48,6 +54,7 @@ impl NodeReading {
             applying: view.in_flight,
             waiting_streams: view.waiting_lanes,
             queued_bytes: view.queued_bytes,
+            batch: view.batch,
             quarantined: view.quarantined.len(),
             in_doubt: view.in_doubt,
             letters: log.letters().len(),
@@ -107,6 +114,12 @@ pub(super) fn work(nodes: &[NodeReading], families: &mut Families) -> Result<(),
         ["node"],
         "Memory of the entries that wait for a node.",
         each(nodes, |node| node.queued_bytes as f64),
+    )?;
+    families.gauges(
+        "chroma_ha_node_batch_entries",
+        ["node"],
+        "Entries that are read from the log at a time for a node that is behind.",
+        each(nodes, |node| node.batch as f64),
     )
 }
 
@@ -154,6 +167,7 @@ pub(super) fn reading(lag: Option<(u64, Option<f64>)>) -> NodeReading {
         applying: 0,
         waiting_streams: 0,
         queued_bytes: 0,
+        batch: 0,
         quarantined: 0,
         in_doubt: 0,
         letters: 0,

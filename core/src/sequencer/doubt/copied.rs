@@ -26,6 +26,7 @@ impl Doubts {
     fn all_of(&mut self, stream: Stream, first: Seq, last: Seq) {
         let version = self.of(stream).map_or(0, |doubt| doubt.version + 1);
         let first = self.of(stream).map_or(first, |doubt| doubt.first.min(first)).min(last);
+        self.forget(stream);
         self.streams.insert(stream, Doubt { first, last, version, ..Doubt::default() });
     }
 }

@@ -10,6 +10,7 @@ use crate::health::Observation;
 use crate::port::NodeFault;
 
 mod alone;
+mod kept;
 
 fn in_doubt(s: &mut Sequencer, node: NodeId, task: &Task) {
     assert!(s.finish(ticket(node, task), &task.entries, Outcome::InDoubt));
@@ -31,7 +32,7 @@ fn given_up() -> Sequencer {
     in_doubt(&mut s, B, &late);
     s.set_standing(B, SUSPECT);
     s.set_standing(B, UP);
-    assert_eq!(s.node(B).durable_cursor(), Seq(0));
+    assert_eq!(s.durable(B).0, Seq(0));
     let again = one(&mut s, B, "f1");
     assert!(applied(&mut s, B, &again));
     s
@@ -71,11 +72,11 @@ fn nothing_is_sent_again_before_the_node_has_settled_whatever_is_heard_first() {
 fn records_in_doubt_are_read_back_and_others_are_read_first() {
     let mut s = given_up();
     assert_eq!(readable(&s), [0]);
-    assert_eq!(s.node(B).durable_cursor(), Seq(0), "a restart must find it again");
+    assert_eq!(s.durable(B).0, Seq(0), "a restart must find it again");
     let task = comparison(&mut s, B, 0);
     assert_eq!(s.scope(B, &task), Scope::Records(vec!["a".to_owned()]));
     assert_eq!(found(&mut s, B, &task, Finding::Equal { records: 1 }), Next::Nothing);
-    assert_eq!((readable(&s), s.node(B).durable_cursor()), (vec![0, 1], Seq(1)));
+    assert_eq!((readable(&s), s.durable(B).0), (vec![0, 1], Seq(1)));
     // Looked at again after 2 s, 15 s and 120 s, and then no more.
     for now_ms in [2_000, 17_000, 137_000] {
         assert!(s.steps(B, now_ms - 1).is_empty());
@@ -209,7 +210,7 @@ fn a_node_with_other_ids_is_compared_with_nobody() {
     let again = one(&mut s, B, "f1");
     assert!(applied(&mut s, B, &again));
     assert!(s.steps(B, 4_000).is_empty());
-    assert_eq!(s.node(B).durable_cursor(), Seq(1));
+    assert_eq!(s.durable(B).0, Seq(1));
     assert!(s.node(B).doubts.of(STREAM).is_none());
 }
 

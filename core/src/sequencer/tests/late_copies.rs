@@ -76,7 +76,7 @@ fn every_record_of_a_copy_that_went_on_is_in_doubt() {
     let doubt = s.node(B).doubts.of(STREAM).expect("in doubt").clone();
     assert_eq!((doubt.first, doubt.last, doubt.ids), (Seq(2), Seq(2), None));
     assert!(s.node(B).doubts.of(Stream::Catalog).is_none());
-    assert_eq!(s.node(B).durable_cursor(), Seq(1), "a restart must find it again");
+    assert_eq!(s.durable(B).0, Seq(1), "a restart must find it again");
     assert_eq!(starts(&mut s, B).0, "l2");
     s.loaded(B, s.life, STREAM, Seq(2), vec![entry(2, Op::Add)], Seq(2));
     for (node, expected) in [(A, "a2"), (B, "f2")] {

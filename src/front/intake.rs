@@ -1,0 +1,163 @@
+//! A request taken in: room in memory first, then its body, as long as the client keeps sending, then its
+//! turn. So a slow client holds the room for its own body and stands in nobody's way; and what cannot be
+//! taken is refused with its body unread.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::{Bytes, BytesMut};
+use chroma_ha_actors::gate::{Shed, Ticket};
+use chroma_ha_core::route::Share;
+use chroma_ha_core::trace::Span;
+use futures_util::StreamExt;
+use tokio::time::{Instant, timeout_at};
+
+use super::exchange::Incoming;
+use super::{Worker, access, forward, key};
+
+/// Room for a body of unknown length is taken in such steps, and doubled.
+const STEP: usize = 64 << 10;
+
+/// Why a request was not taken in.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Unfit {
+    /// Longer than a request may be.
+    TooLong(usize),
+    /// Longer than all that may be held in memory.
+    TooLongToHold(usize),
+    /// The client did not send for so long, or not all of it in time.
+    Slow,
+    /// The client broke off.
+    Broken,
+    Shed(Shed),
+}
+
+impl From<Shed> for Unfit {
+    fn from(shed: Shed) -> Unfit {
+        Unfit::Shed(shed)
+    }
+}
+
+pub(super) async fn incoming(
+    worker: &Worker,
+    request: &HttpRequest,
+    payload: &mut web::Payload,
+    share: Share,
+    span: Span,
+) -> Result<Incoming, Unfit> {
+    let system = &worker.shared.system;
+    if let Some(shed) = Shed::under(system.load.load().pressure, share) {
+        return Err(Unfit::Shed(shed));
+    }
+    let mut ticket = system.gate.ticket(share);
+    let body = match Length::of(request) {
+        Length::None => Bytes::new(),
+        length => read_body(worker, payload, length, &mut ticket).await?,
+    };
+    ticket.enter().await?;
+    let headers = request.headers().iter().filter(|(name, _)| !access::is_replaced(name, &span));
+    let mut headers =
+        headers.filter_map(|(name, value)| Some((name.as_str().to_owned(), text(name, value)?))).collect();
+    let attempt = forward::attempt(worker, &mut headers);
+    Ok(Incoming {
+        method: request.method().as_str().to_owned(),
+        path_and_query: request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned(),
+        headers,
+        body,
+        attempt,
+        ticket: Arc::new(ticket),
+        span,
+    })
+}
+
+/// What is no text is left out; but a key that cannot be read is refused, not ignored.
+fn text(name: &HeaderName, value: &HeaderValue) -> Option<String> {
+    match value.to_str() {
+        Ok(text) => Some(text.to_owned()),
+        Err(_) => (name == key::HEADER).then(|| "\u{fffd}".to_owned()),
+    }
+}
+
+/// How long the body is, as the request says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Length {
+    None,
+    Known(usize),
+    Unknown,
+}
+
+impl Length {
+    fn of(request: &HttpRequest) -> Length {
+        let length = request.headers().get(CONTENT_LENGTH);
+        match length.map(|value| value.to_str().ok().and_then(|text| text.parse().ok())) {
+            Some(Some(0)) => Length::None,
+            Some(Some(length)) => Length::Known(length),
+            Some(None) => Length::Unknown,
+            None if request.headers().contains_key(TRANSFER_ENCODING) => Length::Unknown,
+            None => Length::None,
+        }
+    }
+}
+
+async fn read_body(
+    worker: &Worker,
+    payload: &mut web::Payload,
+    length: Length,
+    ticket: &mut Ticket,
+) -> Result<Bytes, Unfit> {
+    let limits = &worker.shared.config.limits;
+    let (longest, holdable) = (limits.max_body_bytes, worker.shared.system.gate.largest_body());
+    let fits = |length: usize| match length {
+        length if length > longest => Err(Unfit::TooLong(longest)),
+        length if length > holdable => Err(Unfit::TooLongToHold(holdable)),
+        _ => Ok(()),
+    };
+    let mut body = BytesMut::new();
+    if let Length::Known(length) = length {
+        fits(length)?;
+        ticket.hold(length).await?;
+        // At once: a buffer that grows would need its room twice.
+        body.reserve(length);
+    }
+    let end = Instant::now() + limits.client_body_timeout;
+    loop {
+        let next = timeout_at(end.min(Instant::now() + limits.client_timeout), payload.next()).await;
+        let Some(chunk) = next.map_err(|_| Unfit::Slow)? else { return Ok(body.freeze()) };
+        let chunk = chunk.map_err(|_| Unfit::Broken)?;
+        let received = body.len() + chunk.len();
+        fits(received)?;
+        if received > body.capacity() {
+            let room = received.next_power_of_two().max(STEP).min(longest).min(holdable);
+            ticket.hold(room).await?;
+            body.reserve(room - body.len());
+        }
+        body.extend_from_slice(&chunk);
+    }
+}
+
+/// An answer whose request's body was not read to its end: that is kept unread until the answer is sent, so
+/// that the connection is closed then instead of reading on for as long as the client likes to send.
+pub(super) fn unread(response: HttpResponse, rest: web::Payload) -> HttpResponse {
+    response.map_body(|_, answer| BoxBody::new(Unread { answer, _rest: rest }))
+}
+
+struct Unread {
+    answer: BoxBody,
+    _rest: web::Payload,
+}
+
+impl MessageBody for Unread {
+    type Error = Box<dyn std::error::Error>;
+
+    fn size(&self) -> BodySize {
+        self.answer.size()
+    }
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.get_mut().answer).poll_next(cx)
+    }
+}
