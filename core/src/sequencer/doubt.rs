@@ -45,6 +45,8 @@ pub struct Doubt {
     looks: usize,
     /// The stream was applied again from `first`.
     pub replayed: bool,
+    /// It is being: the first was read and not sent.
+    begun: bool,
     /// How often it was, since the last entry came into doubt.
     pub rounds: u32,
     /// It had been applied up to here when it was last applied again.
@@ -60,6 +62,15 @@ impl Doubt {
     /// Nothing was done about it: a restart must find it again.
     pub fn is_fresh(&self) -> bool {
         self.looks == 0 && !self.replayed
+    }
+
+    /// The lane is past this entry; `read`: what was sent before counts as its being applied again. With what
+    /// went along in one request, that is complete once the last of them was applied again, too.
+    pub(super) fn passed(&mut self, seq: Seq, read: bool) {
+        let begun = self.begun || read && self.first.max(self.through) >= seq;
+        let complete = self.last <= seq.max(self.through);
+        self.replayed |= begun && complete;
+        self.begun = begun && !complete;
     }
 
     /// With every other id, if there is room for them.
@@ -112,6 +123,7 @@ impl Doubts {
             self.bytes = others + doubt.bytes;
             doubt.version += 1;
             (doubt.looks, doubt.replayed, doubt.rounds) = (0, false, 0);
+            doubt.begun = false;
             (doubt.due_ms, doubt.alone_since_ms) = (0, None);
         }
     }

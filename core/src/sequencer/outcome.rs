@@ -136,7 +136,7 @@ impl Sequencer {
                 });
             }
             Outcome::InDoubt => {
-                self.note_unanswered(node, entries);
+                self.part(node, entries);
                 self.nodes[node.0].leave_in_doubt(stream, entries);
             }
             // What is left of a deleted collection is passed over, not judged.

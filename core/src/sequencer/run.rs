@@ -24,7 +24,8 @@ impl Sequencer {
         if !first.draft.op.is_record() || self.is_single(node, first) {
             return alone(RunEnd::Operation);
         }
-        if first.seq <= lane.alone_through || self.suspects.failures(node, role, first) > 0 {
+        let apart = first.seq <= lane.alone_through || role == Role::Acting && self.suspects.was_along(first);
+        if apart || self.suspects.failures(node, role, first) > 0 {
             return alone(RunEnd::Held);
         }
         let most = lane.most.min(self.limits.run_writes).max(1);
@@ -77,22 +78,16 @@ impl Sequencer {
         }
     }
 
-    /// Something went wrong under a request with several entries: each goes by itself from now on.
+    /// Something went wrong under a request with several entries: each may have been applied, and goes by
+    /// itself from now on, undecided ones on every node.
     pub(super) fn part(&mut self, node: NodeId, entries: &[Arc<Entry>]) {
         if let [first, .., last] = entries {
             let through = last.seq;
             self.nodes[node.0]
                 .change(first.stream(), |lane| lane.alone_through = lane.alone_through.max(through));
-        }
-    }
-
-    /// A request with several entries had no answer: each may have been applied.
-    pub(super) fn note_unanswered(&mut self, node: NodeId, entries: &[Arc<Entry>]) {
-        self.part(node, entries);
-        if let [first, .., last] = entries
-            && self.decision(last).is_none()
-        {
-            self.suspects.unanswered(first.stream(), last.seq);
+            if self.decision(last).is_none() {
+                self.suspects.unanswered(entries);
+            }
         }
     }
 }

@@ -40,8 +40,9 @@ struct Suspect {
 #[derive(Debug, Default)]
 pub struct Suspects {
     entries: HashMap<(Stream, Option<NodeId>), Suspect>,
-    /// Undecided entries of the stream up to here went along in a request that had no answer.
-    unanswered: HashMap<Stream, Seq>,
+    /// Undecided entries of the stream that went in one request which came to nothing: each may have been
+    /// applied, with those before it.
+    unanswered: HashMap<Stream, Vec<Arc<Entry>>>,
     /// Streams whose last verdict was a rejection because nodes failed under the entry.
     rejected: HashMap<Stream, Seq>,
 }
@@ -71,16 +72,24 @@ impl Suspects {
         self.get(node, role, entry).map_or(0, |suspect| suspect.failures)
     }
 
-    pub(super) fn unanswered(&mut self, stream: Stream, through: Seq) {
+    pub(super) fn unanswered(&mut self, entries: &[Arc<Entry>]) {
+        let Some(stream) = entries.first().map(|entry| entry.stream()) else { return };
         let known = self.unanswered.entry(stream).or_default();
-        *known = through.max(*known);
+        *known = entries.to_vec();
+    }
+
+    /// The undecided entry was in a request with others that came to nothing, on whatever node.
+    pub(super) fn was_along(&self, entry: &Entry) -> bool {
+        let known = self.unanswered.get(&entry.stream());
+        known.and_then(|known| known.last()).is_some_and(|last| entry.seq <= last.seq)
     }
 
     /// The entry is decided.
     pub(super) fn decided(&mut self, entry: &Entry) {
         let stream = entry.stream();
         self.entries.remove(&(stream, None));
-        if self.unanswered.get(&stream).is_some_and(|through| *through <= entry.seq) {
+        let over = |known: &Vec<Arc<Entry>>| known.last().is_none_or(|last| last.seq <= entry.seq);
+        if self.unanswered.get(&stream).is_some_and(over) {
             self.unanswered.remove(&stream);
         }
         if self.rejected.get(&stream).is_some_and(|rejected| *rejected < entry.seq) {
@@ -137,8 +146,13 @@ impl Sequencer {
     /// is not known.
     pub fn is_doubtful(&self, node: NodeId, entry: &Entry) -> bool {
         self.suspects.is_suspected(node, Role::Acting, entry)
-            || self.suspects.unanswered.get(&entry.stream()).is_some_and(|through| entry.seq <= *through)
+            || self.suspects.was_along(entry)
             || entry.seq <= self.recovered_head
+    }
+
+    /// What may have been applied in one request with the undecided entry, itself included.
+    pub fn went_along(&self, entry: &Entry) -> Vec<Arc<Entry>> {
+        self.suspects.unanswered.get(&entry.stream()).cloned().unwrap_or_default()
     }
 
     /// Other nodes that may have applied the entry, once it failed too often: all that have the collection,
@@ -205,8 +219,8 @@ impl Sequencer {
     pub(super) fn settle_doubt(&mut self, node: NodeId, entry: &Entry) {
         let role = if self.decision(entry).is_none() { Role::Acting } else { Role::Following };
         let read = self.suspects.failures(node, role, entry) >= self.limits.attempts;
-        if let Some(doubt) = self.nodes[node.0].doubts.of_mut(entry.stream()).filter(|_| read) {
-            doubt.replayed |= doubt.first.max(doubt.through) >= entry.seq;
+        if let Some(doubt) = self.nodes[node.0].doubts.of_mut(entry.stream()) {
+            doubt.passed(entry.seq, read);
         }
     }
 
@@ -216,7 +230,7 @@ impl Sequencer {
             let Some(first) = run.first() else { continue };
             let role = if self.decision(first).is_none() { Role::Acting } else { Role::Following };
             self.suspects.suspect(node, role, first).unanswered = true;
-            self.note_unanswered(node, &run);
+            self.part(node, &run);
         }
     }
 }
