@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::*;
-use crate::catalog::Move;
 use crate::catalog::{DEFAULT_DATABASE, DEFAULT_TENANT};
 use crate::coalesce::Bounds;
 use crate::entry::{Decision, Draft, Op};
