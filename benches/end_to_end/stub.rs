@@ -43,7 +43,8 @@ impl Stub {
         let (stop, stopped) = oneshot::channel();
         let names = Arc::clone(&self.names);
         let serve = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 listener.set_nonblocking(true).expect("a socket");
                 let listener = TcpListener::from_std(listener).expect("a socket");
@@ -141,7 +142,9 @@ fn catalog(method: &str, path: &str, query: &str, body: &[u8], names: &mut Names
         ("GET", [.., "collections"]) => {
             let number = |name| query.split('&').find_map(|pair| pair.strip_prefix(name)?.parse().ok());
             let page = names.order.iter().skip(number("offset=").unwrap_or(0));
-            page.take(number("limit=").unwrap_or(usize::MAX)).map(|name| shown(name, &names.ids[name])).collect()
+            page.take(number("limit=").unwrap_or(usize::MAX))
+                .map(|name| shown(name, &names.ids[name]))
+                .collect()
         }
         ("GET", [.., "collections_count"]) => json!(names.order.len()),
         ("POST", [.., "collections"]) => {

@@ -75,7 +75,11 @@ impl Inbox {
             if let Some(at) = find(&self.bytes, b"\r\n\r\n") {
                 self.head = at + 4;
             } else if !self.more(stream).await? {
-                return if self.bytes.is_empty() { Ok(false) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+                return if self.bytes.is_empty() {
+                    Ok(false)
+                } else {
+                    Err(io::ErrorKind::UnexpectedEof.into())
+                };
             }
         }
         let head = String::from_utf8_lossy(&self.bytes[..self.head]).to_ascii_lowercase();

@@ -23,14 +23,16 @@ const UP: Standing = Standing { applies: true, serves: true, gone: false, suspec
 /// Nodes that are up and hold so many empty collections; nothing is logged.
 fn cluster(nodes: usize, collections: u128) -> Sequencer {
     let ids = || (0..collections).map(|n| CollectionId(Uuid::from_u128(1 + n)));
-    let own = |node: usize| ids().map(move |id| (id, Uuid::from_u128(id.0.as_u128() + ((1 + node as u128) << 64))));
+    let own =
+        |node: usize| ids().map(move |id| (id, Uuid::from_u128(id.0.as_u128() + ((1 + node as u128) << 64))));
     let remembered = |node: usize| RecoveredNode {
         name: NodeId(node).name(),
         joined: true,
         mapped: own(node).collect(),
         ..RecoveredNode::default()
     };
-    let place = |id: CollectionId| (id, DEFAULT_TENANT.to_owned(), DEFAULT_DATABASE.to_owned(), id.to_string());
+    let place =
+        |id: CollectionId| (id, DEFAULT_TENANT.to_owned(), DEFAULT_DATABASE.to_owned(), id.to_string());
     let recovered = Recovered {
         collections: ids().map(place).collect(),
         nodes: (0..nodes).map(remembered).collect(),
