@@ -66,6 +66,12 @@ pub struct Lane {
     pub most: usize,
     /// Entries up to here go out one by one: something went wrong under a request with several.
     pub alone_through: Seq,
+    /// So many entries at the front went out in one request that came to nothing: whether the node has applied
+    /// them is read first. Applied again one by one, earlier ones would go over later ones.
+    pub unread: usize,
+    /// One of them was applied again all the same, accepted by another node: up to here records do not tell
+    /// what the node has applied.
+    pub masked_through: Seq,
     bytes: usize,
     /// An effect or a refusal from here on became durable while a page was being read: it may lack it.
     stale_from: Option<Seq>,
@@ -82,6 +88,8 @@ impl Default for Lane {
             flying: 0,
             most: usize::MAX,
             alone_through: Seq::ZERO,
+            unread: 0,
+            masked_through: Seq::ZERO,
             bytes: 0,
             stale_from: None,
         }
@@ -126,9 +134,9 @@ impl Lane {
         self.queue.is_empty() && self.spilled.is_none()
     }
 
-    /// What must be read from the log before anything can move.
+    /// What must be read from the log before anything can move: what went out together is looked at together.
     pub fn wanted(&self) -> Option<Span> {
-        self.spilled.filter(|_| self.queue.is_empty())
+        self.spilled.filter(|_| self.queue.is_empty() || self.queue.len() < self.unread)
     }
 
     pub fn is_spilled(&self) -> bool {
@@ -205,6 +213,7 @@ impl Lane {
         self.spilled = Some(Span { first, last });
         self.spilled_since_ms = None;
         self.attempts = 0;
+        self.unread = 0;
     }
 
     /// Everything up to here is on the node already.
@@ -235,6 +244,9 @@ impl Lane {
             self.bytes -= entry.size_bytes();
         }
         self.attempts = 0;
+        if std::mem::take(&mut self.unread) > 1 {
+            self.masked_through = self.alone_through;
+        }
         if !matches!(self.phase, Phase::Quarantined { .. }) {
             self.phase = Phase::Idle;
         }
