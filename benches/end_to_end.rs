@@ -37,6 +37,7 @@ mod end_to_end {
 
     /// What goes on while nothing fails.
     pub(crate) mod steady {
+        pub(crate) mod commit;
         pub(crate) mod log;
         pub(crate) mod lone;
         pub(crate) mod mixed;

@@ -5,8 +5,10 @@ use std::fmt::Write;
 
 use super::figures::{Curves, Row, Side, short};
 
-const WIDTH: f64 = 760.0;
-const LEFT: f64 = 250.0;
+const WIDTH: f64 = 820.0;
+const LEFT: f64 = 310.0;
+/// For the figure behind the longest bar.
+const RIGHT: f64 = 120.0;
 const BAR: f64 = 16.0;
 const COLOURS: [&str; 5] = ["#9aa5b1", "#69b3a2", "#c9a227", "#2457c5", "#b5475d"];
 
@@ -48,7 +50,7 @@ pub(crate) fn bars(title: &str, rows: &[&Row]) -> String {
                 text(&mut svg, (LEFT - 84.0, y + 12.0), "end", &shortened(&row.measure));
             }
             text(&mut svg, (LEFT - 6.0, y + 12.0), "end", side.name());
-            let width = (WIDTH - LEFT - 90.0) * value / most.max(f64::MIN_POSITIVE);
+            let width = (WIDTH - LEFT - RIGHT) * value / most.max(f64::MIN_POSITIVE);
             let (fill, thick) = (colour(side), BAR - 3.0);
             let _to_memory = writeln!(
                 svg,
@@ -67,14 +69,16 @@ pub(crate) fn bars(title: &str, rows: &[&Row]) -> String {
     svg + "</svg>\n"
 }
 
-/// What stands before a colon or a semicolon is in the title already, or too long for the picture.
+/// As much as the picture has room for.
 fn shortened(measure: &str) -> String {
-    let words: String = measure.chars().take(34).collect();
+    let words: String = measure.chars().take(38).collect();
     if words.len() < measure.len() { words + "…" } else { words }
 }
 
-const HIGH: f64 = 360.0;
-const FRAME: [f64; 4] = [70.0, 40.0, 560.0, 310.0];
+const HIGH: f64 = 370.0;
+const FRAME: [f64; 4] = [70.0, 54.0, 620.0, 320.0];
+/// Few points are shown as such.
+const FEW: usize = 12;
 
 /// A scale that shows small and large values alike when they are far apart.
 struct Axis {
@@ -98,11 +102,11 @@ impl Axis {
     }
 
     fn marks(&self) -> Vec<f64> {
-        let spread = |part: f64| match self.logarithmic {
-            true => self.least * (self.most / self.least).powf(part),
-            false => self.most * part,
-        };
-        (0..=4).map(|nth| spread(f64::from(nth) / 4.0)).collect()
+        if self.logarithmic {
+            let powers = (-6..=9).map(|power| 10f64.powi(power));
+            return powers.filter(|mark| (self.least..=self.most).contains(mark)).collect();
+        }
+        (0..=4).map(|nth| self.most * f64::from(nth) / 4.0).collect()
     }
 }
 
@@ -128,11 +132,16 @@ pub(crate) fn lines(curves: &Curves) -> String {
     text(&mut svg, (left + wide / 2.0, top + high + 36.0), "middle", &below);
     text(&mut svg, (left, top - 6.0), "start", &format!("{}{}", curves.axes[1], scale(&y_axis)));
     for (at, (name, points)) in curves.series.iter().enumerate() {
-        let fill = COLOURS[(at + 3) % COLOURS.len()];
+        let side = Side::ALL.into_iter().find(|side| side.name() == name.as_str());
+        let fill = side.map_or(COLOURS[(at + 3) % COLOURS.len()], colour);
         let path: Vec<String> = points.iter().map(|p| format!("{:.1},{:.1}", x(p.0), y(p.1))).collect();
         let path = path.join(" ");
         let _to_memory =
             writeln!(svg, r#"<polyline points="{path}" fill="none" stroke="{fill}" stroke-width="2"/>"#);
+        for point in points.iter().filter(|_| points.len() <= FEW) {
+            let (x, y) = (x(point.0), y(point.1));
+            let _to_memory = writeln!(svg, r#"<circle cx="{x:.1}" cy="{y:.1}" r="3" fill="{fill}"/>"#);
+        }
         let line = top + 14.0 + at as f64 * 18.0;
         let _to_memory = writeln!(
             svg,

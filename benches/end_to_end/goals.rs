@@ -2,7 +2,7 @@
 //! measured is said to be so.
 
 use super::faults::{lag, replay};
-use super::figures::{Figures, Side, short};
+use super::figures::{Figures, Row, Side, short};
 use super::scale::rows;
 use super::steady::{log, lone, writers};
 
@@ -73,10 +73,15 @@ impl Medians<'_> {
     }
 }
 
-pub(crate) fn markdown(figures: &Figures) -> String {
+/// The scale mode has goals of its own.
+pub(crate) fn markdown(figures: &Figures, scale: bool) -> String {
     let medians = Medians(figures);
     let mut text = "### Goals\n\n| what | goal | found | |\n| --- | --- | --- | --- |\n".to_owned();
-    let all = [reads(&medians), writes(&medians), nodes(&medians), backlog(&medians)];
+    let all = if scale {
+        vec![backlog(&medians)]
+    } else {
+        vec![reads(&medians), writes(&medians), nodes(&medians)]
+    };
     text.extend(all.iter().flatten().map(Goal::line));
     text.push('\n');
     text
@@ -162,28 +167,20 @@ fn nodes(medians: &Medians<'_>) -> Vec<Goal> {
 
 /// Of the longest log of the scale mode.
 fn backlog(medians: &Medians<'_>) -> Vec<Goal> {
-    let last = |end: &str| {
-        let rows = medians.0.rows.iter().rev();
-        let row = rows.into_iter().find(|row| row.section == rows::SECTION && row.measure.ends_with(end))?;
-        row.median(Side::Balancer)
+    let last = |end: &str, unit: &str| {
+        let ours =
+            |row: &&Row| row.section == rows::SECTION && row.measure.ends_with(end) && row.unit == unit;
+        medians.0.rows.iter().rev().find(ours)?.median(Side::Balancer)
     };
-    let status = medians.0.rows.iter().rev().find(|row| {
-        row.section == rows::SECTION && row.measure.ends_with(": /status") && row.unit == "p50 ms"
-    });
-    let status = status.and_then(|row| row.median(Side::Balancer));
+    let goal = |what, most, end, unit, shown| Goal {
+        what,
+        limit: Limit::AtMost(most),
+        found: last(end, unit),
+        unit: shown,
+    };
     vec![
-        Goal { what: "a long log: `/status`", limit: Limit::AtMost(10.0), found: status, unit: "ms" },
-        Goal {
-            what: "a long log: resident memory",
-            limit: Limit::AtMost(100.0),
-            found: last("resident memory"),
-            unit: "MiB",
-        },
-        Goal {
-            what: "a long log: start until it serves",
-            limit: Limit::AtMost(1.0),
-            found: last(rows::START),
-            unit: "s",
-        },
+        goal("a long log: `/status`", 10.0, ": /status", "p50 ms", "ms"),
+        goal("a long log: resident memory", 100.0, ": resident memory", "MiB", "MiB"),
+        goal("a long log: start until it serves", 1.0, rows::START, "s", "s"),
     ]
 }

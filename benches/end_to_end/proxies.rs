@@ -70,7 +70,7 @@ events {{ worker_connections 4096; }}
 http {{
   access_log off;
   client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-  client_max_body_size 64m;
+  client_max_body_size 64m; client_body_buffer_size 32m;
   keepalive_requests 1000000000;
   upstream node {{ server 127.0.0.1:{upstream}; keepalive 256; keepalive_requests 1000000000; }}
   server {{

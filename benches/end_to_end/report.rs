@@ -32,7 +32,9 @@ pub(crate) fn tell(context: &Context, busy: Option<f64>, took: Duration) {
     for place in [&folder, &charts] {
         fs::create_dir_all(place).unwrap_or_else(|reason| panic!("{}: {reason}", place.display()));
     }
-    let text = head(context, busy, took) + &goals::markdown(&context.figures) + &context.figures.markdown();
+    let text = head(context, busy, took)
+        + &goals::markdown(&context.figures, context.options.scale)
+        + &context.figures.markdown();
     let table = folder.join(if context.options.scale { "scale.md" } else { "results.md" });
     let written = draw(&context.figures, &charts);
     fs::write(&table, &text).unwrap_or_else(|reason| panic!("{}: {reason}", table.display()));
@@ -55,7 +57,7 @@ fn head(context: &Context, busy: Option<f64>, took: Duration) -> String {
     let (command, machine) = (command.join(" "), cpu::describe());
     let (rounds, seconds) = (options.rounds, options.seconds);
     let mut text = format!(
-        "`{command}`: {rounds} rounds, {seconds} s for each measurement, {minutes} minutes in all; medians, and the \
+        "`{command}`: rounds: {rounds}, {seconds} s for each measurement, {minutes} minutes in all; medians, and the \
          range over the rounds.\nMachine: {machine}.\n"
     );
     if let Some(busy) = busy.filter(|busy| *busy > CALM) {

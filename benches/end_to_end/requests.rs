@@ -42,6 +42,22 @@ fn numbers(nth: u64) -> Vec<f32> {
     (0..DIMENSIONS).map(|at| ((nth * 7 + at as u64) as f32).sin()).collect()
 }
 
+/// Text that nobody can compress, always the same.
+pub(crate) fn noise(length: usize) -> String {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let bytes: Vec<u8> = (0..length / 4 * 3 + 3)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()[0]
+        })
+        .collect();
+    let mut text = STANDARD.encode(bytes);
+    text.truncate(length);
+    text
+}
+
 impl Requests {
     pub(crate) fn of(id: &str) -> Self {
         let row = |nth| {
@@ -102,7 +118,7 @@ impl Requests {
     /// One record whose document makes the body so long.
     pub(crate) fn long_upsert(&self, nth: u64, bytes: usize) -> Vec<u8> {
         let (id, row) = (format!("r{nth}"), Value::from(self.rows[0].trim_matches('"')));
-        let text = "x".repeat(bytes.saturating_sub(2_200));
+        let text = noise(bytes.saturating_sub(2_200));
         let body = json!({"ids": [id], "embeddings": [row], "documents": [text]});
         self.post("upsert", "", body.to_string().as_bytes())
     }

@@ -14,9 +14,8 @@ use crate::end_to_end::requests::{Ack, Requests};
 use crate::end_to_end::wire::Wire;
 
 pub(crate) const SECTION: &str =
-    "Replication lag under 40 writes a second, beside one direct write every 100 ms";
-pub(crate) const LAG: &str =
-    "direct write; through chroma-ha: from the acknowledgement until the replica shows it";
+    "Lag of the replica under 40 writes a second, beside a direct write every 100 ms";
+pub(crate) const LAG: &str = "lag; direct: one write";
 
 const CHART: (&str, &str, [&str; 2]) =
     ("lag", "Replication lag, beside a direct one-record write", ["ms", "share of the writes"]);

@@ -11,8 +11,7 @@ use crate::end_to_end::requests::Ack;
 use crate::harness::surface::until_state;
 
 pub(crate) const SECTION: &str = "A node comes back to a queue of one-record writes";
-pub(crate) const RATE: &str =
-    "direct: requests of 100; chroma-ha: from the first to the last write of the queue";
+pub(crate) const RATE: &str = "the queue; direct: as many in requests of 100";
 
 const WRITERS: usize = 64;
 const REPLICA: &str = "replica-1";
@@ -43,7 +42,13 @@ async fn replay(real: &mut Real, context: &mut Context, pair: &Pair) {
     let ask = |nth| pair.balanced.write(nth, 1, Ack::Usual);
     let heard = requests(port, WRITERS, context.options.queued, ask).await;
     context.note_failures("writes while the replica is away", Side::Balancer, &heard);
-    context.figures.note(SECTION, "clients meanwhile", "records/s", Side::Balancer, heard.rate());
+    context.figures.note(
+        SECTION,
+        "clients while the node is away",
+        "records/s",
+        Side::Balancer,
+        heard.rate(),
+    );
     let before = Page::of(port).await;
     let queued = before.lag();
     real.stack.replica().start_again().await.unwrap_or_else(|reason| panic!("{reason}"));
@@ -71,18 +76,18 @@ async fn replay(real: &mut Real, context: &mut Context, pair: &Pair) {
     context.figures.note(SECTION, RATE, "records/s", Side::Balancer, rate);
     context.figures.note(
         SECTION,
-        "from the node's first answer until it is looked at, settled and begun",
+        "node answers again, until its queue begins to fall",
         "s",
         Side::Balancer,
         waited,
     );
     context.figures.note(
         SECTION,
-        "from its first answer until the queue is empty",
+        "node answers again, until its queue is empty",
         "s",
         Side::Balancer,
         back.elapsed().as_secs_f64(),
     );
     let merged = Page::of(port).await.mean(&before, "chroma_ha_apply_entries", REPLICA);
-    context.figures.note(SECTION, "writes in a request", "count", Side::Balancer, merged);
+    context.figures.note(SECTION, "replay: writes in a request", "count", Side::Balancer, merged);
 }

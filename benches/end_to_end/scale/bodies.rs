@@ -8,7 +8,9 @@ use crate::end_to_end::figures::Side;
 use crate::end_to_end::ground::{Stubs, create};
 use crate::end_to_end::load::{Kind, requests};
 use crate::end_to_end::page::until_applied;
+use crate::end_to_end::steady::commit::commits;
 use crate::harness::memory::{MIB, peak};
+use crate::harness::sql::connect;
 
 pub(crate) const SECTION: &str = "Cost by the size of a body (2 stub nodes; writes go through the log, too)";
 
@@ -23,6 +25,7 @@ const LEAST: usize = 5;
 pub(crate) async fn measure(context: &mut Context) {
     let stubs = Stubs::start(2).await;
     let asked = create(stubs.balancer.port(), "asked").await;
+    let client = connect(&stubs.database_url).await;
     for kib in SIZES_KIB {
         let most = if context.options.quick { LEAST } else { MOST };
         let count = (MOVED_KIB / kib).clamp(LEAST, most) as u64;
@@ -39,6 +42,10 @@ pub(crate) async fn measure(context: &mut Context) {
             }
             until_applied(stubs.balancer.port()).await;
         }
+        let commit = commits(&client, kib << 10, LEAST).await.quantile(0.5) * 1e3;
+        let measure = format!("one commit of PostgreSQL of {kib} KiB");
+        context.figures.note(SECTION, measure, "p50 ms", Side::Direct, commit);
+        context.figures.point(WRITES, "one commit", (kib as f64, commit));
     }
     let most = peak(stubs.balancer.pid().expect("a running balancer")) as f64 / MIB as f64;
     context.figures.note(SECTION, "most memory ever resident", "MiB", Side::Balancer, most);

@@ -1,13 +1,12 @@
 //! What does one client wait for that writes one record at a time, and for what of it?
 
-use tokio_postgres::Client;
-
 use crate::end_to_end::context::Context;
 use crate::end_to_end::figures::Side;
 use crate::end_to_end::ground::Real;
 use crate::end_to_end::load::{Times, clients};
 use crate::end_to_end::page::Page;
 use crate::end_to_end::requests::Ack;
+use crate::end_to_end::steady::commit::commits;
 use crate::harness::sql::connect;
 
 pub(crate) const SECTION: &str = "One client, one record at a time";
@@ -17,6 +16,7 @@ pub(crate) const COMMIT: &str = "one commit of PostgreSQL";
 /// Both sides by turns, so that both see the machine as it is.
 const SLICES: u32 = 4;
 const COMMITS: usize = 200;
+/// Of a one-record write.
 const BODY_BYTES: usize = 2_300;
 
 pub(crate) async fn measure(real: &mut Real, context: &mut Context) {
@@ -41,25 +41,10 @@ pub(crate) async fn measure(real: &mut Real, context: &mut Context) {
     for (side, seconds) in [Side::Direct, Side::Balancer].into_iter().zip(seconds) {
         context.note_times(SECTION, WRITE, side, &Times::of(seconds));
     }
-    let commits = commits(&connect(&real.stack.database_url).await).await;
+    let commits = commits(&connect(&real.stack.database_url).await, BODY_BYTES, COMMITS).await;
     context.note_times(SECTION, COMMIT, Side::Direct, &commits);
     breakdown(context, "one write, of one client", &before, &after);
     real.drop_pair(pair).await;
-}
-
-/// Transactions like those of the log, one after the other.
-async fn commits(client: &Client) -> Times {
-    let table = "CREATE TABLE IF NOT EXISTS bench_commits (nth bigserial PRIMARY KEY, data bytea)";
-    client.batch_execute(table).await.expect("a table");
-    let row = client.prepare("INSERT INTO bench_commits (data) VALUES ($1)").await.expect("a statement");
-    let (body, mut seconds) = (vec![b'x'; BODY_BYTES], Vec::new());
-    for _ in 0..COMMITS {
-        let begun = std::time::Instant::now();
-        client.execute(&row, &[&body]).await.expect("a row");
-        seconds.push(begun.elapsed().as_secs_f64());
-    }
-    client.batch_execute("DROP TABLE bench_commits").await.expect("no table");
-    Times::of(seconds)
 }
 
 /// Where the time of a write went between two looks at the balancer's own histograms, as means.
