@@ -20,7 +20,7 @@ mod promises {
     mod deletion_conversion;
     mod dev_command;
     mod effects;
-    pub(crate) mod embedded;
+    mod embedded;
     mod endpoints;
     mod fates;
     mod faults;
