@@ -16,7 +16,7 @@ use crate::conversion::Deletion;
 use crate::entry::{Entry, Op};
 use crate::ids::CollectionId;
 
-pub use fixed_point::{Along, holds, look, sent};
+pub use fixed_point::{holds, look, sent};
 pub use judgement::{Judge, judge};
 pub(crate) use touched::named_ids;
 pub use touched::touched;

@@ -66,6 +66,9 @@ pub struct Lane {
     pub most: usize,
     /// Entries up to here go out one by one: something went wrong under a request with several.
     pub alone_through: Seq,
+    /// So many entries at the front went out in one request that came to nothing: whether the node has applied
+    /// them is read first. Applied again one by one, earlier ones would go over later ones.
+    pub unread: usize,
     bytes: usize,
     /// An effect or a refusal from here on became durable while a page was being read: it may lack it.
     stale_from: Option<Seq>,
@@ -82,6 +85,7 @@ impl Default for Lane {
             flying: 0,
             most: usize::MAX,
             alone_through: Seq::ZERO,
+            unread: 0,
             bytes: 0,
             stale_from: None,
         }
@@ -126,9 +130,9 @@ impl Lane {
         self.queue.is_empty() && self.spilled.is_none()
     }
 
-    /// What must be read from the log before anything can move.
+    /// What must be read from the log before anything can move: what went out together is looked at together.
     pub fn wanted(&self) -> Option<Span> {
-        self.spilled.filter(|_| self.queue.is_empty())
+        self.spilled.filter(|_| self.queue.is_empty() || self.queue.len() < self.unread)
     }
 
     pub fn is_spilled(&self) -> bool {
@@ -205,6 +209,7 @@ impl Lane {
         self.spilled = Some(Span { first, last });
         self.spilled_since_ms = None;
         self.attempts = 0;
+        self.unread = 0;
     }
 
     /// Everything up to here is on the node already.
@@ -235,6 +240,7 @@ impl Lane {
             self.bytes -= entry.size_bytes();
         }
         self.attempts = 0;
+        self.unread = 0;
         if !matches!(self.phase, Phase::Quarantined { .. }) {
             self.phase = Phase::Idle;
         }

@@ -2,15 +2,13 @@
 //! and sent. Does the acting node get the client's own request or the effect? Rows of missing ids are not
 //! sent, unless Chroma would refuse the request because of one: then it sees all and refuses it.
 
-use std::cmp::Ordering;
-
 use bytes::Bytes;
 use serde_json::Value;
 
 use super::case::{Case, gave_up, lost};
 use super::{Found, Turn};
 use crate::answer::Answer;
-use crate::effect::{self, Along, Effect, Judge, Question, Send};
+use crate::effect::{self, Effect, Judge, Question, Send};
 use crate::entry::{Entry, Op};
 use crate::health::Failure;
 use crate::port::{NodeFault, NodeResponse};
@@ -160,7 +158,7 @@ impl Case<'_> {
         match self.judge(response, false) {
             // An `add` of ids that exist may be one that Chroma refuses: it is asked again while it may be.
             Found::Done { answer, .. }
-                if effect::holds(op, written, &self.along(), &answer.body)
+                if effect::holds(op, written, &answer.body)
                     && (op != Op::Add || self.is_nearly_exhausted()) =>
             {
                 Found::Done { answer: applied_answer(self.entry), catalog: None }
@@ -176,20 +174,6 @@ impl Case<'_> {
             Found::Failed(Failure::Status(_), _) => self.unread(refusal),
             other => other,
         }
-    }
-
-    /// What may have been sent with the entry, and written over it.
-    fn along(&self) -> Along {
-        let mut along = Along::default();
-        for entry in self.sequencer().went_along(self.entry) {
-            let Some(Send::Body(body)) = effect::sent(&entry) else { continue };
-            match entry.seq.cmp(&self.entry.seq) {
-                Ordering::Less => along.before.push(body),
-                Ordering::Equal => {}
-                Ordering::Greater => along.after.push(body),
-            }
-        }
-        along
     }
 
     /// A follower may get the collection anew, whatever it holds; the verdict needs to know.

@@ -20,12 +20,14 @@ use crate::health::{Failure, Observation};
 use crate::port::Change;
 use crate::sequencer::{Outcome, Role, Shared};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Awaited {
     /// Which of the records exist that are to be updated.
     Existing,
     /// The write itself.
     Write,
+    /// The records that it was for: it had no answer before. Was it applied, as a whole?
+    Records { written: Bytes },
 }
 
 impl Attempt {
@@ -36,6 +38,14 @@ impl Attempt {
     /// `None`: what is left is one entry, and goes its own way.
     pub(super) fn run_turn(&mut self, sequencer: &Shared, stage: &Stage, input: &Input) -> Option<Turn> {
         match (stage, input) {
+            (Stage::Fresh, Input::Begin) if self.task.read => Some(self.read_back(sequencer)),
+            (Stage::Asking(Asked::Run(Awaited::Records { written })), Input::Answer(response)) => {
+                let op = self.task.entries[0].draft.op;
+                Some(Turn::Found(match self.case(sequencer).judge(response.clone(), false) {
+                    Found::Done { answer, .. } if !effect::holds(op, written, &answer.body) => Found::Split,
+                    found => run_found(found),
+                }))
+            }
             (Stage::Fresh, Input::Begin) => {
                 let Joined { count, end, .. } = self.joined();
                 self.shorten(sequencer, count, end);
@@ -58,6 +68,19 @@ impl Attempt {
             // Whose effect the log refuses is found out one by one.
             (Stage::Fixing, Input::Recorded(Err(_))) => Some(Turn::Found(Found::LogAway)),
             _ => Some(Turn::Found(Found::LogAway)),
+        }
+    }
+
+    /// It was sent whole, and Chroma takes a request whole or not at all.
+    fn read_back(&self, sequencer: &Shared) -> Turn {
+        let Joined { count, body, .. } = self.joined();
+        match effect::look(&body).filter(|_| count == self.task.entries.len()) {
+            Some(ids) => {
+                let case = self.case(sequencer);
+                let path = case.own_path(&get_path(&case.entry.draft.path));
+                Turn::Ask(Asked::Run(Awaited::Records { written: body }), case.request("POST", path, ids))
+            }
+            None => Turn::Found(Found::Split),
         }
     }
 

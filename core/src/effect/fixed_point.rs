@@ -13,14 +13,12 @@ use super::{Effect, Send, bytes, object, send};
 use crate::entry::{Entry, Op};
 
 /// One record as a write wants it, or as a node shows it: only what is said.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 struct Record {
     fields: BTreeMap<&'static str, Value>,
     /// `null`: the key is to go.
     metadata: Map<String, Value>,
 }
-
-type Records = BTreeMap<String, Record>;
 
 const WHOLE: [&str; 2] = ["documents", "uris"];
 
@@ -39,53 +37,21 @@ pub fn look(written: &Bytes) -> Option<Bytes> {
     Some(bytes(&json!({ "ids": ids, "include": include })))
 }
 
-/// What went in one request with a write, before it and after it.
-#[derive(Debug, Default)]
-pub struct Along {
-    pub before: Vec<Bytes>,
-    pub after: Vec<Bytes>,
-}
-
-/// Whether the records that the node showed are as the write leaves them, alone or in one request with some
-/// of those that went along with it; and perhaps those before it were applied again since.
-pub fn holds(op: Op, written: &[u8], along: &Along, shown: &[u8]) -> bool {
+/// Whether the records that the node showed are as the write leaves them.
+pub fn holds(op: Op, written: &[u8], shown: &[u8]) -> bool {
     let (Some(wanted), Some(shown)) = (object(written), object(shown)) else { return false };
-    let (mut wanted, shown) = (records(&wanted), records(&shown));
+    let (wanted, shown) = (records(&wanted), records(&shown));
     match op {
         Op::Delete => shown.is_empty(),
         // What existed stays as it is.
         Op::Add => wanted.keys().all(|id| shown.contains_key(id)),
-        _ => {
-            let agree = |wanted: &Records| {
-                wanted.iter().all(|(id, want)| shown.get(id).is_some_and(|there| agrees(want, there)))
-            };
-            let found = |wanted: &Records| {
-                let mut again = wanted.clone();
-                along.before.iter().for_each(|earlier| write(&mut again, earlier));
-                agree(wanted) || agree(&again)
-            };
-            found(&wanted)
-                || along.after.iter().any(|later| {
-                    write(&mut wanted, later);
-                    found(&wanted)
-                })
-        }
-    }
-}
-
-/// What a later write says of these records goes over what is said of them.
-fn write(wanted: &mut Records, later: &[u8]) {
-    for (id, record) in records(&object(later).unwrap_or_default()) {
-        wanted.entry(id).and_modify(|earlier| {
-            earlier.fields.extend(record.fields);
-            earlier.metadata.extend(record.metadata);
-        });
+        _ => wanted.iter().all(|(id, want)| shown.get(id).is_some_and(|there| agrees(want, there))),
     }
 }
 
 /// Rows by id; a later row of the same id goes over an earlier one.
-fn records(fields: &Map<String, Value>) -> Records {
-    let mut records = Records::new();
+fn records(fields: &Map<String, Value>) -> BTreeMap<String, Record> {
+    let mut records: BTreeMap<String, Record> = BTreeMap::new();
     let ids = fields.get("ids").and_then(Value::as_array).into_iter().flatten();
     for (row, id) in ids.enumerate() {
         let record = records.entry(id.as_str().unwrap_or_default().to_owned()).or_default();
@@ -173,7 +139,7 @@ mod tests {
     }
 
     fn held(op: Op, body: Value, shown: Value) -> bool {
-        holds(op, &bytes(&body), &Along::default(), shown.to_string().as_bytes())
+        holds(op, &bytes(&body), shown.to_string().as_bytes())
     }
 
     #[test]
@@ -223,7 +189,7 @@ mod tests {
         let Some(Send::Body(body)) = sent(&update(Some(&["a"]))) else { panic!("nothing is sent") };
         let ask: Value = serde_json::from_slice(&look(&body).unwrap()).unwrap();
         assert_eq!(ask["ids"], json!(["a"]));
-        assert!(holds(Op::Update, &body, &Along::default(), br#"{"ids": ["a"], "documents": ["x"]}"#));
+        assert!(holds(Op::Update, &body, br#"{"ids": ["a"], "documents": ["x"]}"#));
     }
 
     #[test]
@@ -233,7 +199,7 @@ mod tests {
         let entry = entry(Op::Delete, body, None).recovered(Some(Effect::Deletion(deletion)), None);
         let Some(Send::Body(body)) = sent(&entry) else { panic!("nothing is sent") };
         assert_eq!(look(&body), look(&bytes(&json!({"ids": ["a", "of-document"]}))));
-        assert!(!holds(Op::Delete, &body, &Along::default(), br#"{"ids": ["of-document"]}"#));
-        assert!(holds(Op::Delete, &body, &Along::default(), br#"{"ids": []}"#));
+        assert!(!holds(Op::Delete, &body, br#"{"ids": ["of-document"]}"#));
+        assert!(holds(Op::Delete, &body, br#"{"ids": []}"#));
     }
 }

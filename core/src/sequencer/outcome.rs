@@ -27,7 +27,8 @@ pub enum Outcome {
     Applied(CatalogOutcome),
     /// The acting node refused the entry. Already durable.
     Rejected,
-    /// The node refused a request with several entries: they are sent again in smaller ones.
+    /// The node refused a request with several entries, or was found not to have applied one: they are sent
+    /// again in smaller ones.
     Split,
     /// The node failed, or refuses for now: the lane tries again at this moment.
     Retry { until_ms: u64 },
@@ -110,9 +111,12 @@ impl Sequencer {
                     }
                 }
                 self.take_catalog(node, catalog);
-                self.nodes[node.0].change(stream, |lane| lane.most = run::doubled(lane.most, entries.len()));
+                let read = self.nodes[node.0].change(stream, |lane| {
+                    lane.most = run::doubled(lane.most, entries.len());
+                    lane.unread > 1 && entries.len() > 1
+                });
                 for entry in entries {
-                    self.settle_doubt(node, entry);
+                    self.settle_doubt(node, entry, read);
                     self.decide(entry, Decision::Accepted);
                     self.pass(node, entry);
                 }
@@ -126,6 +130,7 @@ impl Sequencer {
             }
             Outcome::Split => self.nodes[node.0].change(stream, |lane| {
                 lane.most = run::halved(entries.len());
+                lane.unread = 0;
                 lane.phase = Phase::Idle;
             }),
             Outcome::Retry { until_ms } => {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::run::Run;
 use super::{Role, Sequencer, Step, Task};
 use crate::effect::Effect;
 use crate::entry::{Decision, Entry, Op};
@@ -131,7 +132,7 @@ impl Sequencer {
     fn start(&mut self, node: NodeId, stream: Stream, entry: &Arc<Entry>, role: Role) -> Task {
         self.disturb(node, stream);
         let subject = self.subject(entry);
-        let (entries, end) = self.run(node, stream, entry, role);
+        let Run { entries, end, read } = self.run(node, stream, entry, role);
         if let Some(state) = self.streams.get_mut(&stream).filter(|_| role == Role::Acting) {
             state.asked = Some(node);
             state.given.clone_from(&entries);
@@ -147,7 +148,7 @@ impl Sequencer {
         });
         let node_collection = subject.and_then(|id| log.node_collection(id));
         let failures = self.suspects.failures(node, role, entry);
-        Task { stream, entries, end, role, node_collection, subject, generation, attempts, failures }
+        Task { stream, entries, end, read, role, node_collection, subject, generation, attempts, failures }
     }
 
     /// The collection that an entry is about.

@@ -8,41 +8,58 @@ use super::{Role, Sequencer, Ticket};
 use crate::coalesce::RunEnd;
 use crate::entry::{Decision, Entry, Op};
 use crate::ids::{NodeId, Stream};
-use crate::lane::Phase;
+use crate::lane::{Lane, Phase};
+
+/// Entries that go to a node in one request.
+pub(super) struct Run {
+    pub(super) entries: Vec<Arc<Entry>>,
+    /// Why no more.
+    pub(super) end: RunEnd,
+    /// They did before: it is read whether they were applied.
+    pub(super) read: bool,
+}
 
 impl Sequencer {
-    /// The entries of the next request, and why no more.
-    pub(super) fn run(
-        &self,
-        node: NodeId,
-        stream: Stream,
-        first: &Arc<Entry>,
-        role: Role,
-    ) -> (Vec<Arc<Entry>>, RunEnd) {
-        let alone = |end| (vec![Arc::clone(first)], end);
+    /// The next request.
+    pub(super) fn run(&self, node: NodeId, stream: Stream, first: &Arc<Entry>, role: Role) -> Run {
+        let alone = |end| Run { entries: vec![Arc::clone(first)], end, read: false };
         let Some(lane) = self.nodes[node.0].lane(stream) else { return alone(RunEnd::Drained) };
         if !first.draft.op.is_record() || self.is_single(node, first) {
             return alone(RunEnd::Operation);
+        }
+        if role == Role::Acting && lane.unread > 1 {
+            let entries: Vec<_> = lane.queue().take(lane.unread).cloned().collect();
+            return Run { entries, end: RunEnd::Held, read: true };
         }
         let apart = first.seq <= lane.alone_through || role == Role::Acting && self.suspects.was_along(first);
         if apart || self.suspects.failures(node, role, first) > 0 {
             return alone(RunEnd::Held);
         }
+        self.gathered(node, lane, first, role)
+    }
+
+    /// What waits behind the first one and may go along.
+    fn gathered(&self, node: NodeId, lane: &Lane, first: &Arc<Entry>, role: Role) -> Run {
         let most = lane.most.min(self.limits.run_writes).max(1);
         let mut entries = Vec::new();
+        let mut end = RunEnd::Drained;
         for entry in lane.queue() {
-            if entries.len() == most {
-                return (entries, RunEnd::Writes);
-            }
-            if entry.draft.op != first.draft.op || entry.draft.path != first.draft.path {
-                return (entries, RunEnd::Operation);
-            }
-            if entry.seq != first.seq && !self.goes_along(node, stream, entry, role) {
-                return (entries, RunEnd::Held);
+            let reached = if entries.len() == most {
+                Some(RunEnd::Writes)
+            } else if entry.draft.op != first.draft.op || entry.draft.path != first.draft.path {
+                Some(RunEnd::Operation)
+            } else if entry.seq != first.seq && !self.goes_along(node, first.stream(), entry, role) {
+                Some(RunEnd::Held)
+            } else {
+                None
+            };
+            if let Some(reached) = reached {
+                end = reached;
+                break;
             }
             entries.push(Arc::clone(entry));
         }
-        (entries, RunEnd::Drained)
+        Run { entries, end, read: false }
     }
 
     /// What a deletion reaches may differ from node to node, and is looked up for each.
@@ -81,13 +98,19 @@ impl Sequencer {
     /// Something went wrong under a request with several entries: each may have been applied, and goes by
     /// itself from now on, undecided ones on every node.
     pub(super) fn part(&mut self, node: NodeId, entries: &[Arc<Entry>]) {
-        if let [first, .., last] = entries {
-            let through = last.seq;
-            self.nodes[node.0]
-                .change(first.stream(), |lane| lane.alone_through = lane.alone_through.max(through));
-            if self.decision(last).is_none() {
-                self.suspects.unanswered(entries);
+        let [first, .., last] = entries else { return };
+        let stream = first.stream();
+        let undecided = self.decision(last).is_none();
+        // What adds or deletes may be done again in any order.
+        let ordered = matches!(first.draft.op, Op::Upsert | Op::Update);
+        self.nodes[node.0].change(stream, |lane| {
+            lane.alone_through = lane.alone_through.max(last.seq);
+            if undecided && ordered && lane.front().is_some_and(|front| front.seq == first.seq) {
+                lane.unread = entries.len();
             }
+        });
+        if undecided {
+            self.suspects.unanswered(stream, last.seq);
         }
     }
 }

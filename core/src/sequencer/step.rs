@@ -47,6 +47,8 @@ pub struct Task {
     pub entries: Vec<Arc<Entry>>,
     /// Why no more.
     pub end: RunEnd,
+    /// They went out together before, without an answer: it is read whether the node has applied them.
+    pub read: bool,
     pub role: Role,
     /// The node's own id of the collection that the entries are about.
     pub node_collection: Option<Uuid>,

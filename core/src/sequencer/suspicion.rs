@@ -40,9 +40,9 @@ struct Suspect {
 #[derive(Debug, Default)]
 pub struct Suspects {
     entries: HashMap<(Stream, Option<NodeId>), Suspect>,
-    /// Undecided entries of the stream that went in one request which came to nothing: each may have been
-    /// applied, with those before it.
-    unanswered: HashMap<Stream, Vec<Arc<Entry>>>,
+    /// Undecided entries of the stream up to here went in one request that came to nothing: each may have
+    /// been applied.
+    unanswered: HashMap<Stream, Seq>,
     /// Streams whose last verdict was a rejection because nodes failed under the entry.
     rejected: HashMap<Stream, Seq>,
 }
@@ -72,24 +72,21 @@ impl Suspects {
         self.get(node, role, entry).map_or(0, |suspect| suspect.failures)
     }
 
-    pub(super) fn unanswered(&mut self, entries: &[Arc<Entry>]) {
-        let Some(stream) = entries.first().map(|entry| entry.stream()) else { return };
+    pub(super) fn unanswered(&mut self, stream: Stream, through: Seq) {
         let known = self.unanswered.entry(stream).or_default();
-        *known = entries.to_vec();
+        *known = through.max(*known);
     }
 
     /// The undecided entry was in a request with others that came to nothing, on whatever node.
     pub(super) fn was_along(&self, entry: &Entry) -> bool {
-        let known = self.unanswered.get(&entry.stream());
-        known.and_then(|known| known.last()).is_some_and(|last| entry.seq <= last.seq)
+        self.unanswered.get(&entry.stream()).is_some_and(|through| entry.seq <= *through)
     }
 
     /// The entry is decided.
     pub(super) fn decided(&mut self, entry: &Entry) {
         let stream = entry.stream();
         self.entries.remove(&(stream, None));
-        let over = |known: &Vec<Arc<Entry>>| known.last().is_none_or(|last| last.seq <= entry.seq);
-        if self.unanswered.get(&stream).is_some_and(over) {
+        if self.unanswered.get(&stream).is_some_and(|through| *through <= entry.seq) {
             self.unanswered.remove(&stream);
         }
         if self.rejected.get(&stream).is_some_and(|rejected| *rejected < entry.seq) {
@@ -148,11 +145,6 @@ impl Sequencer {
         self.suspects.is_suspected(node, Role::Acting, entry)
             || self.suspects.was_along(entry)
             || entry.seq <= self.recovered_head
-    }
-
-    /// What may have been applied in one request with the undecided entry, itself included.
-    pub fn went_along(&self, entry: &Entry) -> Vec<Arc<Entry>> {
-        self.suspects.unanswered.get(&entry.stream()).cloned().unwrap_or_default()
     }
 
     /// Other nodes that may have applied the entry, once it failed too often: all that have the collection,
@@ -214,11 +206,11 @@ impl Sequencer {
         self.decision(entry).is_some() && doubt.is_some_and(|doubt| doubt.through >= entry.seq)
     }
 
-    /// The node has the entry. If it failed so often that it was only read, not sent, then what was sent before
+    /// The node has the entry. If it was only read, as what failed too often is, not sent, then what was sent before
     /// is as if the entry had been applied again; to do that once more would make the node fall once more.
-    pub(super) fn settle_doubt(&mut self, node: NodeId, entry: &Entry) {
+    pub(super) fn settle_doubt(&mut self, node: NodeId, entry: &Entry, read: bool) {
         let role = if self.decision(entry).is_none() { Role::Acting } else { Role::Following };
-        let read = self.suspects.failures(node, role, entry) >= self.limits.attempts;
+        let read = read || self.suspects.failures(node, role, entry) >= self.limits.attempts;
         if let Some(doubt) = self.nodes[node.0].doubts.of_mut(entry.stream()) {
             doubt.passed(entry.seq, read);
         }
