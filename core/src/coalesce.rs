@@ -12,7 +12,6 @@ use crate::entry::Op;
 /// Bounds of one request; a single larger write still goes, alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    pub writes: usize,
     pub records: usize,
     pub bytes: usize,
 }
@@ -20,7 +19,7 @@ pub struct Bounds {
 impl Default for Bounds {
     /// Chroma takes 5,461 records a request, and gains little beyond some hundreds.
     fn default() -> Bounds {
-        Bounds { writes: 100, records: 1_000, bytes: 8 << 20 }
+        Bounds { records: 1_000, bytes: 8 << 20 }
     }
 }
 
@@ -29,7 +28,7 @@ impl Default for Bounds {
 pub enum RunEnd {
     /// Everything that waited is in it.
     Drained,
-    /// As many writes as may be.
+    /// As many writes as one batch may have.
     Writes,
     /// The next write would exceed the limit of records.
     Records,
@@ -91,10 +90,6 @@ pub fn join(op: Op, bodies: &[Bytes], bounds: Bounds) -> Joined {
     let (mut records, mut bytes, mut encoding) = (0, 0, Encoding::None);
     let mut end = RunEnd::Drained;
     for body in bodies {
-        if parts.len() == bounds.writes {
-            end = RunEnd::Writes;
-            break;
-        }
         let Some(rows) = Rows::of(op, body) else {
             end = RunEnd::Shape;
             break;

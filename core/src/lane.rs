@@ -69,6 +69,9 @@ pub struct Lane {
     /// So many entries at the front went out in one request that came to nothing: whether the node has applied
     /// them is read first. Applied again one by one, earlier ones would go over later ones.
     pub unread: usize,
+    /// One of them was applied again all the same, accepted by another node: up to here records do not tell
+    /// what the node has applied.
+    pub masked_through: Seq,
     bytes: usize,
     /// An effect or a refusal from here on became durable while a page was being read: it may lack it.
     stale_from: Option<Seq>,
@@ -86,6 +89,7 @@ impl Default for Lane {
             most: usize::MAX,
             alone_through: Seq::ZERO,
             unread: 0,
+            masked_through: Seq::ZERO,
             bytes: 0,
             stale_from: None,
         }
@@ -240,7 +244,9 @@ impl Lane {
             self.bytes -= entry.size_bytes();
         }
         self.attempts = 0;
-        self.unread = 0;
+        if std::mem::take(&mut self.unread) > 1 {
+            self.masked_through = self.alone_through;
+        }
         if !matches!(self.phase, Phase::Quarantined { .. }) {
             self.phase = Phase::Idle;
         }

@@ -96,6 +96,8 @@ impl Latencies {
 mod tests {
     use std::time::Duration;
 
+    use chroma_ha_core::coalesce::RunEnd;
+
     use super::*;
 
     #[test]
@@ -112,7 +114,7 @@ mod tests {
         assert_eq!(latencies.of(NodeId::PRIMARY).read_seconds, None, "another node's");
         for _ in 1..SAMPLES {
             (0..10).for_each(|_| read(2));
-            stats.nodes.apply(&node.name(), "following", Duration::from_millis(30), 4);
+            stats.nodes.apply(&node.name(), "following", Duration::from_millis(30), 4, RunEnd::Drained);
             latencies.take(&stats, 2);
         }
         let Latency { read_seconds, apply_seconds, applied_per_second } = latencies.of(node);

@@ -11,6 +11,7 @@ use uuid::Uuid;
 mod ahead;
 mod attacks;
 mod carried_out;
+mod courtesy;
 mod in_doubt;
 mod late;
 mod late_copies;
