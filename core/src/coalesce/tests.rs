@@ -1,3 +1,5 @@
+//! Rows are spliced as they are spelt; what is spelt in an unusual way goes alone.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
