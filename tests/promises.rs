@@ -5,6 +5,7 @@
 mod harness;
 
 mod promises {
+    mod acknowledged_by_log;
     mod acknowledgement;
     mod admin;
     mod adoption;
@@ -54,5 +55,6 @@ mod promises {
     mod suffix;
     mod traces;
     mod troubles;
+    mod validation;
     mod verify;
 }

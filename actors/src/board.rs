@@ -3,7 +3,7 @@
 //! nothing: the sequencer does.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -13,6 +13,7 @@ use chroma_ha_core::health::NodeState;
 use chroma_ha_core::ids::{NodeId, Seq, Stream};
 use chroma_ha_core::port::Recovered;
 use chroma_ha_core::sequencer::{Gate, Limits, Sequencer, Shared, Standing};
+use chroma_ha_core::validation::Dimensions;
 
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
@@ -54,6 +55,7 @@ pub struct Board {
     /// Requests with a key, on their way into the log.
     pub turns: Turns,
     pub posts: Vec<Post>,
+    dimensions: Mutex<Dimensions>,
     pub lease: LeaseView,
     /// Writes that wait for the next transaction of the log.
     pub appends_waiting: AtomicUsize,
@@ -73,6 +75,7 @@ impl Board {
             attempts: Attempts::default(),
             turns: Turns::default(),
             posts: (0..nodes).map(post).collect(),
+            dimensions: Mutex::default(),
             lease: LeaseView::new(started, lease),
             appends_waiting: AtomicUsize::new(0),
             history: History::default(),
@@ -94,6 +97,11 @@ impl Board {
         self.sequencer.lock()
     }
 
+    /// What accepted writes have shown of their collections.
+    pub fn dimensions(&self) -> MutexGuard<'_, Dimensions> {
+        self.dimensions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// For what borrows it step by step.
     pub fn shared(&self) -> &Shared {
         &self.sequencer
@@ -110,7 +118,9 @@ impl Board {
         let log: Vec<_> = entries.iter().map(|(entry, _)| Arc::clone(entry)).collect();
         let waiter =
             |(entry, verdict): (Arc<Entry>, _)| (entry.seq, Waiter { stream: entry.stream(), verdict });
-        self.waiters.add(entries.into_iter().map(waiter));
+        // Nobody waits for the verdict on what the log acknowledges, and there may be many of them.
+        let waits = |(entry, _): &(Arc<Entry>, _)| !entry.is_acknowledged();
+        self.waiters.add(entries.into_iter().filter(waits).map(waiter));
         let gone = {
             let mut sequencer = self.sequencer();
             sequencer.admit(&log);
@@ -185,11 +195,17 @@ impl Board {
         }
     }
 
-    /// Nodes that may answer a read now, without those to avoid.
+    /// Nodes that may answer a read that begins now, without those to avoid.
     pub fn readable(&self, gate: Gate, avoid: &[NodeId]) -> Vec<Readable> {
+        let due = self.sequencer().due(gate);
+        self.readable_since(gate, due, avoid)
+    }
+
+    /// The same for one that began when so much was due.
+    pub fn readable_since(&self, gate: Gate, due: Seq, avoid: &[NodeId]) -> Vec<Readable> {
         // Read first: a loss after this line is noticed by whoever uses the node.
         let losses: Vec<u64> = (0..self.posts.len()).map(|n| self.losses(NodeId(n))).collect();
-        let mut nodes = self.sequencer().readable(gate);
+        let mut nodes = self.sequencer().readable_since(gate, due);
         // Asked after the positions were read: they were ours to tell.
         if gate != Gate::Server && !self.may_read() {
             nodes.clear();
@@ -200,12 +216,18 @@ impl Board {
             .collect()
     }
 
-    /// Waits until some node may answer the read, at most so long.
-    pub async fn wait_readable(&self, gate: Gate, avoid: &[NodeId], wait: Duration) -> Vec<Readable> {
+    /// Waits until some node may answer the read that began when so much was due, at most so long.
+    pub async fn wait_readable(
+        &self,
+        gate: Gate,
+        due: Seq,
+        avoid: &[NodeId],
+        wait: Duration,
+    ) -> Vec<Readable> {
         let deadline = tokio::time::Instant::now() + wait;
         let mut changed = self.changed.subscribe();
         loop {
-            let nodes = self.readable(gate, avoid);
+            let nodes = self.readable_since(gate, due, avoid);
             if gate != Gate::Server && !self.may_read() {
                 return Vec::new();
             }

@@ -129,6 +129,7 @@ pub struct Entry {
     pub logged_at_ms: u64,
     claim: Option<Claim>,
     keyed: bool,
+    acknowledged: bool,
     /// By node: what goes there, where that was looked up.
     converted: Mutex<HashMap<String, Vec<String>>>,
     effect: OnceLock<Effect>,
@@ -144,6 +145,7 @@ impl Entry {
             logged_at_ms,
             claim: None,
             keyed: false,
+            acknowledged: false,
             converted: Mutex::default(),
             effect: OnceLock::new(),
             effect_durable: AtomicBool::new(false),
@@ -170,6 +172,17 @@ impl Entry {
     pub fn keyed(mut self, keyed: bool) -> Entry {
         self.keyed = keyed;
         self
+    }
+
+    /// Its client hears of it as soon as it is in the log: it was found sound.
+    pub fn acknowledged(mut self, acknowledged: bool) -> Entry {
+        self.acknowledged = acknowledged;
+        self
+    }
+
+    /// Whether no verdict was waited for.
+    pub fn is_acknowledged(&self) -> bool {
+        self.acknowledged
     }
 
     /// Whether the outcome must be durable before the client hears it.
