@@ -115,6 +115,12 @@ impl Requests {
         request("GET", &format!("{}/count", self.path), "", b"")
     }
 
+    /// Hardly more than an id: ten million of them still fit on a disk.
+    pub(crate) fn small_write(&self, nth: u64) -> Ask<'_> {
+        let body = json!({"ids": [format!("r{nth}")], "embeddings": [[1.0, 2.0, nth]]});
+        (Kind::Write, Cow::Owned(self.post("upsert", "", body.to_string().as_bytes())))
+    }
+
     /// One record whose document makes the body so long.
     pub(crate) fn long_upsert(&self, nth: u64, bytes: usize) -> Vec<u8> {
         let (id, row) = (format!("r{nth}"), Value::from(self.rows[0].trim_matches('"')));

@@ -9,7 +9,7 @@ use crate::end_to_end::figures::Side;
 use crate::end_to_end::ground::{Stubs, create};
 use crate::end_to_end::load::requests;
 use crate::end_to_end::page::{Page, until_applied};
-use crate::end_to_end::requests::{Ack, Requests};
+use crate::end_to_end::requests::Requests;
 use crate::harness::sql::{connect, fill};
 use crate::harness::surface::{metric, until_state};
 use crate::harness::until;
@@ -45,7 +45,7 @@ async fn outage(stubs: &mut Stubs) -> Requests {
     stubs.nodes[1].stop();
     until_state(&stubs.balancer.url(), "replica-1", "down").await;
     for one in &made {
-        let heard = requests(port, 1, WRITES, |nth| one.write(nth, 1, Ack::Usual)).await;
+        let heard = requests(port, 1, WRITES, |nth| one.small_write(nth)).await;
         assert_eq!(heard.failures(), None, "writes while the replica is away");
     }
     made.swap_remove(0)
