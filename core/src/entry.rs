@@ -40,6 +40,12 @@ impl Draft {
         self.target.filter(|_| self.op.is_record()).map(CollectionId)
     }
 
+    /// How the client says its body is spelt.
+    pub fn content_type(&self) -> Option<&str> {
+        let named = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        named.map(|(_, value)| value.as_str())
+    }
+
     pub fn stream(&self) -> Stream {
         self.collection().map_or(Stream::Catalog, Stream::Collection)
     }

@@ -7,6 +7,7 @@
 //! | `route` | what does this request mean, and how is its path spelt for one node |
 //! | `v1` | which v2 request does a v1 request stand for, and how does its answer look |
 //! | `entry` | what is one logged write, and which decisions about it are legal |
+//! | `coalesce` | which writes go to a node as one request, and how is that spelt |
 //! | `conversion` | which records does a deletion reach under other ids |
 //! | `effect` | what does an entry do to records, independent of when it is applied |
 //! | `poison` | which writes must not be logged because nodes die on them |

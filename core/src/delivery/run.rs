@@ -206,6 +206,8 @@ impl Attempt {
 /// A judgement is one entry's, and so is what a collection that is gone means.
 fn run_found(found: Found) -> Found {
     match found {
+        // Together they are larger than the node takes, or one of them is.
+        Found::Failed(Failure::Status(413), _) => Found::Split,
         Found::Refused(_) | Found::Gone | Found::Unread(_) => Found::Split,
         other => other,
     }

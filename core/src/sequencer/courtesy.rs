@@ -9,7 +9,7 @@ const SHARE: usize = 4;
 
 impl Sequencer {
     /// So many reads are under way at the node right now.
-    pub fn read_from(&mut self, node: NodeId, outstanding: u32) {
+    pub fn note_reads(&mut self, node: NodeId, outstanding: u32) {
         self.readers[node.0] = outstanding;
     }
 

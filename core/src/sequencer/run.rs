@@ -48,6 +48,8 @@ impl Sequencer {
                 Some(RunEnd::Writes)
             } else if entry.draft.op != first.draft.op || entry.draft.path != first.draft.path {
                 Some(RunEnd::Operation)
+            } else if entry.draft.content_type() != first.draft.content_type() {
+                Some(RunEnd::Shape)
             } else if entry.seq != first.seq && !self.goes_along(node, first.stream(), entry, role) {
                 Some(RunEnd::Held)
             } else {

@@ -30,19 +30,19 @@ fn behind() -> Sequencer {
 #[test]
 fn a_node_that_is_read_from_gives_a_part_of_itself_to_what_it_missed() {
     let mut s = behind();
-    s.read_from(B, 3);
+    s.note_reads(B, 3);
     let (_, first) = starts(&mut s, B);
     assert_eq!(first.len(), Limits::default().in_flight / 4);
     assert!(applied(&mut s, B, &first[0]));
     assert_eq!(starts(&mut s, B).1.len(), 1);
-    s.read_from(B, 0);
+    s.note_reads(B, 0);
     assert_eq!(starts(&mut s, B).1.len(), Limits::default().in_flight - 4);
 }
 
 #[test]
 fn what_a_client_waits_for_is_never_held_back() {
     let mut s = behind();
-    s.read_from(A, 3);
+    s.note_reads(A, 3);
     s.set_standing(B, DOWN);
     for n in 1..=COLLECTIONS {
         let mut draft = entry(COLLECTIONS + n, Op::Add).draft.clone();
