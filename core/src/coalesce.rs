@@ -131,6 +131,10 @@ struct Deletion<'a> {
 impl<'a> Rows<'a> {
     /// `None`: it goes alone.
     fn of(op: Op, body: &'a [u8]) -> Option<Rows<'a>> {
+        // A list of the fields' values would do, too; in which order is Chroma's matter.
+        if body.trim_ascii_start().first() != Some(&b'{') {
+            return None;
+        }
         let rows = match op {
             Op::Delete => Rows::deleted(body)?,
             Op::Add | Op::Upsert | Op::Update => Rows::written(op, body)?,

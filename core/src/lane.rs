@@ -181,11 +181,29 @@ impl Lane {
         self.spilled = Some(Span { first, last });
         self.spilled_since_ms = None;
         self.attempts = 0;
-        self.unread = 0;
+        self.mask();
+    }
+
+    /// What went out together and has not been read: what the node shows does not tell of it any more.
+    pub fn mask(&mut self) {
+        if std::mem::take(&mut self.unread) > 1 {
+            self.masked_through = self.alone_through;
+        }
+    }
+
+    /// The entries at the front that went out together and were not read since.
+    pub fn unread(&self) -> Vec<Arc<Entry>> {
+        let Some(first) = self.queue.front() else { return Vec::new() };
+        let along = |entry: &&Arc<Entry>| {
+            let alike = entry.draft.op == first.draft.op && entry.draft.path == first.draft.path;
+            entry.seq <= self.alone_through && alike
+        };
+        self.queue.iter().take(self.unread).take_while(along).cloned().collect()
     }
 
     /// Everything up to here is on the node already.
     pub fn skip_through(&mut self, position: Seq) {
+        self.unread = 0;
         while self.queue.front().is_some_and(|entry| entry.seq <= position) {
             if let Some(entry) = self.queue.pop_front() {
                 self.bytes -= entry.size_bytes();
@@ -212,9 +230,7 @@ impl Lane {
             self.bytes -= entry.size_bytes();
         }
         self.attempts = 0;
-        if std::mem::take(&mut self.unread) > 1 {
-            self.masked_through = self.alone_through;
-        }
+        self.mask();
         if !matches!(self.phase, Phase::Quarantined { .. }) {
             self.phase = Phase::Idle;
         }

@@ -36,7 +36,7 @@ impl Case<'_> {
 
     /// Its client was told of success: only a judgement about the write itself rejects it, no trouble of a node.
     pub(super) fn is_promised(&self) -> bool {
-        self.acting() && self.entry.is_acknowledged()
+        self.acting() && self.task.entries.len() == 1 && self.entry.is_acknowledged()
     }
 
     /// Its failures are enough: it is not sent again, only judged by what the node holds.

@@ -57,10 +57,10 @@ impl Attempt {
 
     /// The node took an entry that it had refused.
     pub(super) fn letter_closed(&self, sequencer: &Shared) -> Vec<Change> {
-        let Some(entry) = self.task.entries.first() else { return Vec::new() };
-        if sequencer.lock().node(self.node).letter(self.task.stream) != Some(entry.seq) {
+        let letter = sequencer.lock().node(self.node).letter(self.task.stream);
+        let Some(entry) = self.task.entries.iter().find(|entry| letter == Some(entry.seq)) else {
             return Vec::new();
-        }
+        };
         let node = self.node.name();
         let letters = Letters::Entry(entry.seq);
         let closed = Change::LettersClosed { node: node.clone(), letters, how: Closing::Applied };

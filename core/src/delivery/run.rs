@@ -43,6 +43,10 @@ impl Attempt {
                 let op = self.task.entries[0].draft.op;
                 Some(Turn::Found(match self.case(sequencer).judge(response.clone(), false) {
                     Found::Done { answer, .. } if !effect::holds(op, written, &answer.body) => Found::Split,
+                    Found::Failed(Failure::Status(_), _) if self.task.attempts >= self.terms.attempts => {
+                        sequencer.lock().mask(self.ticket());
+                        Found::Split
+                    }
                     found => run_found(found),
                 }))
             }
@@ -71,10 +75,12 @@ impl Attempt {
         }
     }
 
-    /// It was sent whole, and Chroma takes a request whole or not at all.
+    /// It was sent whole, and Chroma takes a request whole or not at all. If an effect is not durable it was
+    /// never sent.
     fn read_back(&self, sequencer: &Shared) -> Turn {
         let Joined { count, body, .. } = self.joined();
-        match effect::look(&body).filter(|_| count == self.task.entries.len()) {
+        let sent = count == self.task.entries.len() && !self.task.entries.iter().any(|entry| is_open(entry));
+        match effect::look(&body).filter(|_| sent) {
             Some(ids) => {
                 let case = self.case(sequencer);
                 let path = case.own_path(&get_path(&case.entry.draft.path));
@@ -175,7 +181,10 @@ impl Attempt {
 
     fn send_run(&self, sequencer: &Shared) -> Turn {
         let Joined { body, count, .. } = self.joined();
-        debug_assert_eq!(count, self.task.entries.len(), "it was shortened to what goes together");
+        // Resolved, an update may be longer than it came.
+        if count < self.task.entries.len() {
+            return Turn::Found(Found::Split);
+        }
         let case = self.case(sequencer);
         if body.is_empty() {
             return Turn::Found(Found::Done { answer: applied_answer(case.entry), catalog: None });
@@ -203,11 +212,15 @@ impl Attempt {
     }
 }
 
+/// What the entry reaches is still to be made durable.
+fn is_open(entry: &Entry) -> bool {
+    let asks = effect::question(entry.draft.op, &entry.draft.body) != Question::Nothing;
+    asks && !entry.effect_is_durable()
+}
+
 /// A judgement is one entry's, and so is what a collection that is gone means.
 fn run_found(found: Found) -> Found {
     match found {
-        // Together they are larger than the node takes, or one of them is.
-        Found::Failed(Failure::Status(413), _) => Found::Split,
         Found::Refused(_) | Found::Gone | Found::Unread(_) => Found::Split,
         other => other,
     }

@@ -113,7 +113,7 @@ impl Sequencer {
                 self.take_catalog(node, catalog);
                 let read = self.nodes[node.0].change(stream, |lane| {
                     lane.most = run::doubled(lane.most, entries.len());
-                    let read = lane.unread > 1 && entries.len() > 1;
+                    let read = lane.unread().len() > 1 && entries.len() > 1;
                     lane.unread = if read { 0 } else { lane.unread };
                     read
                 });

@@ -27,9 +27,9 @@ impl Sequencer {
         if !first.draft.op.is_record() || self.is_single(node, first) {
             return alone(RunEnd::Operation);
         }
-        if role == Role::Acting && lane.unread > 1 {
-            let entries: Vec<_> = lane.queue().take(lane.unread).cloned().collect();
-            return Run { entries, end: RunEnd::Held, read: true };
+        let unread = lane.unread();
+        if role == Role::Acting && unread.len() > 1 {
+            return Run { entries: unread, end: RunEnd::Held, read: true };
         }
         let apart = first.seq <= lane.alone_through || role == Role::Acting && self.suspects.was_along(first);
         if apart || self.suspects.failures(node, role, first) > 0 {
@@ -88,6 +88,14 @@ impl Sequencer {
     /// What the node shows does not tell whether it has applied the undecided entry.
     pub fn is_masked(&self, node: NodeId, entry: &Entry) -> bool {
         self.nodes[node.0].lane(entry.stream()).is_some_and(|lane| entry.seq <= lane.masked_through)
+    }
+
+    /// Whether the node has applied the entries that went out together cannot be read: they go alone.
+    pub fn mask(&mut self, ticket: Ticket) {
+        let log = &mut self.nodes[ticket.node.0];
+        if log.generation == ticket.generation {
+            log.change(ticket.stream, Lane::mask);
+        }
     }
 
     /// Of a task that was handed out only so many entries go in the request.

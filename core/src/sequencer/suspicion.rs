@@ -136,7 +136,7 @@ impl Sequencer {
 
     /// Something went wrong under the undecided entry.
     pub fn is_under_suspicion(&self, node: NodeId, entry: &Entry) -> bool {
-        self.suspects.get(node, Role::Acting, entry).is_some()
+        self.suspects.get(node, Role::Acting, entry).is_some() || self.suspects.was_along(entry)
     }
 
     /// Whether some node may have applied the undecided entry unnoticed. What was sent under an earlier lease
