@@ -85,6 +85,9 @@ fn what_chroma_may_refuse_goes_alone() {
         assert_eq!((count, end), (1, RunEnd::Shape), "{odd}");
     }
     let doubled = Bytes::from(r#"{"ids":["b"],"ids":["c"],"embeddings":[[1]]}"#);
+    // A struct may be spelt as a list, in Chroma's order.
+    let list = Bytes::from_static(br#"[["b"],[[1.0]],null,["u"],null]"#);
+    assert_eq!(join(Op::Add, &[list.clone(), list], Bounds::default()).count, 0);
     assert_eq!(join(Op::Add, &[bodies(&[sound])[0].clone(), doubled], Bounds::default()).count, 1);
 }
 

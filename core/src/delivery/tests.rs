@@ -14,6 +14,8 @@ use crate::ids::{Seq, Stream};
 use crate::port::{Leftover, LeftoverState, Recovered, RecoveredNode};
 use crate::sequencer::{Findings, Limits, Matter, ReplayTask, Sequencer, Standing, Step};
 
+mod together;
+
 const DOCS: CollectionId = CollectionId(Uuid::from_u128(7));
 const UP: Standing = Standing { applies: true, serves: true, gone: false, suspect: false };
 const SUSPECT: Standing = Standing { applies: false, serves: false, gone: false, suspect: true };
@@ -75,7 +77,15 @@ impl Bench {
         self.admit_as(op, body, false);
     }
 
+    fn admit_text(&self, op: Op, body: &str) {
+        self.admit_spelt(op, Bytes::from(body.to_owned()), false);
+    }
+
     fn admit_as(&self, op: Op, body: &Value, acknowledged: bool) {
+        self.admit_spelt(op, Bytes::from(body.to_string()), acknowledged);
+    }
+
+    fn admit_spelt(&self, op: Op, body: Bytes, acknowledged: bool) {
         let base = format!("/api/v2/tenants/{DEFAULT_TENANT}/databases/{DEFAULT_DATABASE}/collections");
         let path = if op.is_record() { format!("{base}/{DOCS}/{}", op.name()) } else { base };
         let mut sequencer = self.0.lock();
@@ -87,7 +97,7 @@ impl Bench {
             target,
             method: "POST".into(),
             path,
-            body: Bytes::from(body.to_string()),
+            body,
             headers: Vec::new(),
         };
         sequencer.admit(&[Arc::new(Entry::new(seq, draft, 0).acknowledged(acknowledged))]);

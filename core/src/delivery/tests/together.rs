@@ -1,0 +1,172 @@
+//! Several writes in one request: taken as a whole, or nothing is said of any of them.
+
+use super::*;
+
+fn upsert(id: &str, text: &str) -> Value {
+    json!({"ids": [id], "documents": [text], "embeddings": [[1, 2]]})
+}
+
+/// The only attempt, and what it asks first.
+fn only(bench: &Bench, node: NodeId, now_ms: u64) -> (Attempt, String) {
+    let mut attempts = bench.starts(node, now_ms);
+    assert_eq!(attempts.len(), 1);
+    let mut attempt = attempts.remove(0);
+    let first = bench.begin(&mut attempt);
+    (attempt, first)
+}
+
+fn seqs(attempt: &Attempt) -> Vec<u64> {
+    attempt.task().entries.iter().map(|entry| entry.seq.0).collect()
+}
+
+fn taken(bench: &Bench, attempt: &mut Attempt, body: &Value) -> End {
+    match bench.next(attempt, answer(200, body)) {
+        Next::Done(end) => *end,
+        Next::Record(_) => done(bench.next(attempt, Input::Recorded(Ok(())))),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_waits_goes_together_and_each_client_hears_its_own_answer() {
+    let bench = Bench::new();
+    for n in 0..3 {
+        bench.admit(Op::Delete, &json!({"ids": vec!["a"; n + 1]}));
+    }
+    let (mut attempt, first) = only(&bench, A, 0);
+    assert_eq!((first.as_str(), seqs(&attempt)), ("delete", vec![1, 2, 3]));
+    let end = taken(&bench, &mut attempt, &json!({"deleted": 6}));
+    let said: Vec<_> = end.answers.iter().map(|a| String::from_utf8_lossy(&a.body).into_owned()).collect();
+    assert_eq!(said, [r#"{"deleted":1}"#, r#"{"deleted":2}"#, r#"{"deleted":3}"#]);
+}
+
+#[test]
+fn a_refusal_is_halved_down_to_its_write_also_where_the_log_had_acknowledged_it() {
+    for status in [400, 413] {
+        let bench = Bench::new();
+        (0..4).for_each(|n| bench.admit_as(Op::Upsert, &upsert("a", &n.to_string()), true));
+        for wanted in [4, 2, 1] {
+            let (mut attempt, _) = only(&bench, A, 0);
+            assert_eq!(seqs(&attempt).len(), wanted);
+            if wanted > 1 {
+                let end = done(bench.next(&mut attempt, answer(status, &json!({}))));
+                assert!(matches!(end.outcome, Outcome::Split) && end.answers.is_empty(), "{end:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn another_content_type_goes_by_itself() {
+    let bench = Bench::new();
+    bench.admit(Op::Upsert, &upsert("a", "1"));
+    let (path, seq) = {
+        let sequencer = bench.0.lock();
+        let first = sequencer.node(A).lane(Stream::Collection(DOCS)).and_then(|lane| lane.front().cloned());
+        (first.expect("an entry").draft.path.clone(), sequencer.head().next())
+    };
+    let draft = Draft {
+        write_id: seq.to_string(),
+        op: Op::Upsert,
+        target: Some(DOCS.0),
+        method: "POST".into(),
+        path,
+        body: Bytes::from(upsert("b", "2").to_string()),
+        headers: vec![("content-type".to_owned(), "text/plain".to_owned())],
+    };
+    bench.0.lock().admit(&[Arc::new(Entry::new(seq, draft, 0))]);
+    let (attempt, _) = only(&bench, A, 0);
+    assert_eq!((seqs(&attempt), attempt.task().end), (vec![1], RunEnd::Shape));
+}
+
+/// Two upserts of one record went out together and had no answer.
+fn unanswered() -> Bench {
+    let bench = Bench::new();
+    bench.admit(Op::Upsert, &upsert("a", "first"));
+    bench.admit(Op::Upsert, &upsert("a", "last"));
+    let (mut attempt, _) = only(&bench, A, 0);
+    assert_eq!(seqs(&attempt), [1, 2]);
+    assert!(matches!(done(bench.next(&mut attempt, broken())).outcome, Outcome::InDoubt));
+    bench.fall(A);
+    bench
+}
+
+#[test]
+fn without_an_answer_they_are_read_back_as_a_whole_and_their_acceptance_is_durable() {
+    let bench = unanswered();
+    let (mut attempt, first) = only(&bench, A, 0);
+    assert_eq!((first.as_str(), seqs(&attempt)), ("get", vec![1, 2]));
+    let shown = json!({"ids": ["a"], "documents": ["last"], "embeddings": [[1, 2]]});
+    let Next::Record(changes) = bench.next(&mut attempt, answer(200, &shown)) else { panic!("not durable") };
+    assert!(
+        matches!(changes[..], [Change::Accepted { seq: Seq(1) }, Change::Accepted { seq: Seq(2) }]),
+        "{changes:?}"
+    );
+    assert_eq!(done(bench.next(&mut attempt, Input::Recorded(Ok(())))).answers.len(), 2);
+}
+
+#[test]
+fn if_they_are_not_there_each_goes_alone_on_every_node() {
+    let bench = unanswered();
+    let (mut attempt, _) = only(&bench, A, 0);
+    let end = done(bench.next(&mut attempt, answer(200, &json!({"ids": []}))));
+    assert!(matches!(end.outcome, Outcome::Split), "{end:?}");
+    let (_, first) = only(&bench, A, 0);
+    assert_eq!(first, "upsert");
+    bench.0.lock().set_standing(A, SUSPECT);
+    let (attempt, first) = only(&bench, B, 0);
+    assert_eq!((first.as_str(), seqs(&attempt)), ("upsert", vec![1]));
+}
+
+#[test]
+fn a_node_that_cannot_be_read_is_not_asked_for_ever() {
+    let bench = unanswered();
+    for now_ms in (1..=4).map(|n| n * 60_000) {
+        let (mut attempt, first) = only(&bench, A, now_ms);
+        if first == "upsert" {
+            assert_eq!(seqs(&attempt), [1]);
+            return;
+        }
+        done(bench.next(&mut attempt, answer(500, &json!({}))));
+    }
+    panic!("it is read again and again");
+}
+
+/// Nothing was sent before the log could take the effects: what is read says nothing.
+#[test]
+fn what_was_never_sent_is_not_found_by_reading() {
+    let bench = Bench::new();
+    bench.admit(Op::Update, &json!({"ids": ["a"], "documents": ["x"]}));
+    bench.admit(Op::Update, &json!({"ids": ["a", "missing"], "documents": ["y", "z"]}));
+    let (mut attempt, first) = only(&bench, A, 0);
+    assert_eq!(first, "get");
+    let Next::Record(effects) = bench.next(&mut attempt, answer(200, &json!({"ids": ["a"]}))) else {
+        panic!("effects are not made durable")
+    };
+    assert_eq!(effects.len(), 2);
+    let away = Input::Recorded(Err(StoreError::Unavailable("away".into())));
+    assert!(matches!(done(bench.next(&mut attempt, away)).outcome, Outcome::Retry { .. }));
+    let mut attempt = bench.starts(A, 60_000).pop().expect("a task");
+    assert!(matches!(bench.next(&mut attempt, Input::Begin), Next::Done(_)), "it is read");
+    assert_eq!(seqs(&only(&bench, A, 60_000).0), [1]);
+}
+
+/// Numbers are written anew where rows are left out: `1e9` becomes longer than it came.
+#[test]
+fn what_grew_as_it_was_resolved_is_not_said_to_be_done() {
+    let bench = Bench::new();
+    let many = vec!["1e9"; Bounds::default().bytes / 20].join(",");
+    for n in 0..2 {
+        let body = format!(r#"{{"ids": ["a{n}", "missing"], "embeddings": [[{many}], [{many}]]}}"#);
+        bench.admit_text(Op::Update, &body);
+    }
+    let (mut attempt, first) = only(&bench, A, 0);
+    assert_eq!((first.as_str(), seqs(&attempt)), ("get", vec![1, 2]));
+    let effects = bench.next(&mut attempt, answer(200, &json!({"ids": ["a0", "a1"]})));
+    assert!(matches!(effects, Next::Record(_)));
+    match bench.next(&mut attempt, Input::Recorded(Ok(()))) {
+        Next::Done(end) => assert!(matches!(end.outcome, Outcome::Split) && end.answers.is_empty()),
+        Next::Ask(request) => panic!("{} bytes are sent", request.body.len()),
+        _ => panic!("neither sent nor split"),
+    }
+}
