@@ -68,6 +68,26 @@ fn nothing_is_sent_again_before_the_node_has_settled_whatever_is_heard_first() {
     one(&mut s, A, "a1");
 }
 
+/// The lanes are held where a request that is under way with several entries ends, not where it begins.
+#[test]
+fn a_look_holds_both_lanes_behind_all_that_is_under_way() {
+    let mut s = given_up();
+    (s.limits.run_writes, s.limits.lane_entries) = (10, 10);
+    let task = comparison(&mut s, B, 0);
+    (2..=4).for_each(|seq| s.admit(&[write(seq, "a")]));
+    s.batches = vec![BatchSize::new(10, 10); 2];
+    let run = one(&mut s, A, "a2");
+    assert_eq!(run.entries.len(), 3);
+    assert_eq!(s.look(B, &task, true), Look::Wait);
+    assert!(applied(&mut s, A, &run));
+    s.admit(&[write(5, "a")]);
+    idle(&mut s, A);
+    let run = one(&mut s, B, "f2");
+    assert_eq!(run.entries.len(), 3);
+    assert!(applied(&mut s, B, &run));
+    assert_eq!(s.look(B, &task, true), Look::Go);
+}
+
 #[test]
 fn records_in_doubt_are_read_back_and_others_are_read_first() {
     let mut s = given_up();
