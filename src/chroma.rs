@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use chroma_ha_core::port::{BoxFuture, Node, NodeFault, NodeRequest, NodeResponse};
 use reqwest::{Client, Method};
 
+use crate::cause;
 use crate::config::{NodeAuth, NodeConfig, Upstream};
 
 /// How long a connection may take: a node that does not even accept is not there.
@@ -97,11 +98,7 @@ pub fn fault(error: &reqwest::Error, timeout: Duration) -> NodeFault {
     } else if error.is_timeout() {
         NodeFault::Timeout(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX))
     } else {
-        let mut cause: &dyn std::error::Error = error;
-        while let Some(inner) = cause.source() {
-            cause = inner;
-        }
-        NodeFault::Lost(cause.to_string())
+        NodeFault::Lost(cause::root(error))
     }
 }
 

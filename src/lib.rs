@@ -1,6 +1,7 @@
 //! The edges of chroma-ha: the only room with sockets, SQL and the environment.
 
 pub mod boot;
+mod cause;
 pub mod chroma;
 pub mod cli;
 pub mod config;

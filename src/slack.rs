@@ -10,6 +10,7 @@ use reqwest::header::RETRY_AFTER;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
 
+use crate::cause;
 use crate::config::Secret;
 
 mod message;
@@ -85,7 +86,7 @@ impl Slack {
             Ok(response) => Ok(self.answer(response).await),
             Err(error) if error.is_builder() => Err(Undelivered::Refused("the webhook is no URL".to_owned())),
             Err(error) => {
-                let cause = format!("no answer from Slack: {}", cause(&error.without_url()));
+                let cause = format!("no answer from Slack: {}", cause::told(error));
                 Err(Undelivered::Later { not_before: Duration::ZERO, cause })
             }
         }
@@ -112,16 +113,4 @@ impl Slack {
         }
         text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(SHOWN).collect()
     }
-}
-
-/// The last of an error's causes says what happened; the first only that something did.
-fn cause(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no answer in time".to_owned();
-    }
-    let mut last: &dyn std::error::Error = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string()
 }

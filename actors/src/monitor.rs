@@ -136,9 +136,8 @@ impl Handler<Looked> for MonitorActor {
             }
         }
         self.shown.store(Arc::new(self.outside.parts().cloned().collect()));
-        for alert in news {
-            let _ = self.slack.try_send(Raise { alert });
-        }
+        // Each is said once, and never to be missed.
+        news.into_iter().for_each(|alert| self.slack.do_send(Raise { alert }));
         self.watched.beat();
     }
 }

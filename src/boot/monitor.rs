@@ -18,6 +18,9 @@ use crate::config::{Database, MonitorConfig, RedactedUrl};
 use crate::front::{self, Watcher};
 use crate::postgres;
 
+/// Of an answer to `/health`, in bytes; a balancer's is far shorter.
+const LONGEST: usize = 16 << 10;
+
 /// Watches until SIGTERM or SIGINT. To be called on an actix system.
 pub async fn monitor(config: MonitorConfig) -> Result<(), BootError> {
     let stats = Arc::new(Stats::try_new().map_err(|error| BootError::Metrics(error.to_string()))?);
@@ -76,7 +79,8 @@ fn balancer(url: &RedactedUrl, client: &reqwest::Client, patience: Duration) -> 
         Box::pin(async move {
             let answer = request.send().await.map_err(|error| chroma::fault(&error, patience).to_string())?;
             let status = answer.status().as_u16();
-            let text = answer.text().await.map_err(|error| chroma::fault(&error, patience).to_string())?;
+            let text =
+                beginning(answer).await.map_err(|error| chroma::fault(&error, patience).to_string())?;
             // Whoever stands before it, or took its port, has other words.
             let itself = |words: &[&str]| words.iter().any(|word| text.contains(word));
             match status {
@@ -88,6 +92,18 @@ fn balancer(url: &RedactedUrl, client: &reqwest::Client, patience: Duration) -> 
         })
     });
     Target { kind: Kind::BalancerGone, name: url.to_string(), probe }
+}
+
+/// Whoever answers in its place may do so at length.
+async fn beginning(mut answer: reqwest::Response) -> reqwest::Result<String> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        bytes.extend_from_slice(&chunk[..chunk.len().min(LONGEST - bytes.len())]);
+        if bytes.len() == LONGEST {
+            break;
+        }
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn log(database: &Database) -> Result<Target, BootError> {
@@ -113,6 +129,9 @@ mod tests {
     use super::*;
     use crate::config::Upstream;
 
+    /// This, and then blanks without end.
+    const ENDLESS: &str = "{";
+
     /// What the probe makes of one answer.
     async fn judged(answer: &'static str) -> Result<(), String> {
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -123,10 +142,14 @@ mod tests {
             let read = stream.read(&mut [0; 1 << 12]).await.unwrap();
             assert!(read > 0);
             let (status, body) = answer.split_once('|').unwrap();
-            let length = body.len();
+            let length = if body == ENDLESS { usize::MAX / 2 } else { body.len() };
             let text =
                 format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
             stream.write_all(text.as_bytes()).await.unwrap();
+            if body == ENDLESS {
+                // Until nobody listens any more.
+                while stream.write_all(&[b' '; 1 << 16]).await.is_ok() {}
+            }
         });
         let patience = Duration::from_secs(5);
         let upstream = Upstream { request_timeout: patience, pool_size: 1, ca_file: None };
@@ -143,5 +166,11 @@ mod tests {
         for proxy in ["503 Service Unavailable|no backend", "502 Bad Gateway|", "404 Not Found|"] {
             assert!(judged(proxy).await.is_err(), "{proxy}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_not_read_to_its_end() {
+        let seen = judged("200 OK|{").await;
+        assert_eq!(seen, Err("it answers, but not as a balancer does".to_owned()));
     }
 }

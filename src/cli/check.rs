@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use reqwest::{Certificate, Client, Response};
 
 use super::{columns, links};
+use crate::cause;
 use crate::config::{Config, NodeConfig, RedactedUrl};
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -75,7 +76,7 @@ async fn get(client: &Client, node: &NodeConfig, path: &str) -> Result<Response,
     if let Some((name, value)) = node.auth.as_ref().map(|auth| auth.header()) {
         request = request.header(name, value.expose());
     }
-    let response = request.send().await.map_err(|error| cause(&error.without_url()))?;
+    let response = request.send().await.map_err(cause::told)?;
     match response.status().as_u16() {
         200 => Ok(response),
         status @ (401 | 403) => Err(format!("refuses the credential (status {status})")),
@@ -85,19 +86,7 @@ async fn get(client: &Client, node: &NodeConfig, path: &str) -> Result<Response,
 }
 
 async fn text(response: Response) -> Result<String, String> {
-    response.text().await.map_err(|error| cause(&error.without_url()))
-}
-
-/// The last of an error's causes says what happened; the first only that something did.
-pub(super) fn cause(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no answer in time".to_owned();
-    }
-    let mut last: &dyn std::error::Error = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string()
+    response.text().await.map_err(cause::told)
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ use clap::{Args, Subcommand};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
+use super::columns;
 use super::status::{PATIENCE, render};
-use super::{check, columns};
+use crate::cause;
 
 /// Where the balancer is.
 #[derive(Debug, Args)]
@@ -114,7 +115,7 @@ async fn ask(target: &Target, method: Method, path: &str, body: Option<Value>) -
         request = request.json(&body);
     }
     let failed = |error: reqwest::Error| {
-        format!("no answer from {}: {}", crate::config::redact(&base), check::cause(&error.without_url()))
+        format!("no answer from {}: {}", crate::config::redact(&base), cause::told(error))
     };
     let response = request.send().await.map_err(failed)?;
     let status = response.status();

@@ -6,7 +6,8 @@ use std::time::Duration;
 use reqwest::Client;
 use serde_json::{Map, Value};
 
-use super::{check, columns};
+use super::columns;
+use crate::cause;
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Fields that name a row, shown first.
@@ -26,7 +27,7 @@ async fn fetch(url: &str) -> Result<String, String> {
     let client =
         Client::builder().timeout(PATIENCE).build().map_err(|error| format!("no client: {error}"))?;
     let failed = |error: reqwest::Error| {
-        format!("no answer from {}: {}", crate::config::redact(url), check::cause(&error.without_url()))
+        format!("no answer from {}: {}", crate::config::redact(url), cause::told(error))
     };
     let response = client.get(url).send().await.map_err(failed)?;
     let status = response.status();

@@ -7,7 +7,7 @@ use clap::Args;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
-use super::check;
+use crate::cause;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(500);
@@ -81,8 +81,7 @@ impl Balancer {
             request = request.body(body.to_string());
         }
         let url = crate::config::redact(&self.url);
-        let failed =
-            |error: reqwest::Error| format!("no answer from {url}: {}", check::cause(&error.without_url()));
+        let failed = |error: reqwest::Error| format!("no answer from {url}: {}", cause::told(error));
         let response = request.send().await.map_err(failed)?;
         let status = response.status();
         let text = response.text().await.map_err(failed)?;

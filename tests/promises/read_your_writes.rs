@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::harness::nodes::collections_url;
+use crate::harness::status::until_all_up;
 use crate::harness::surface::{RETURN, create, document, metric, records, until_quiet, upsert};
 use crate::harness::{Options, Stack, assert_nodes_equal, get};
 
@@ -106,6 +107,8 @@ async fn catalog_writes_are_seen_by_the_next_read_under_every_strategy() {
         stack.balancer.stop().await;
         stack.balancer.set_env("LOAD_BALANCE_STRATEGY", strategy);
         stack.balancer.start_again().await;
+        // Before the primary has settled the replica answers under every strategy.
+        until_all_up(&stack).await;
         let url = stack.url();
         let base = collections_url(&url);
         for round in 0..4 {
