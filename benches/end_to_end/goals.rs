@@ -52,9 +52,10 @@ impl Goal {
             AtMost(limit) => ("≤", limit),
             AtLeast(limit) => ("≥", limit),
         };
-        let (found, unit) = (self.found.map_or_else(String::new, short), self.unit);
-        let wanted = if self.judged { format!("{word} {} {unit}", short(limit)) } else { String::new() };
-        format!("| {} | {wanted} | {found} {unit} | {} |\n", self.what, self.verdict())
+        let with_unit = |value| format!("{} {}", short(value), self.unit);
+        let wanted = if self.judged { format!("{word} {}", with_unit(limit)) } else { String::new() };
+        let found = self.found.map(with_unit).unwrap_or_default();
+        format!("| {} | {wanted} | {found} | {} |\n", self.what, self.verdict())
     }
 }
 
