@@ -79,6 +79,25 @@ fn another_content_type_goes_by_itself() {
     assert_eq!((seqs(&attempt), attempt.task().end), (vec![1], RunEnd::Shape));
 }
 
+#[test]
+fn a_node_gets_no_more_records_in_one_request_than_it_says_it_takes() {
+    let bench = Bench::new();
+    bench.0.lock().set_standing(A, SUSPECT);
+    bench.up_with(A, Some(10));
+    (0..25).for_each(|n| bench.admit(Op::Upsert, &upsert(&n.to_string(), "text")));
+    let many: Vec<String> = (0..15).map(|n| n.to_string()).collect();
+    bench.admit(Op::Upsert, &json!({"ids": many, "embeddings": vec![[1, 2]; 15]}));
+    for (wanted, end) in
+        [(10, RunEnd::Records), (10, RunEnd::Records), (5, RunEnd::Records), (1, RunEnd::Drained)]
+    {
+        let (mut attempt, _) = only(&bench, A, 0);
+        let ended = taken(&bench, &mut attempt, &json!({}));
+        assert_eq!((seqs(&attempt).len(), ended.run_end), (wanted, end));
+    }
+    // The other one did not tell.
+    assert_eq!(seqs(&only(&bench, B, 0).0).len(), 26);
+}
+
 /// Two upserts of one record went out together and had no answer.
 fn unanswered() -> Bench {
     let bench = Bench::new();
@@ -103,6 +122,16 @@ fn without_an_answer_they_are_read_back_as_a_whole_and_their_acceptance_is_durab
         "{changes:?}"
     );
     assert_eq!(done(bench.next(&mut attempt, Input::Recorded(Ok(())))).answers.len(), 2);
+}
+
+/// It may have been set up otherwise meanwhile.
+#[test]
+fn what_a_node_was_sent_is_read_back_whatever_it_takes_now() {
+    let bench = unanswered();
+    bench.0.lock().set_standing(A, SUSPECT);
+    bench.up_with(A, Some(1));
+    let (_, first) = only(&bench, A, 0);
+    assert_eq!(first, "get");
 }
 
 #[test]

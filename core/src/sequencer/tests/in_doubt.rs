@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::*;
 use crate::backoff::Backoff;
-use crate::coalesce::Bounds;
 use crate::delivery::{self, Attempt, Input, Terms};
 use crate::health::Observation;
 use crate::port::NodeFault;
@@ -155,13 +154,8 @@ fn no_answer_leaves_the_entry_in_doubt_and_a_refused_connection_does_not() {
         s.admit(&[write(1, "a")]);
         let task = one(&mut s, A, "a1");
         let shared = Shared::new(s);
-        let terms = Terms {
-            timeout: Duration::ZERO,
-            attempts: 3,
-            backoff: Backoff::default(),
-            deletion_key: None,
-            bounds: Bounds::default(),
-        };
+        let terms =
+            Terms { timeout: Duration::ZERO, attempts: 3, backoff: Backoff::default(), deletion_key: None };
         let mut attempt = Attempt::new(A, task, terms);
         assert!(matches!(attempt.next(&shared, 0, Input::Begin), delivery::Next::Ask(_)));
         let ended = attempt.next(&shared, 0, Input::Answer(Err(fault)));

@@ -27,7 +27,7 @@ fn a_difference_counts_only_if_nothing_was_sent_meanwhile() {
 #[test]
 fn a_look_holds_both_lanes_behind_all_that_is_under_way() {
     let mut s = given_up();
-    (s.limits.run_writes, s.limits.lane_entries) = (10, 10);
+    s.limits.lane_entries = 10;
     let task = comparison(&mut s, B, 0);
     (2..=4).for_each(|seq| s.admit(&[write(seq, "a")]));
     s.batches = vec![BatchSize::new(10, 10); 2];
