@@ -57,6 +57,17 @@ fn a_refusal_is_halved_down_to_its_write_also_where_the_log_had_acknowledged_it(
 }
 
 #[test]
+fn what_the_node_says_as_it_fails_is_kept() {
+    let bench = Bench::new();
+    (0..2).for_each(|n| bench.admit(Op::Upsert, &upsert("a", &n.to_string())));
+    let (mut attempt, _) = only(&bench, A, 0);
+    assert_eq!(seqs(&attempt), [1, 2]);
+    let end = done(bench.next(&mut attempt, answer(500, &json!({"message": "no space"}))));
+    assert_eq!(end.trouble.as_deref(), Some(r#"500 {"message":"no space"}"#));
+    assert!(matches!(end.outcome, Outcome::Retry { .. }));
+}
+
+#[test]
 fn another_content_type_goes_by_itself() {
     let bench = Bench::new();
     bench.admit(Op::Upsert, &upsert("a", "1"));
