@@ -117,7 +117,7 @@ impl Attempt {
         let full = sends.iter().enumerate().filter(|(_, send)| **send != Send::Empty);
         let beyond = full.map(|(at, _)| at).nth(count).unwrap_or(sends.len());
         // One that cannot be joined goes without those that need no request.
-        Joined { count: beyond.max(1), end, body }
+        Joined { count: beyond.max(1), end, body: if count == 0 { Bytes::new() } else { body } }
     }
 
     fn begin_run(&mut self, sequencer: &Shared) -> Option<Turn> {

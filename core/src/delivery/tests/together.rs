@@ -191,6 +191,25 @@ fn what_was_never_sent_is_not_found_by_reading() {
     assert_eq!(seqs(&only(&bench, A, 60_000).0), [1]);
 }
 
+#[test]
+fn what_cannot_be_joined_does_not_go_under_the_name_of_those_that_need_no_request() {
+    let bench = Bench::new();
+    (0..2).for_each(|_| bench.admit(Op::Update, &json!({"ids": ["missing"], "documents": ["x"]})));
+    bench.admit(Op::Update, &json!({"ids": ["a"], "documents": ["y"], "unknown": 1}));
+    let (mut attempt, _) = only(&bench, A, 0);
+    assert_eq!(seqs(&attempt), [1, 2]);
+    taken(&bench, &mut attempt, &json!({"ids": []}));
+    let (mut attempt, _) = only(&bench, A, 0);
+    assert!(matches!(bench.next(&mut attempt, answer(200, &json!({"ids": ["a"]}))), Next::Record(_)));
+    assert_eq!(asked(bench.next(&mut attempt, Input::Recorded(Ok(())))), "update");
+    taken(&bench, &mut attempt, &json!({}));
+    let mut attempt = bench.starts(B, 0).pop().expect("a task");
+    let end = done(bench.next(&mut attempt, Input::Begin));
+    assert!(matches!(end.outcome, Outcome::Applied(_)), "{end:?}");
+    assert_eq!(seqs(&attempt), [1, 2]);
+    assert_eq!(only(&bench, B, 0).1, "update");
+}
+
 /// Numbers are written anew where rows are left out: `1e9` becomes longer than it came.
 #[test]
 fn what_grew_as_it_was_resolved_is_not_said_to_be_done() {
