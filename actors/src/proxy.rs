@@ -18,7 +18,7 @@ use crate::guard::{Ping, Watched};
 use crate::stats::Stats;
 use crate::wal::WalActor;
 
-mod early;
+mod ahead;
 mod repeat;
 mod write;
 

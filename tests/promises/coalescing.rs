@@ -10,15 +10,16 @@ use chroma_ha_core::entry::Op;
 use futures_util::{StreamExt, stream};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio_postgres::NoTls;
 
-use super::suffix::Chance;
+use super::suffix::{deletion, rows};
+use crate::harness::campaign::Chance;
 use crate::harness::client::exchange;
 use crate::harness::nodes::{collections_url, difference, node_records};
+use crate::harness::sql::connect;
 use crate::harness::stack::start_nodes;
 use crate::harness::status::PATIENCE;
-use crate::harness::surface::{metric, until_quiet};
-use crate::harness::{Options, Place, Stack, assert_nodes_equal, post};
+use crate::harness::surface::{create, metric, records, until_quiet, until_state};
+use crate::harness::{Options, Place, Refuser, Stack, assert_nodes_equal, post};
 
 /// Each with one request at a time.
 const CLIENTS: usize = 40;
@@ -37,9 +38,9 @@ struct Told {
 /// One in four is spelt as the Python client does, some say only part of a record.
 fn body(chance: &mut Chance, op: Op) -> Value {
     if op == Op::Delete {
-        return chance.deletion();
+        return deletion(chance);
     }
-    let mut body = chance.rows(op);
+    let mut body = rows(chance, op);
     if chance.below(4) == 0 {
         for row in body["embeddings"].as_array_mut().expect("rows") {
             let numbers = row.as_array().map(|row| row.iter().filter_map(Value::as_f64).collect::<Vec<_>>());
@@ -62,7 +63,7 @@ fn body(chance: &mut Chance, op: Op) -> Value {
 }
 
 async fn client(records: &str, seed: u64) -> Vec<(String, Told)> {
-    let (mut chance, mut told) = (Chance(seed), Vec::new());
+    let (mut chance, mut told) = (Chance::new(seed), Vec::new());
     for write in 0..WRITES {
         // Most do the same at the same time.
         let op = if chance.below(8) == 0 { chance.of(&OPS) } else { OPS[write % OPS.len()] };
@@ -76,8 +77,7 @@ async fn client(records: &str, seed: u64) -> Vec<(String, Told)> {
 }
 
 async fn order(stack: &Stack) -> Vec<String> {
-    let (client, connection) = tokio_postgres::connect(&stack.database_url, NoTls).await.expect("a session");
-    tokio::spawn(connection);
+    let client = connect(&stack.database_url).await;
     let rows = client.query("SELECT write_id FROM wal_pending_writes ORDER BY seq", &[]).await.expect("rows");
     rows.iter().map(|row| row.get(0)).collect()
 }
@@ -116,4 +116,29 @@ async fn writes_that_go_together_end_as_if_each_had_gone_alone() {
         println!("{node}: {sum} writes in {count} requests, answers {statuses:?}");
         assert!(sum > 1.25 * count, "{node}: {sum} writes in {count} requests");
     }
+}
+
+/// The server says that it takes five records in one request.
+#[tokio::test]
+async fn no_request_that_is_made_here_has_more_records_than_the_server_takes() {
+    let place = Place::new("small-batches");
+    let nodes = start_nodes(&place, 1, false).await;
+    let front = Refuser::before(nodes[0].url()).await;
+    front.tell_batch_limit(5);
+    let options = Options { nodes: 1, ..Options::default().env("PRIMARY_URL", &front.url()) };
+    let stack = Stack::over(place, nodes, options).await;
+    let url = stack.url();
+    until_state(&url, "primary", "up").await;
+    let id = create(&url, "small").await;
+    let upsert = async |ids: Vec<String>| {
+        let body = json!({"ids": ids, "embeddings": vec![[1, 2]; ids.len()]});
+        assert_eq!(records(&url, &id, "upsert", &body).await.0, 200);
+    };
+    let writes = stream::iter(0..300).map(|n| upsert(vec![format!("r{n}")]));
+    writes.buffer_unordered(CLIENTS).collect::<Vec<()>>().await;
+    assert_eq!(front.largest(), 5);
+    assert!(metric(&url, "chroma_ha_apply_run_ends_total{reason=\"records\"}").await > 0.0);
+    // Whether a client's own request is too large is for the server to say.
+    upsert((0..8).map(|n| format!("r{n}")).collect()).await;
+    assert_eq!(front.largest(), 8);
 }

@@ -63,11 +63,16 @@ impl Bench {
     }
 
     fn up(&self, node: NodeId) {
+        self.up_with(node, None);
+    }
+
+    /// It tells how many records it takes in one request.
+    fn up_with(&self, node: NodeId, batch_limit: Option<usize>) {
         self.0.lock().set_standing(node, UP);
         let steps = self.0.lock().steps(node, 0);
         for step in steps {
             if let Step::Inspect { generation, .. } = step {
-                let findings = Findings { lost: Vec::new(), joined: true };
+                let findings = Findings { joined: true, batch_limit, ..Findings::default() };
                 self.0.lock().inspected(node, generation, Some(findings));
             }
         }
@@ -105,13 +110,8 @@ impl Bench {
 
     /// What the node starts at this moment.
     fn starts(&self, node: NodeId, now_ms: u64) -> Vec<Attempt> {
-        let terms = Terms {
-            timeout: Duration::ZERO,
-            attempts: 3,
-            backoff: Backoff::default(),
-            deletion_key: None,
-            bounds: Bounds::default(),
-        };
+        let terms =
+            Terms { timeout: Duration::ZERO, attempts: 3, backoff: Backoff::default(), deletion_key: None };
         let tasks = self.0.lock().steps(node, now_ms);
         let task = |step| match step {
             Step::Apply(task) => Some(Attempt::new(node, task, terms.clone())),

@@ -33,7 +33,7 @@ pub(super) const LOG: &[Variable] = &[
         "entries",
         Value("100"),
         Whole(1, 5000),
-        "Entries that a node that is behind is read from the log at a time, and the most writes in one request to a node (at most 1,000 records and 8 MiB); a quarter while memory is nearly used up",
+        "Entries that a node that is behind is read from the log at a time, and the most writes in one request to a node (at most 1,000 records, or as many as it says it takes, and 8 MiB); a quarter while memory is nearly used up",
     ),
     row(
         "WAL_HIGH_VOLUME_BATCH_SIZE",
