@@ -283,6 +283,36 @@ fn no_trouble_of_a_node_rejects_what_the_log_acknowledged() {
     assert!(matches!(changes[..], [Change::Rejected { .. }, ..]), "{changes:?}");
 }
 
+/// Its client was told of success, and two of three failures were broken connections.
+#[test]
+fn an_error_is_never_the_last_failure_of_what_the_log_acknowledged() {
+    let bench = Bench::new();
+    bench.admit_as(Op::Upsert, &row(), true);
+    (0..3).for_each(|n| crash(&bench, n));
+    let mut attempt = bench.starts(A, 9).pop().expect("a task");
+    let end = done(answer_500(&bench, &mut attempt));
+    assert!(matches!(end.outcome, Outcome::Retry { .. }), "{end:?}");
+}
+
+#[test]
+fn a_follower_that_refuses_what_the_log_acknowledged_is_set_aside_as_for_any_other() {
+    let bench = Bench::new();
+    bench.admit_as(Op::Upsert, &row(), true);
+    let mut attempt = bench.starts(A, 0).pop().expect("a task");
+    bench.begin(&mut attempt);
+    assert!(matches!(done(bench.next(&mut attempt, answer(200, &json!({})))).outcome, Outcome::Applied(_)));
+    for now_ms in (1..3).map(|n| n * 60_000) {
+        let mut attempt = bench.starts(B, now_ms).pop().expect("a task");
+        bench.begin(&mut attempt);
+        let end = done(bench.next(&mut attempt, answer(401, &json!({}))));
+        assert!(matches!(end.outcome, Outcome::Retry { .. }), "{end:?}");
+    }
+    let mut attempt = bench.starts(B, 180_000).pop().expect("a task");
+    bench.begin(&mut attempt);
+    let Next::Record(changes) = bench.next(&mut attempt, answer(401, &json!({}))) else { panic!() };
+    assert!(matches!(changes[..], [Change::DeadLetter { .. }, ..]), "{changes:?}");
+}
+
 #[test]
 fn a_write_that_was_applied_and_answered_by_an_error_is_accepted() {
     let bench = Bench::new();

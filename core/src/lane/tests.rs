@@ -5,7 +5,7 @@ use crate::entry::{Draft, Op};
 use bytes::Bytes;
 use proptest::prelude::*;
 
-fn entry(seq: u64) -> Arc<Entry> {
+pub(super) fn entry(seq: u64) -> Arc<Entry> {
     let draft = Draft {
         write_id: seq.to_string(),
         op: Op::Add,

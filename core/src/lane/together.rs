@@ -131,3 +131,6 @@ impl Lane {
         seq <= self.together.masked_through
     }
 }
+
+#[cfg(test)]
+mod tests;

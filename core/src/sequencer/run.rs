@@ -32,7 +32,9 @@ impl Sequencer {
             return Run { entries: unread, end: RunEnd::Held, read: true };
         }
         let apart = lane.goes_alone(first.seq) || role == Role::Acting && self.suspects.was_along(first);
-        if apart || self.suspects.failures(node, role, first) > 0 {
+        let blamed =
+            self.suspects.is_suspected(node, role, first) || self.suspects.failures(node, role, first) > 0;
+        if apart || blamed {
             return alone(RunEnd::Held);
         }
         self.gathered(node, lane, first, role)

@@ -16,6 +16,7 @@ mod in_doubt;
 mod late;
 mod late_copies;
 mod memory;
+mod together;
 
 const A: NodeId = NodeId(0);
 const B: NodeId = NodeId(1);

@@ -165,7 +165,8 @@ fn a_node_that_cannot_be_read_is_not_asked_for_ever() {
         let (mut attempt, first) = only(&bench, A, now_ms);
         if first == "upsert" {
             assert_eq!(seqs(&attempt), [1]);
-            return;
+            // What it shows later is not trusted either.
+            return assert!(bench.0.lock().is_masked(A, &attempt.task().entries[0]));
         }
         done(bench.next(&mut attempt, answer(500, &json!({}))));
     }
@@ -228,4 +229,60 @@ fn what_grew_as_it_was_resolved_is_not_said_to_be_done() {
         Next::Ask(request) => panic!("{} bytes are sent", request.body.len()),
         _ => panic!("neither sent nor split"),
     }
+}
+
+#[test]
+fn what_did_not_fit_into_the_request_is_not_looked_for() {
+    let bench = Bench::new();
+    bench.admit(Op::Upsert, &upsert("a", "1"));
+    bench.admit(Op::Upsert, &json!({"ids": ["b"], "embeddings": [[1, 2]], "unknown": 1}));
+    let (attempt, _) = only(&bench, A, 0);
+    assert_eq!((seqs(&attempt), attempt.task().end), (vec![1], RunEnd::Shape));
+    bench.fall(A);
+    assert_eq!(only(&bench, A, 0).1, "upsert");
+}
+
+/// Its entries are not to blame for what is asked of several.
+#[test]
+fn an_error_under_several_counts_against_none_of_them() {
+    let bench = Bench::new();
+    (0..2).for_each(|n| bench.admit(Op::Upsert, &upsert("a", &n.to_string())));
+    let (mut attempt, _) = only(&bench, A, 0);
+    assert!(matches!(done(bench.next(&mut attempt, answer(500, &json!({})))).outcome, Outcome::Retry { .. }));
+    assert_eq!(bench.starts(A, 60_000).pop().expect("a task").task().failures, 0);
+}
+
+#[test]
+fn that_the_collection_is_gone_is_found_out_one_by_one() {
+    let bench = Bench::new();
+    (0..2).for_each(|n| bench.admit(Op::Upsert, &upsert("a", &n.to_string())));
+    let (mut attempt, _) = only(&bench, A, 0);
+    let deleted = crate::catalog::Move::CollectionDeleted { id: DOCS, seq: Seq(9) };
+    bench.0.lock().catalog.apply(&deleted);
+    let end = done(bench.next(&mut attempt, answer(404, &json!({}))));
+    assert!(matches!(end.outcome, Outcome::Split) && end.answers.is_empty(), "{end:?}");
+}
+
+#[test]
+fn what_several_updates_reach_is_durable_once_and_each_id_in_it_once() {
+    let bench = Bench::new();
+    bench.admit(Op::Update, &json!({"ids": ["a", "a"], "documents": ["x", "y"]}));
+    bench.admit(Op::Update, &json!({"ids": ["missing"], "documents": ["z"]}));
+    // A row that is not sent, but would be refused: Chroma must see it.
+    bench.admit(Op::Update, &json!({"ids": ["missing"], "metadatas": [{"#k": 1}]}));
+    let (mut attempt, first) = only(&bench, A, 0);
+    assert_eq!((first.as_str(), seqs(&attempt)), ("get", vec![1, 2, 3]));
+    let Next::Record(effects) = bench.next(&mut attempt, answer(200, &json!({"ids": ["a"]}))) else {
+        panic!("effects are not made durable")
+    };
+    let ids = |change: &Change| match change {
+        Change::Effect { effect: Effect::Ids { ids }, .. } => ids.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(effects.iter().map(ids).collect::<Vec<_>>(), [vec!["a".to_owned()], vec![]]);
+    assert_eq!((seqs(&attempt), attempt.task().end), (vec![1, 2], RunEnd::Shape));
+    let Next::Ask(request) = bench.next(&mut attempt, Input::Recorded(Ok(()))) else { panic!("not sent") };
+    let sent: Value = serde_json::from_slice(&request.body).unwrap();
+    assert_eq!(sent, json!({"ids": ["a", "a"], "documents": ["x", "y"]}));
+    assert!(attempt.task().entries.iter().all(|entry| entry.effect_is_durable()));
 }

@@ -42,3 +42,22 @@ fn a_look_holds_both_lanes_behind_all_that_is_under_way() {
     assert!(applied(&mut s, B, &run));
     assert_eq!(s.look(B, &task, true), Look::Go);
 }
+
+/// Also where what was under way goes again in smaller requests, with later entries behind it.
+#[test]
+fn what_a_look_holds_does_not_go_along() {
+    let mut s = given_up();
+    s.limits.lane_entries = 20;
+    s.batches = vec![BatchSize::new(10, 10); 2];
+    let task = comparison(&mut s, B, 0);
+    (2..=6).for_each(|seq| s.admit(&[write(seq, "a")]));
+    let run = one(&mut s, A, "a2");
+    assert_eq!(s.look(B, &task, true), Look::Wait);
+    s.admit(&[write(7, "a")]);
+    assert!(s.finish(ticket(A, &run), &run.entries, Outcome::Split));
+    let half = one(&mut s, A, "a2");
+    assert_eq!(half.entries.len(), 2);
+    assert!(applied(&mut s, A, &half));
+    let rest = one(&mut s, A, "a4");
+    assert_eq!(rest.entries.last().map(|entry| entry.seq), Some(Seq(6)));
+}
