@@ -181,6 +181,33 @@ async fn what_might_be_refused_is_answered_by_chroma() {
     assert!(by_log > 5.0, "the log acknowledged {by_log}");
 }
 
+/// It is sound, and its collection is there; but a deletion of the collection is ahead of it in the log.
+#[tokio::test]
+async fn what_comes_after_the_deletion_of_its_collection_is_answered_by_chroma() {
+    let options = Options { nodes: 1, ..unwatched().env("WRITE_ACK", "log") };
+    let mut stack = Stack::start(options).await;
+    let url = stack.url();
+    let id = create(&url, "docs").await;
+    upsert(&url, &id, "first", "text").await;
+    assert_eq!(write(&url, &id, "upsert", None, &row("sound", "text")).await.status, 200);
+    until_quiet(&url).await;
+    stack.nodes[0].sigstop();
+    let head = metric(&url, "chroma_ha_wal_head").await;
+    let logged = async |count: f64| {
+        let reached = async || metric(&url, "chroma_ha_wal_head").await >= head + count;
+        until(SOON, "the write is in the log", reached).await;
+    };
+    let gone = format!("{}/docs", collections_url(&url));
+    let deletion = tokio::spawn(client().delete(gone).send());
+    logged(1.0).await;
+    let late =
+        tokio::spawn(async move { write(&url, &id, "upsert", None, &row("late", "text")).await.status });
+    logged(2.0).await;
+    stack.nodes[0].sigcont();
+    assert_eq!(deletion.await.expect("a task").expect("an answer").status(), 200);
+    assert_eq!(late.await.expect("a task"), 404);
+}
+
 #[tokio::test]
 async fn what_the_log_may_be_ahead_is_bounded() {
     let mut stack = Stack::start(unwatched().env("WRITE_ACK", "log").env("WRITE_ACK_BACKLOG", "5")).await;
