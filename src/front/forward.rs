@@ -8,10 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use chroma_ha_actors::board::Holder;
 use chroma_ha_core::lease::Peer;
+use chroma_ha_core::route::Share;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 
-use super::exchange::{Incoming, Outgoing};
+use super::exchange::{Field, Incoming, Outgoing};
 use super::{Worker, hop, key, rescue};
 
 /// Bears the key of the log's balancers. A request with it is not passed on again, whatever the key.
@@ -45,20 +46,25 @@ pub(super) struct Attempt {
 }
 
 /// What the headers say, which are not a client's and go no further.
-pub(super) fn attempt(worker: &Worker, headers: &mut Vec<(String, String)>) -> Attempt {
+pub(super) fn attempt(worker: &Worker, headers: &mut Vec<Field>, share: Share) -> Attempt {
     let mut take = |name: &str| {
-        let at = headers.iter().position(|(n, _)| n.eq_ignore_ascii_case(name))?;
-        let value = headers.swap_remove(at).1;
-        headers.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
-        Some(value)
+        let at = headers.iter().position(|(n, _)| n == name)?;
+        let value = headers.remove(at).1;
+        headers.retain(|(n, _)| n != name);
+        Some(value.to_str().unwrap_or_default().to_owned())
     };
     let (key, write_id) = (take(PEER), take(WRITE));
     let forwarded = key.is_some();
     let known = key.is_some_and(|key| same(&key, &worker.shared.system.board.lease.company().key.0));
     match write_id.filter(|_| known) {
         Some(write_id) => Attempt { write_id, repeatable: true, forwarded },
-        None => Attempt { write_id: Uuid::now_v7().to_string(), repeatable: false, forwarded },
+        None => Attempt { write_id: minted(share), repeatable: false, forwarded },
     }
+}
+
+/// A read is not logged.
+fn minted(share: Share) -> String {
+    if share == Share::Writes { Uuid::now_v7().to_string() } else { String::new() }
 }
 
 /// Compares in a time that tells nothing about where they differ. An unknown key is nobody's.

@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use actix_web::http::header::{HeaderName, HeaderValue};
+use bytes::Bytes;
 use chroma_ha_core::trace::TRACEPARENT;
 use reqwest::{Client, Method, RequestBuilder, Response};
 
-use super::exchange::Incoming;
+use super::exchange::{self, Field, Incoming};
 
 /// Headers that concern one connection, that the client library sets itself, or that are for us.
 const NOT_PASSED: [&str; 11] = [
@@ -38,16 +40,25 @@ pub(super) fn request(
     let method = Method::from_bytes(incoming.method.as_bytes()).unwrap_or(Method::GET);
     let mut request = client.request(method, url).timeout(wait);
     request = request.header(TRACEPARENT, incoming.span.as_parent().header());
-    for (name, value) in incoming.headers.iter().filter(|(name, _)| passes(name)) {
-        request = request.header(name, value);
+    for (name, value) in incoming.headers.iter().filter(|(name, _)| passes(name.as_str())) {
+        request = request.header(name.as_str(), value.as_bytes());
     }
     if incoming.body.is_empty() { request } else { request.body(incoming.body.clone()) }
 }
 
 /// Those of an answer's headers that the client gets.
-pub(super) fn headers(response: &Response) -> Vec<(String, String)> {
-    let passed = response.headers().iter().filter(|(name, _)| passes(name.as_str()));
-    passed
-        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
-        .collect()
+pub(super) fn headers(response: &Response) -> Vec<Field> {
+    let pair = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+    };
+    exchange::fields(response.headers().iter().filter(|(name, _)| passes(name.as_str())).filter_map(pair))
+}
+
+/// The same of a node's answer, without copying them.
+pub(super) fn passed(fields: Vec<(Bytes, Bytes)>) -> Vec<Field> {
+    let passed = fields.into_iter().filter_map(|(name, value)| {
+        let name = HeaderName::from_bytes(&name).ok().filter(|name| passes(name.as_str()))?;
+        Some((name, HeaderValue::from_maybe_shared(value).ok()?))
+    });
+    passed.filter(|(_, value)| value.to_str().is_ok()).collect()
 }

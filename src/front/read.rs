@@ -17,14 +17,19 @@ use chroma_ha_core::ids::{CollectionId, NodeId, Stream};
 use chroma_ha_core::port::NodeFault;
 use chroma_ha_core::route::{Read, RecordRead, with_collection};
 use chroma_ha_core::sequencer::Gate;
+use chroma_ha_core::trace::TRACEPARENT;
 use futures_util::TryStreamExt;
 use uuid::Uuid;
 
 use super::exchange::{Incoming, Outgoing};
 use super::{Worker, catalog, hop, rescue};
+use crate::chroma::{Answer, Question};
 
 /// How often a read is tried, on different nodes where there are any.
 const TRIES: u32 = 4;
+
+/// Answers up to this size, in bytes, are read whole before the client gets anything.
+const WHOLE: u64 = 16 << 10;
 
 /// Before the only node that may answer is asked again after a 5xx; that many times longer each time.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -32,19 +37,19 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How long a read waits for the log to be read: the lease is tried for every second.
 pub(super) const RECOVERY: Duration = Duration::from_secs(2);
 
-pub(super) async fn read(worker: &Worker, read: &Read, incoming: Incoming) -> Outgoing {
+pub(super) async fn read(worker: &Worker, read: &Read, incoming: &Incoming) -> Outgoing {
     // Until then an empty catalog would deny collections that exist.
     if !matches!(read, Read::Server) && !worker.shared.system.board.has_recovered(RECOVERY).await {
         return rescue::refusal(&Refusal::LogUnread);
     }
     match read {
-        Read::Server => forward(worker, Gate::Server, None, true, &incoming).await,
+        Read::Server => forward(worker, Gate::Server, None, true, incoming).await,
         Read::Records { collection, verb } => {
             // What a single server cannot do is answered 5xx by every node: no reason to ask another.
             let again = matches!(verb, RecordRead::Get | RecordRead::Query | RecordRead::Count);
-            of_collection(worker, *collection, again, &incoming).await
+            of_collection(worker, *collection, again, incoming).await
         }
-        _ => catalog::read(worker, read, &incoming).await,
+        _ => Box::pin(catalog::read(worker, read, incoming)).await,
     }
 }
 
@@ -73,15 +78,14 @@ pub(super) async fn forward(
     let mut avoid = Vec::new();
     let mut last = None;
     for tried in 1..=TRIES {
-        let choose = Choose { gate, avoid: avoid.clone() };
-        let chosen = match worker.proxy.send(choose).await {
-            Ok(Ok(chosen)) => chosen,
-            Ok(Err(refusal)) => return last.unwrap_or_else(|| rescue::refusal(&refusal)),
-            Err(_) => return rescue::refusal(&Refusal::Restarting),
+        let chosen = match choose(worker, gate, &avoid).await {
+            Ok(chosen) => chosen,
+            Err(refusal) => return last.unwrap_or_else(|| rescue::refusal(&refusal)),
         };
         let begun = Instant::now();
+        worker.tally.sent(class(gate), chosen.node);
         let asked = ask(worker, chosen, collection, incoming).await;
-        worker.shared.system.stats.front.read(class(gate), &chosen.node.name(), begun.elapsed());
+        worker.tally.read(class(gate), chosen.node, begun.elapsed());
         tell(chosen.node, &asked, begun.elapsed(), incoming);
         match asked {
             Ok(answer) if answer.status >= 500 && again && tried < TRIES => {
@@ -103,6 +107,15 @@ pub(super) async fn forward(
         }
     }
     last.unwrap_or_else(|| rescue::refusal(&Refusal::NoReadableNode))
+}
+
+/// At once where a node may answer; else the proxy waits for one.
+async fn choose(worker: &Worker, gate: Gate, avoid: &[NodeId]) -> Result<Readable, Refusal> {
+    if let Some(chosen) = worker.choice.now(gate, avoid) {
+        return Ok(chosen);
+    }
+    let choose = Choose { gate, avoid: avoid.to_vec() };
+    worker.proxy.send(choose).await.unwrap_or(Err(Refusal::Restarting))
 }
 
 /// Every node that was tried, for whoever asks for that.
@@ -192,52 +205,53 @@ async fn ask(
         None => incoming.path_and_query.clone(),
     };
     let outstanding = Outstanding::on(worker, node, incoming);
-    worker.shared.system.stats.front.reads.with_label_values(&[&node.name()]).inc();
     let board = &worker.shared.system.board;
-    let response = tokio::select! {
+    let trace = incoming.span.as_parent().header();
+    let answer = tokio::select! {
         biased;
-        response = request(worker, node, &path, incoming).send() => {
-            response.map_err(|error| crate::chroma::fault(&error, worker.shared.config.upstream.request_timeout))
-        }
+        answer = worker.connections.ask(node, question(worker, &path, &trace, incoming)) => answer,
         () = board.lost(node, losses) => Err(NodeFault::Lost("the node is in doubt".to_owned())),
     };
-    match response {
-        Ok(response) => take(response, outstanding, collection.zip(own)).await,
-        Err(fault) => {
-            let observation = Observation::RequestFailed(Failure::Fault(fault.clone()));
-            let _ = worker.shared.system.health.try_send(Observed { node, observation });
-            Err(fault)
-        }
+    let taken = match answer {
+        Ok(answer) => take(answer, outstanding, collection.zip(own)).await,
+        Err(fault) => Err(fault),
+    };
+    if let Err(fault) = &taken {
+        let observation = Observation::RequestFailed(Failure::Fault(fault.clone()));
+        let _ = worker.shared.system.health.try_send(Observed { node, observation });
+    }
+    taken
+}
+
+fn question<'a>(worker: &Worker, path: &'a str, trace: &'a str, incoming: &'a Incoming) -> Question<'a> {
+    let passed = incoming.headers.iter().filter(|(name, _)| hop::passes(name.as_str()));
+    let passed = passed.map(|(name, value)| (name.as_str(), value.as_bytes()));
+    Question {
+        method: &incoming.method,
+        path,
+        fields: [(TRACEPARENT, trace.as_bytes())].into_iter().chain(passed).collect(),
+        body: incoming.body.clone(),
+        wait: worker.shared.config.upstream.request_timeout,
     }
 }
 
-fn request(worker: &Worker, node: NodeId, path: &str, incoming: &Incoming) -> reqwest::RequestBuilder {
-    let url = format!("{}{path}", worker.urls[node.0]);
-    let auth = worker.shared.config.nodes[node.0].auth.as_ref().map(|auth| auth.header());
-    let replaced = |name: &str| auth.as_ref().is_some_and(|(own, _)| name.eq_ignore_ascii_case(own));
-    let wait = worker.shared.config.upstream.request_timeout;
-    let passes = |name: &str| hop::passes(name) && !replaced(name);
-    let request = hop::request(&worker.client, url, wait, incoming, passes);
-    match &auth {
-        Some((name, value)) => request.header(*name, value.expose()),
-        None => request,
-    }
-}
-
-/// The node's answer as ours. Error texts may name the collection, so they are read whole.
+/// The node's answer as ours. Error texts may name the collection, so they are read whole; and so is what is
+/// short, so that another node can be asked if it breaks off.
 async fn take(
-    response: reqwest::Response,
+    mut answer: Answer,
     outstanding: Outstanding,
     ids: Option<(CollectionId, Uuid)>,
 ) -> Result<Outgoing, NodeFault> {
-    let status = response.status().as_u16();
-    let headers = hop::headers(&response);
+    let (status, length) = (answer.status, answer.length());
+    let headers = hop::passed(std::mem::take(&mut answer.fields));
     if let Some((logical, own)) = ids.filter(|_| status >= 400) {
-        let body = response.bytes().await.map_err(|error| NodeFault::Lost(error.to_string()))?;
+        let body = answer.whole().await?;
         return Ok(Outgoing::whole(status, headers, with_id(&body, own, logical.0)));
     }
-    let length = response.content_length();
-    let stream = response.bytes_stream().map_err(std::io::Error::other).inspect_ok(move |_: &Bytes| {
+    if length.is_some_and(|length| length <= WHOLE) {
+        return Ok(Outgoing::whole(status, headers, answer.whole().await?));
+    }
+    let stream = answer.stream().map_err(std::io::Error::other).inspect_ok(move |_: &Bytes| {
         let _held_while_streaming = &outstanding;
     });
     Ok(Outgoing::streamed(status, headers, Box::pin(stream), length))
