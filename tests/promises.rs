@@ -14,6 +14,7 @@ mod promises {
     mod balancer_killed;
     mod bounded;
     mod chroma_suite;
+    mod coalescing;
     mod dashboard;
     mod dead_letters;
     mod deletion_conversion;

@@ -74,6 +74,7 @@ impl ReplayActor {
         }
         let (steps, epoch) = {
             let mut sequencer = self.board().sequencer();
+            sequencer.read_from(self.node(), self.board().outstanding(self.node()));
             (sequencer.steps(self.node(), now_ms), sequencer.epoch())
         };
         let delivery = Delivery { epoch, ..self.delivery.clone() };

@@ -9,10 +9,13 @@ use serde_json::value::RawValue;
 
 use crate::entry::Op;
 
+mod end;
+
+pub use end::RunEnd;
+
 /// Bounds of one request; a single larger write still goes, alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    pub writes: usize,
     pub records: usize,
     pub bytes: usize,
 }
@@ -20,54 +23,7 @@ pub struct Bounds {
 impl Default for Bounds {
     /// Chroma takes 5,461 records a request, and gains little beyond some hundreds.
     fn default() -> Bounds {
-        Bounds { writes: 100, records: 1_000, bytes: 8 << 20 }
-    }
-}
-
-/// Why a request ended where it did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum RunEnd {
-    /// Everything that waited is in it.
-    Drained,
-    /// As many writes as may be.
-    Writes,
-    /// The next write would exceed the limit of records.
-    Records,
-    /// The next write would exceed the limit of bytes.
-    Bytes,
-    /// The next write does something else, or goes alone by its nature.
-    Operation,
-    /// The next write spells its embeddings in another way.
-    Encoding,
-    /// The next write is spelt in an unusual way.
-    Shape,
-    /// The next write must wait for something, or goes alone because it may be to blame for a failure.
-    Held,
-}
-
-impl RunEnd {
-    pub const ALL: [RunEnd; 8] = [
-        RunEnd::Drained,
-        RunEnd::Writes,
-        RunEnd::Records,
-        RunEnd::Bytes,
-        RunEnd::Operation,
-        RunEnd::Encoding,
-        RunEnd::Shape,
-        RunEnd::Held,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            RunEnd::Drained => "drained",
-            RunEnd::Writes => "writes",
-            RunEnd::Records => "records",
-            RunEnd::Bytes => "bytes",
-            RunEnd::Operation => "operation",
-            RunEnd::Encoding => "encoding",
-            RunEnd::Shape => "shape",
-            RunEnd::Held => "held",
-        }
+        Bounds { records: 1_000, bytes: 8 << 20 }
     }
 }
 
@@ -91,10 +47,6 @@ pub fn join(op: Op, bodies: &[Bytes], bounds: Bounds) -> Joined {
     let (mut records, mut bytes, mut encoding) = (0, 0, Encoding::None);
     let mut end = RunEnd::Drained;
     for body in bodies {
-        if parts.len() == bounds.writes {
-            end = RunEnd::Writes;
-            break;
-        }
         let Some(rows) = Rows::of(op, body) else {
             end = RunEnd::Shape;
             break;

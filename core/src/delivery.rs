@@ -8,16 +8,14 @@ use std::time::Duration;
 
 use crate::answer::Answer;
 use crate::backoff::Backoff;
-use crate::catalog::Move;
 use crate::coalesce::{Bounds, RunEnd};
 use crate::conversion::{Conversion, Tally};
 use crate::effect::Effect;
 use crate::entry::Entry;
 use crate::health::{Failure, Observation};
-use crate::ids::{CollectionId, NodeId};
+use crate::ids::NodeId;
 use crate::port::{Change, NodeFault, NodeRequest, NodeResponse, StoreError};
 use crate::sequencer::{Outcome, Shared, Task, Ticket};
-use uuid::Uuid;
 
 mod case;
 mod catalog;
@@ -25,6 +23,7 @@ mod conclusion;
 mod create;
 mod deletion;
 mod failure;
+mod found;
 mod record;
 mod refusal;
 mod run;
@@ -32,6 +31,8 @@ mod run;
 use case::Case;
 use conclusion::Verdict;
 use failure::unkeepable;
+
+pub use found::{CatalogFound, Found};
 
 /// How patient deliveries to a node are.
 #[derive(Clone, Debug)]
@@ -87,35 +88,6 @@ pub struct End {
     pub retry_in: Option<Duration>,
     /// What a deletion was turned into.
     pub tally: Tally,
-}
-
-/// What the node made of the task.
-#[derive(Debug)]
-pub enum Found {
-    /// Applied, or nothing had to be.
-    Done { answer: Answer, catalog: Option<Box<CatalogFound>> },
-    /// The collection is gone from the node, and what was logged before with it.
-    Gone,
-    /// A judgement about one of several entries: they are tried in smaller requests.
-    Split,
-    /// A judgement about the request.
-    Refused(Answer),
-    /// No judgement.
-    Failed(Failure, Option<Answer>),
-    /// A failure; whether the entry was applied all the same could not be read.
-    Unread(Answer),
-    /// The log cannot be reached.
-    LogAway,
-}
-
-/// What a catalog entry turned out to be.
-#[derive(Debug)]
-pub struct CatalogFound {
-    pub effect: Effect,
-    /// Changes of the catalog; only from the acting node.
-    pub moves: Vec<Move>,
-    /// The node's own id of a collection, or that it has none any more.
-    pub mapped: Option<(CollectionId, Option<Uuid>)>,
 }
 
 /// One delivery of one task.

@@ -8,47 +8,15 @@ use std::sync::Arc;
 use crate::entry::Entry;
 use crate::ids::Seq;
 
+mod phase;
+
+pub use phase::Phase;
+
 /// Entries of a stream that are in the log but not in memory, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     pub first: Seq,
     pub last: Seq,
-}
-
-/// What a lane is doing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Nothing is in flight.
-    Idle,
-    /// A page of the spilled span is being read.
-    Loading,
-    /// A request is at the node; its outcome counts only while the node keeps its standing.
-    Asking,
-    /// The node has answered and the outcome is being made durable; it counts whatever happens to the
-    /// node's standing after `generation`.
-    Committing { generation: u64 },
-    /// The node failed; the next attempt waits until this moment (ms of the balancer's clock).
-    BackOff { until_ms: u64 },
-    /// What was sent may still be executed. Nothing is sent again before the node has lost its standing
-    /// and settled, whatever the order in which that is heard.
-    InDoubt,
-    /// The node refuses an entry that was accepted elsewhere; nothing moves until it is rebuilt.
-    Quarantined { reason: String },
-}
-
-impl Phase {
-    /// For people.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Phase::Idle => "waits for its turn",
-            Phase::Loading => "is read from the log",
-            Phase::Asking => "was sent, no answer yet",
-            Phase::Committing { .. } => "answered, being made durable",
-            Phase::BackOff { .. } => "failed, is tried again",
-            Phase::InDoubt => "in doubt, waits until the node has settled",
-            Phase::Quarantined { .. } => "quarantined, waits for a copy",
-        }
-    }
 }
 
 #[derive(Debug)]
@@ -69,6 +37,9 @@ pub struct Lane {
     /// So many entries at the front went out in one request that came to nothing: whether the node has applied
     /// them is read first. Applied again one by one, earlier ones would go over later ones.
     pub unread: usize,
+    /// One of them was applied again all the same, accepted by another node: up to here records do not tell
+    /// what the node has applied.
+    pub masked_through: Seq,
     bytes: usize,
     /// An effect or a refusal from here on became durable while a page was being read: it may lack it.
     stale_from: Option<Seq>,
@@ -86,6 +57,7 @@ impl Default for Lane {
             most: usize::MAX,
             alone_through: Seq::ZERO,
             unread: 0,
+            masked_through: Seq::ZERO,
             bytes: 0,
             stale_from: None,
         }
@@ -240,7 +212,9 @@ impl Lane {
             self.bytes -= entry.size_bytes();
         }
         self.attempts = 0;
-        self.unread = 0;
+        if std::mem::take(&mut self.unread) > 1 {
+            self.masked_through = self.alone_through;
+        }
         if !matches!(self.phase, Phase::Quarantined { .. }) {
             self.phase = Phase::Idle;
         }

@@ -16,6 +16,7 @@ use crate::pressure::{BatchSize, Pressure};
 
 mod acting;
 pub mod copy;
+mod courtesy;
 mod doubt;
 mod inspection;
 mod leading;
@@ -84,6 +85,8 @@ pub struct Sequencer {
     pressure: Pressure,
     /// How many entries are read at a time, by node.
     batches: Vec<BatchSize>,
+    /// Reads under way at each node.
+    readers: Vec<u32>,
     /// Rises with every recovery: pages that were read before it do not count.
     life: u64,
     /// Whether this balancer holds the lease. Without it no step is given out.
@@ -110,6 +113,7 @@ impl Sequencer {
             limits,
             pressure: Pressure::Calm,
             batches: vec![limits.batch(); nodes],
+            readers: vec![0; nodes],
             life: 0,
             leading: false,
             verification: Verification::default(),

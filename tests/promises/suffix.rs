@@ -33,17 +33,17 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// The same numbers for the same seed on every machine.
-struct Chance(u64);
+pub(super) struct Chance(pub(super) u64);
 
 impl Chance {
-    fn below(&mut self, bound: usize) -> usize {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         ((mixed ^ (mixed >> 31)) % bound as u64) as usize
     }
 
-    fn of<T: Copy>(&mut self, all: &[T]) -> T {
+    pub(super) fn of<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.below(all.len())]
     }
 
@@ -52,7 +52,7 @@ impl Chance {
     }
 
     /// Ids come twice in a request now and then; one request in twelve is refused for its dimension.
-    fn rows(&mut self, op: Op) -> Value {
+    pub(super) fn rows(&mut self, op: Op) -> Value {
         let ids = self.ids();
         let wrong = self.below(12) == 0;
         let embedding = |chance: &mut Chance| match () {
@@ -75,7 +75,7 @@ impl Chance {
         Value::Object(fields)
     }
 
-    fn deletion(&mut self) -> Value {
+    pub(super) fn deletion(&mut self) -> Value {
         let mut body = match self.below(3) {
             0 => return json!({"ids": self.ids()}),
             1 => json!({"where": {"k": self.below(3)}}),

@@ -97,6 +97,8 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use chroma_ha_core::coalesce::RunEnd;
+
     use super::*;
     use crate::stats::Tally;
 
@@ -115,7 +117,7 @@ mod tests {
         assert_eq!(latencies.of(NodeId::PRIMARY).read_seconds, None, "another node's");
         for _ in 1..SAMPLES {
             (0..10).for_each(|_| read(2));
-            stats.nodes.apply(&node.name(), "following", Duration::from_millis(30), 4);
+            stats.nodes.apply(&node.name(), "following", Duration::from_millis(30), 4, RunEnd::Drained);
             latencies.take(&stats, 2);
         }
         let Latency { read_seconds, apply_seconds, applied_per_second } = latencies.of(node);

@@ -136,7 +136,7 @@ impl Delivery {
             self.board.answer(entry.seq, Verdict::Answer(answer.clone()));
         }
         if let Outcome::Applied(_) = &end.outcome {
-            self.stats.nodes.apply(&self.node.name(), role(task), took, task.entries.len());
+            self.stats.nodes.apply(&self.node.name(), role(task), took, task.entries.len(), end.run_end);
         }
         if end.counts {
             self.tell_conversion(task, end.tally);

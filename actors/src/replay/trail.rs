@@ -128,6 +128,7 @@ fn outcome(end: Option<&End>) -> &'static str {
     match end.outcome {
         Outcome::Applied(_) => "applied",
         Outcome::Rejected => "rejected",
+        Outcome::Split => "split",
         Outcome::Retry { .. } => "tried_again",
         Outcome::InDoubt => "in_doubt",
         Outcome::Quarantine { .. } => "quarantined",

@@ -168,6 +168,7 @@ impl Case<'_> {
             {
                 Found::Done { answer: applied_answer(self.entry), catalog: None }
             }
+            Found::Done { .. } if self.sequencer().is_masked(self.node, self.entry) => self.unread(refusal),
             Found::Done { .. } => self.not_applied(refusal),
             // What is asked here is not the write: only that the collection is gone says something about it.
             Found::Refused(answer) if answer.status != 404 => self.unread(refusal),

@@ -3,10 +3,13 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use uuid::Uuid;
+
 use super::*;
 use crate::catalog::{DEFAULT_DATABASE, DEFAULT_TENANT};
 use crate::coalesce::Bounds;
 use crate::entry::{Decision, Draft, Op};
+use crate::ids::CollectionId;
 use crate::ids::{Seq, Stream};
 use crate::port::{Leftover, LeftoverState, Recovered, RecoveredNode};
 use crate::sequencer::{Findings, Limits, Matter, ReplayTask, Sequencer, Standing, Step};

@@ -67,10 +67,8 @@ impl Doubt {
     /// The lane is past this entry; `read`: what was sent before counts as its being applied again. With what
     /// went along in one request, that is complete once the last of them was applied again, too.
     pub(super) fn passed(&mut self, seq: Seq, read: bool) {
-        let begun = self.begun || read && self.first.max(self.through) >= seq;
-        let complete = self.last <= seq.max(self.through);
-        self.replayed |= begun && complete;
-        self.begun = begun && !complete;
+        self.begun |= read && self.first.max(self.through) >= seq;
+        self.replayed |= self.begun && self.last <= seq.max(self.through);
     }
 
     /// With every other id, if there is room for them.
@@ -122,8 +120,7 @@ impl Doubts {
             doubt.remember(ids, IDS_BYTES.saturating_sub(others));
             self.bytes = others + doubt.bytes;
             doubt.version += 1;
-            (doubt.looks, doubt.replayed, doubt.rounds) = (0, false, 0);
-            doubt.begun = false;
+            (doubt.looks, doubt.replayed, doubt.begun, doubt.rounds) = (0, false, false, 0);
             (doubt.due_ms, doubt.alone_since_ms) = (0, None);
         }
     }

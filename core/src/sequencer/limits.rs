@@ -24,14 +24,14 @@ pub struct Limits {
     pub held_entries: u64,
     /// Deliveries of an accepted entry that a node may refuse before it is quarantined.
     pub attempts: u32,
-    /// Writes that go to a node in one request.
+    /// Writes that go to a node in one request, at most; fewer while batches are small.
     pub run_writes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Limits {
-            lane_entries: 128,
+            lane_entries: 400,
             node_bytes: 64 << 20,
             in_flight: 16,
             page_entries: 100,
@@ -40,7 +40,7 @@ impl Default for Limits {
             pages: 2,
             held_entries: 250,
             attempts: 3,
-            run_writes: 100,
+            run_writes: 200,
         }
     }
 }

@@ -113,7 +113,9 @@ impl Sequencer {
                 self.take_catalog(node, catalog);
                 let read = self.nodes[node.0].change(stream, |lane| {
                     lane.most = run::doubled(lane.most, entries.len());
-                    lane.unread > 1 && entries.len() > 1
+                    let read = lane.unread > 1 && entries.len() > 1;
+                    lane.unread = if read { 0 } else { lane.unread };
+                    read
                 });
                 for entry in entries {
                     self.settle_doubt(node, entry, read);

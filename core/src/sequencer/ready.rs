@@ -109,6 +109,7 @@ impl Sequencer {
                     self.quarantine_lane(node, stream, reason);
                     return true;
                 }
+                Readiness::Go(Role::Following) if self.yields(node) => return true,
                 Readiness::Go(role) => {
                     let suspected = self.suspects.is_suspected(node, role, &entry);
                     if suspected && self.nodes[node.0].in_flight > 0 {

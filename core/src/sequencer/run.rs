@@ -40,7 +40,7 @@ impl Sequencer {
 
     /// What waits behind the first one and may go along.
     fn gathered(&self, node: NodeId, lane: &Lane, first: &Arc<Entry>, role: Role) -> Run {
-        let most = lane.most.min(self.limits.run_writes).max(1);
+        let most = lane.most.min(self.limits.run_writes).min(self.batch(node)).max(1);
         let mut entries = Vec::new();
         let mut end = RunEnd::Drained;
         for entry in lane.queue() {
@@ -81,6 +81,11 @@ impl Sequencer {
             }
             _ => false,
         }
+    }
+
+    /// What the node shows does not tell whether it has applied the undecided entry.
+    pub fn is_masked(&self, node: NodeId, entry: &Entry) -> bool {
+        self.nodes[node.0].lane(entry.stream()).is_some_and(|lane| entry.seq <= lane.masked_through)
     }
 
     /// Of a task that was handed out only so many entries go in the request.

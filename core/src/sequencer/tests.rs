@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 mod attacks;
 mod carried_out;
+mod courtesy;
 mod in_doubt;
 mod late;
 mod late_copies;

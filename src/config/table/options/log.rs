@@ -26,7 +26,7 @@ pub(super) const LOG: &[Variable] = &[
         "entries",
         Value("100"),
         Whole(1, 5000),
-        "Entries that a node that is behind is read from the log at a time; a quarter while memory is nearly used up",
+        "Entries that a node that is behind is read from the log at a time, and writes in one request to a node; a quarter while memory is nearly used up",
     ),
     row(
         "WAL_HIGH_VOLUME_BATCH_SIZE",
