@@ -19,6 +19,7 @@ use crate::config::Config;
 
 mod access;
 mod admin;
+mod asked;
 mod catalog;
 mod dashboard;
 mod dispatch;

@@ -1,35 +1,21 @@
 //! A read: sent to a node that has everything acknowledged, streamed back untouched but for ids. A node
 //! that fails, or loses its standing before it has begun to answer, is left for another at once.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use chroma_ha_actors::board::{Board, Readable};
-use chroma_ha_actors::gate::Ticket;
-use chroma_ha_actors::health::Observed;
+use chroma_ha_actors::board::Readable;
 use chroma_ha_actors::proxy::{Choose, Refusal};
 use chroma_ha_actors::trace::millis;
-use chroma_ha_core::answer::with_id;
-use chroma_ha_core::health::{Failure, Observation};
 use chroma_ha_core::ids::{CollectionId, NodeId, Stream};
 use chroma_ha_core::port::NodeFault;
-use chroma_ha_core::route::{Read, RecordRead, with_collection};
+use chroma_ha_core::route::{Read, RecordRead};
 use chroma_ha_core::sequencer::Gate;
-use chroma_ha_core::trace::TRACEPARENT;
-use futures_util::TryStreamExt;
-use uuid::Uuid;
 
 use super::exchange::{Incoming, Outgoing};
-use super::{Worker, catalog, hop, rescue};
-use crate::chroma::{Answer, Question};
+use super::{Worker, asked, catalog, rescue};
 
 /// How often a read is tried, on different nodes where there are any.
 const TRIES: u32 = 4;
-
-/// Answers up to this size, in bytes, are read whole before the client gets anything.
-const WHOLE: u64 = 16 << 10;
 
 /// Before the only node that may answer is asked again after a 5xx; that many times longer each time.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -84,7 +70,7 @@ pub(super) async fn forward(
         };
         let begun = Instant::now();
         worker.tally.sent(class(gate), chosen.node);
-        let asked = ask(worker, chosen, collection, incoming).await;
+        let asked = asked::ask(worker, chosen, collection, incoming).await;
         worker.tally.read(class(gate), chosen.node, begun.elapsed());
         tell(chosen.node, &asked, begun.elapsed(), incoming);
         match asked {
@@ -162,97 +148,4 @@ fn is_denied(
 fn others(worker: &Worker, gate: Gate, node: NodeId, avoid: &[NodeId]) -> bool {
     let tried: Vec<NodeId> = avoid.iter().copied().chain([node]).collect();
     tried.len() < worker.urls.len() && !worker.shared.system.board.readable(gate, &tried).is_empty()
-}
-
-/// Counts a request as under way on a node for as long as it lives, and keeps what it took of the bounds: a
-/// client that does not take its answer still holds a connection to the node.
-struct Outstanding {
-    board: Arc<Board>,
-    node: NodeId,
-    _ticket: Arc<Ticket>,
-}
-
-impl Outstanding {
-    fn on(worker: &Worker, node: NodeId, incoming: &Incoming) -> Outstanding {
-        let board = Arc::clone(&worker.shared.system.board);
-        counter(&board, node).fetch_add(1, Ordering::Relaxed);
-        Outstanding { board, node, _ticket: Arc::clone(&incoming.ticket) }
-    }
-}
-
-impl Drop for Outstanding {
-    fn drop(&mut self) {
-        counter(&self.board, self.node).fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-fn counter(board: &Board, node: NodeId) -> &AtomicU32 {
-    &board.posts[node.0].outstanding
-}
-
-/// One node's answer; an error if it has none.
-async fn ask(
-    worker: &Worker,
-    chosen: Readable,
-    collection: Option<CollectionId>,
-    incoming: &Incoming,
-) -> Result<Outgoing, NodeFault> {
-    let Readable { node, node_collection, losses } = chosen;
-    // An unknown id is asked under one that no node has, so that a node's own ids stay hidden.
-    let own = collection.map(|_| node_collection.unwrap_or_else(Uuid::new_v4));
-    let path = match own {
-        Some(own) => with_collection(&incoming.path_and_query, own),
-        None => incoming.path_and_query.clone(),
-    };
-    let outstanding = Outstanding::on(worker, node, incoming);
-    let board = &worker.shared.system.board;
-    let trace = incoming.span.as_parent().header();
-    let answer = tokio::select! {
-        biased;
-        answer = worker.connections.ask(node, question(worker, &path, &trace, incoming)) => answer,
-        () = board.lost(node, losses) => Err(NodeFault::Lost("the node is in doubt".to_owned())),
-    };
-    let taken = match answer {
-        Ok(answer) => take(answer, outstanding, collection.zip(own)).await,
-        Err(fault) => Err(fault),
-    };
-    if let Err(fault) = &taken {
-        let observation = Observation::RequestFailed(Failure::Fault(fault.clone()));
-        let _ = worker.shared.system.health.try_send(Observed { node, observation });
-    }
-    taken
-}
-
-fn question<'a>(worker: &Worker, path: &'a str, trace: &'a str, incoming: &'a Incoming) -> Question<'a> {
-    let passed = incoming.headers.iter().filter(|(name, _)| hop::passes(name.as_str()));
-    let passed = passed.map(|(name, value)| (name.as_str(), value.as_bytes()));
-    Question {
-        method: &incoming.method,
-        path,
-        fields: [(TRACEPARENT, trace.as_bytes())].into_iter().chain(passed).collect(),
-        body: incoming.body.clone(),
-        wait: worker.shared.config.upstream.request_timeout,
-    }
-}
-
-/// The node's answer as ours. Error texts may name the collection, so they are read whole; and so is what is
-/// short, so that another node can be asked if it breaks off.
-async fn take(
-    mut answer: Answer,
-    outstanding: Outstanding,
-    ids: Option<(CollectionId, Uuid)>,
-) -> Result<Outgoing, NodeFault> {
-    let (status, length) = (answer.status, answer.length());
-    let headers = hop::passed(std::mem::take(&mut answer.fields));
-    if let Some((logical, own)) = ids.filter(|_| status >= 400) {
-        let body = answer.whole().await?;
-        return Ok(Outgoing::whole(status, headers, with_id(&body, own, logical.0)));
-    }
-    if length.is_some_and(|length| length <= WHOLE) {
-        return Ok(Outgoing::whole(status, headers, answer.whole().await?));
-    }
-    let stream = answer.stream().map_err(std::io::Error::other).inspect_ok(move |_: &Bytes| {
-        let _held_while_streaming = &outstanding;
-    });
-    Ok(Outgoing::streamed(status, headers, Box::pin(stream), length))
 }
