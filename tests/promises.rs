@@ -5,6 +5,7 @@
 mod harness;
 
 mod promises {
+    mod acknowledged_by_log;
     mod acknowledgement;
     mod admin;
     mod adoption;
@@ -20,7 +21,7 @@ mod promises {
     mod deletion_conversion;
     mod dev_command;
     mod effects;
-    pub(crate) mod embedded;
+    mod embedded;
     mod endpoints;
     mod fates;
     mod faults;
@@ -54,5 +55,6 @@ mod promises {
     mod suffix;
     mod traces;
     mod troubles;
+    mod validation;
     mod verify;
 }

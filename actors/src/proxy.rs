@@ -19,6 +19,7 @@ use crate::stats::Stats;
 use crate::wal::WalActor;
 
 mod choice;
+mod early;
 mod repeat;
 mod write;
 
@@ -53,6 +54,8 @@ pub enum Ack {
     Applied,
     /// Once every node that is up has applied it.
     All,
+    /// Once it is in the log, if Chroma will surely take it; else as `Applied`.
+    Log,
 }
 
 #[derive(Clone, Debug)]
@@ -67,6 +70,8 @@ pub struct Written {
 #[derive(Clone, Debug)]
 pub enum WriteOutcome {
     Answered(Answer),
+    /// Durable, and surely accepted.
+    Acknowledged(Answer),
     /// Durable; no node is up, the verdict comes later.
     Queued,
     /// Durable; the outcome is not known in time.
@@ -78,6 +83,8 @@ pub enum WriteOutcome {
 pub enum Refusal {
     #[error("collection [{0}] does not exist")]
     NoSuchCollection(CollectionId),
+    #[error("as many writes of collection {0} are acknowledged ahead of their verdicts as may be")]
+    FarAhead(CollectionId),
     #[error("every node lost collection {0}")]
     Lost(CollectionId),
     #[error("no node can answer this read yet")]
@@ -105,6 +112,8 @@ pub struct ProxyConfig {
     pub read_wait: Duration,
     /// How long a write waits for its verdict.
     pub verdict_wait: Duration,
+    /// Writes of one collection that the log may acknowledge ahead of their verdicts.
+    pub most_ahead: usize,
 }
 
 pub struct ProxyActor {
@@ -148,6 +157,8 @@ impl Handler<Choose> for ProxyActor {
 
     fn handle(&mut self, choose: Choose, _: &mut Self::Context) -> Self::Result {
         self.watched.beat();
+        // Of now, also if it waits: what is acknowledged meanwhile is not due.
+        let due = self.board.sequencer().due(choose.gate);
         if choose.gate != Gate::Server && !self.board.may_read() {
             return Box::pin(async { Err(Refusal::NotHere) });
         }
@@ -162,7 +173,7 @@ impl Handler<Choose> for ProxyActor {
             return Box::pin(async move { Err(Refusal::Lost(id)) });
         }
         Box::pin(self.watched.answering(async move {
-            let nodes = board.wait_readable(choose.gate, &choose.avoid, wait).await;
+            let nodes = board.wait_readable(choose.gate, due, &choose.avoid, wait).await;
             let nobody = if board.may_read() { Refusal::NoReadableNode } else { Refusal::NotHere };
             choice.among(&nodes).ok_or(nobody)
         }))
@@ -175,15 +186,16 @@ impl Handler<Submit> for ProxyActor {
     fn handle(&mut self, submit: Submit, _: &mut Self::Context) -> Self::Result {
         self.watched.beat();
         let (board, wal, stats) = (Arc::clone(&self.board), self.wal.clone(), Arc::clone(&self.stats));
-        let wait = self.config.verdict_wait;
+        let config = self.config;
         Box::pin(self.watched.answering(async move {
             let op = submit.draft.op.name();
-            let written = write(&board, &wal, &stats, submit, wait).await;
+            let written = write(&board, &wal, &stats, submit, config).await;
             let outcome = match &written {
                 Ok(Written { outcome: WriteOutcome::Answered(answer), .. }) if answer.status < 300 => {
                     "applied"
                 }
                 Ok(Written { outcome: WriteOutcome::Answered(_), .. }) => "rejected",
+                Ok(Written { outcome: WriteOutcome::Acknowledged(_), .. }) => "acknowledged",
                 Ok(Written { outcome: WriteOutcome::Queued, .. }) => "queued",
                 Ok(Written { outcome: WriteOutcome::Pending, .. }) => "pending",
                 Err(_) => "refused",

@@ -10,6 +10,7 @@
 //! | `conversion` | which records does a deletion reach under other ids |
 //! | `effect` | what does an entry do to records, independent of when it is applied |
 //! | `poison` | which writes must not be logged because nodes die on them |
+//! | `validation` | which writes will Chroma surely take |
 //! | `answer` | what does a node's answer to a write mean |
 //! | `catalog` | which collections and databases exist, under which ids, on which node |
 //! | `idempotency` | what does a client hear that sends a write again |
@@ -63,3 +64,4 @@ pub mod sequencer;
 pub mod supervision;
 pub mod trace;
 pub mod v1;
+pub mod validation;

@@ -5,7 +5,7 @@
 //! all), `ready` (what may go next), `run` (what may go along),
 //! `outcome` (what a finished request changes), `view` (what readers and operators see).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::catalog::Catalog;
@@ -15,6 +15,7 @@ use crate::port::Recovered;
 use crate::pressure::{BatchSize, Pressure};
 
 mod acting;
+mod ahead;
 pub mod copy;
 mod courtesy;
 mod doubt;
@@ -60,6 +61,8 @@ struct StreamState {
     decided: Seq,
     /// Everything up to here was acknowledged: no read may show less.
     acked: Seq,
+    /// Entries that the log acknowledged ahead of their verdict.
+    ahead: VecDeque<Seq>,
     /// The node that has been asked about the first undecided entry.
     asked: Option<NodeId>,
     /// That entry, and those that went along, as they were handed out. Effects are fixed on these copies:
@@ -161,6 +164,7 @@ impl Sequencer {
             debug_assert_eq!(entry.seq, self.head.next(), "the log has no gaps");
             self.head = entry.seq;
             self.note(entry);
+            self.acknowledge_logged(entry);
             for node in &mut self.nodes {
                 if node.fed == entry.seq.prev() {
                     node.offer(entry, &limits);

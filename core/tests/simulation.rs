@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "the modules of a test are its own")]
 
 mod simulation {
+    pub mod ahead;
     pub mod balancer;
     pub mod checks;
     pub mod chroma;
@@ -95,6 +96,7 @@ fn cases() -> Vec<String> {
         std::iter::once(format!("{} Accepted", op.name())).chain(rejected)
     });
     let others = [
+        "acknowledged by the log",
         "crash",
         "lost lease",
         "takeover",

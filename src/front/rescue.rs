@@ -41,6 +41,9 @@ pub(super) fn refusal(refusal: &Refusal) -> Outgoing {
         Refusal::Lost(id) => unavailable(&format!(
             "every Chroma server lost collection [{id}]; an operator can delete it, to create it anew"
         )),
+        Refusal::FarAhead(id) => unavailable(&format!(
+            "too many writes of collection [{id}] are acknowledged and not yet applied, so this one was not logged; try again (WRITE_ACK_BACKLOG)"
+        )),
         Refusal::NoReadableNode => {
             unavailable("no Chroma server that holds everything acknowledged can answer now; try again")
         }

@@ -10,8 +10,9 @@ use chroma_ha_core::ids::{CollectionId, Seq, Stream};
 use chroma_ha_core::port::StoreError;
 use tokio::sync::oneshot;
 
+use super::early::{Early, early};
 use super::repeat::{self, Repeat};
-use super::{Ack, Refusal, Submit, WriteOutcome, Written};
+use super::{Ack, ProxyConfig, Refusal, Submit, WriteOutcome, Written};
 use crate::board::{Board, Verdict};
 use crate::stats::Stats;
 use crate::wal::{Append, WalActor};
@@ -21,9 +22,10 @@ pub(super) async fn write(
     wal: &Addr<WalActor>,
     stats: &Stats,
     submit: Submit,
-    wait: Duration,
+    config: ProxyConfig,
 ) -> Result<Written, Refusal> {
     let Submit { draft, ticket, ack, claim } = submit;
+    let wait = config.verdict_wait;
     // What the log says under a key counts only while nobody else can append to it.
     leading(board)?;
     let turn = match &claim {
@@ -39,13 +41,24 @@ pub(super) async fn write(
     };
     let (stream, write_id) = (draft.stream(), draft.write_id.clone());
     admissible(board, &draft)?;
-    let append = Append { draft, claim, ticket: Arc::clone(&ticket) };
+    let early = match ack {
+        Ack::Log => early(board, &draft, config.most_ahead)?,
+        Ack::Applied | Ack::All => Early::default(),
+    };
+    let append = Append { draft, claim, ticket: Arc::clone(&ticket), sound: early.answer.is_some() };
     let begun = Instant::now();
     let appended = wal.send(append).await.map_err(|_| Refusal::Restarting)??;
     stats.log.append(begun.elapsed());
     drop(turn);
     let seq = appended.seq;
-    let outcome = heard(board, seq, appended.verdict, wait).await;
+    if ack == Ack::Log {
+        stats.log.acknowledgement(early.told(appended.acknowledged));
+    }
+    let outcome = match early.answer.clone() {
+        Some(answer) if appended.acknowledged => WriteOutcome::Acknowledged(answer),
+        _ => heard(board, seq, appended.verdict, wait).await,
+    };
+    early.learn(board, &outcome);
     acknowledged(board, &outcome, stream, seq, ack, wait).await;
     Ok(Written { write_id, seq, outcome, replayed: false })
 }

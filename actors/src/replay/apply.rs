@@ -140,6 +140,7 @@ impl Delivery {
         }
         if end.counts {
             self.tell_conversion(task, end.tally);
+            self.tell_if_refused(task, &end.outcome);
         }
         if let (Some(trouble), Some(entry)) = (&end.trouble, task.entries.first()) {
             self.board.attempts.note(entry.seq, task.attempts + 1, trouble);

@@ -33,7 +33,7 @@ impl FrontStats {
             writes: families.counters(
                 "chroma_ha_writes_total",
                 &["op", "outcome"],
-                "Logged writes answered. Outcome: applied, rejected, queued, pending or refused.",
+                "Logged writes answered. Outcome: applied, acknowledged (by the log alone), rejected, queued, pending or refused.",
             )?,
             reads: families.counters("chroma_ha_reads_total", &["node"], "Reads sent to a node.")?,
             read_seconds: families.histograms(

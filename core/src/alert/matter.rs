@@ -128,6 +128,17 @@ pub fn unmatched(node: &str, stream: &str, write_id: &str, records: u32, at_ms: 
     Kind::Unmatched.notice(&format!("{node}:{stream}"), Severity::Warning, at_ms, words)
 }
 
+/// Its client believes that the write was done.
+pub fn refused_late(stream: &str, write_id: &str, at_ms: u64) -> Alert {
+    let words = Words::new(
+        "A write that was acknowledged was refused",
+        format!("Write {write_id}: the log acknowledged it, and Chroma refused it afterwards."),
+        "Its client believes that it was done; no server holds it. The log keeps it for WAL_RETENTION_DAYS.",
+        format!("See why in /wal/writes/{write_id} and send it again, or tell its client."),
+    );
+    Kind::RefusedLate.notice(stream, Severity::Critical, at_ms, words)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

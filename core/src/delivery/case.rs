@@ -34,6 +34,11 @@ impl Case<'_> {
         self.task.role == Role::Acting
     }
 
+    /// Its client was told of success: only a judgement about the write itself rejects it, no trouble of a node.
+    pub(super) fn is_promised(&self) -> bool {
+        self.acting() && self.entry.is_acknowledged()
+    }
+
     /// Its failures are enough: it is not sent again, only judged by what the node holds.
     pub(super) fn is_exhausted(&self) -> bool {
         self.task.failures >= self.terms.attempts
@@ -66,6 +71,10 @@ impl Case<'_> {
         match meaning(self.entry.draft.op, status, name_taken) {
             Meaning::Accepted => Found::Done { answer, catalog: None },
             Meaning::Refused if gone() => Found::Gone,
+            // What stands before the node refuses it, say: its credentials are wrong.
+            Meaning::Refused if self.is_promised() && !is_judgement(status) => {
+                Found::Failed(Failure::Status(status), Some(answer))
+            }
             Meaning::Refused => Found::Refused(answer),
             Meaning::Trouble => Found::Failed(Failure::Status(status), Some(answer)),
         }
@@ -87,6 +96,11 @@ impl Case<'_> {
         };
         Answer { status, headers, body }
     }
+}
+
+/// What Chroma answers to a write for what is in it.
+fn is_judgement(status: u16) -> bool {
+    matches!(status, 400 | 404 | 409 | 422 | 501)
 }
 
 pub(super) fn lost(what: &str) -> Found {

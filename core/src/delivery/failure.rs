@@ -92,7 +92,11 @@ impl Attempt {
         failure: Failure,
         answer: Option<Answer>,
     ) -> Verdict {
+        let promised = self.task.role == Role::Acting
+            && self.task.entries.first().is_some_and(|entry| entry.is_acknowledged());
         let blame = match &failure {
+            // Told, but not counted: the node is at fault.
+            Failure::Status(400..=500) if promised => Some(Blame::Silent),
             Failure::Status(500) => Some(Blame::Own),
             // Whether another node applied it is not read, so such an entry is never rejected.
             Failure::Fault(NodeFault::Lost(_)) if self.task.stream == Stream::Catalog => Some(Blame::Silent),

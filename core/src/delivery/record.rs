@@ -184,7 +184,9 @@ impl Case<'_> {
 
     fn not_applied(&self, refusal: NodeResponse) -> Found {
         let answer = self.answer(refusal);
-        if self.acting() && self.is_nearly_exhausted() {
+        // Errors do not reject what was promised; connections that break under it at last do.
+        let enough = if self.is_promised() { self.is_exhausted() } else { self.is_nearly_exhausted() };
+        if self.acting() && enough {
             Found::Refused(answer)
         } else {
             Found::Failed(Failure::Status(answer.status), Some(answer))

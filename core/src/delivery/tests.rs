@@ -72,6 +72,10 @@ impl Bench {
     }
 
     fn admit(&self, op: Op, body: &Value) {
+        self.admit_as(op, body, false);
+    }
+
+    fn admit_as(&self, op: Op, body: &Value, acknowledged: bool) {
         let base = format!("/api/v2/tenants/{DEFAULT_TENANT}/databases/{DEFAULT_DATABASE}/collections");
         let path = if op.is_record() { format!("{base}/{DOCS}/{}", op.name()) } else { base };
         let mut sequencer = self.0.lock();
@@ -86,7 +90,7 @@ impl Bench {
             body: Bytes::from(body.to_string()),
             headers: Vec::new(),
         };
-        sequencer.admit(&[Arc::new(Entry::new(seq, draft, 0))]);
+        sequencer.admit(&[Arc::new(Entry::new(seq, draft, 0).acknowledged(acknowledged))]);
     }
 
     /// What the node starts at this moment.
@@ -244,6 +248,29 @@ fn errors_become_the_verdict_after_looks_and_who_was_silent_is_set_aside() {
         assert_eq!(bench.0.lock().node(B).is_quarantined(Stream::Collection(DOCS)), silent);
         assert!(!bench.0.lock().node(A).is_quarantined(Stream::Collection(DOCS)));
     }
+}
+
+#[test]
+fn no_trouble_of_a_node_rejects_what_the_log_acknowledged() {
+    let bench = Bench::new();
+    bench.admit_as(Op::Upsert, &row(), true);
+    for now_ms in (0..20).map(|n| n * 60_000) {
+        for node in [A, B] {
+            let Some(mut attempt) = bench.starts(node, now_ms).pop() else { continue };
+            let end = if now_ms % 120_000 == 0 {
+                done(answer_500(&bench, &mut attempt))
+            } else {
+                assert_eq!(bench.begin(&mut attempt), "upsert");
+                done(bench.next(&mut attempt, answer(401, &json!({}))))
+            };
+            assert!(matches!(end.outcome, Outcome::Retry { .. }), "{end:?}");
+        }
+    }
+    assert!(poison(&bench).is_some(), "nobody is told");
+    let mut attempt = bench.starts(A, 9_000_000).pop().expect("it is tried for ever");
+    assert_eq!(bench.begin(&mut attempt), "upsert");
+    let Next::Record(changes) = bench.next(&mut attempt, answer(422, &json!({}))) else { panic!() };
+    assert!(matches!(changes[..], [Change::Rejected { .. }, ..]), "{changes:?}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::ids::CollectionId;
 use bytes::Bytes;
 use uuid::Uuid;
 
+mod ahead;
 mod attacks;
 mod carried_out;
 mod courtesy;

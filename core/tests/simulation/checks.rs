@@ -95,7 +95,8 @@ impl World {
     pub fn entry(&self, seq: Seq) -> Entry {
         let store = self.store.borrow();
         let row = store.row(seq);
-        Entry::new(seq, row.draft.clone(), 0).recovered(row.effect.clone(), None)
+        let entry = Entry::new(seq, row.draft.clone(), 0).acknowledged(row.acknowledged);
+        entry.recovered(row.effect.clone(), None)
     }
 
     /// Whether the records are as the entries that were sent, from this one on, leave them one after the other.

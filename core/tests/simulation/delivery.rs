@@ -17,7 +17,7 @@ use super::peer::is_change;
 use super::world::{Lost, World};
 
 /// Failures of an entry until it is judged by what the node holds.
-const ATTEMPTS: u32 = 3;
+pub const ATTEMPTS: u32 = 3;
 
 pub struct Delivery {
     world: Rc<World>,
@@ -99,6 +99,9 @@ impl Delivery {
         if failed && task.role == Role::Acting {
             let mut broke = self.world.broke.borrow_mut();
             task.entries.iter().for_each(|entry| *broke.entry(entry.seq).or_default() += 1);
+            let mut fell = self.world.fell.borrow_mut();
+            let fallen = task.entries.iter().filter(|_| response.is_err());
+            fallen.for_each(|entry| *fell.entry(entry.seq).or_default() += 1);
         }
     }
 

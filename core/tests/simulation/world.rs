@@ -136,6 +136,8 @@ pub struct World {
     pub sent: RefCell<BTreeSet<(NodeId, Seq)>>,
     /// How often an acting node broke the connection, or answered 500, under an entry.
     pub broke: RefCell<BTreeMap<Seq, u32>>,
+    /// How often it broke the connection.
+    pub fell: RefCell<BTreeMap<Seq, u32>>,
     /// What the run has seen: a simulation that never meets a case proves nothing about it.
     pub seen: RefCell<BTreeSet<String>>,
     pub failure: RefCell<Option<String>>,
@@ -177,6 +179,7 @@ impl World {
             submitted: Cell::new(0),
             sent: RefCell::default(),
             broke: RefCell::default(),
+            fell: RefCell::default(),
             seen: RefCell::default(),
             failure: RefCell::default(),
             plan,

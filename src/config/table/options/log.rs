@@ -17,9 +17,16 @@ pub(super) const LOG: &[Variable] = &[
         "WRITE_ACK",
         "",
         Value("applied"),
-        Word(&["applied", "all"]),
+        Word(&["applied", "all", "log"]),
         "When a write is answered: in the log and applied on the acting node, or on every \
-         node that is up",
+         node that is up; `log`: in the log, for record writes that Chroma will surely take",
+    ),
+    row(
+        "WRITE_ACK_BACKLOG",
+        "writes",
+        Value("10000"),
+        Whole(1, 1_000_000),
+        "Writes of one collection that the log may acknowledge ahead of their verdicts; beyond it 503",
     ),
     row(
         "WAL_BATCH_SIZE",
