@@ -8,7 +8,7 @@ use std::time::Instant;
 use end_to_end::context::Context;
 use end_to_end::figures::Figures;
 use end_to_end::ground::{Real, Stubs};
-use end_to_end::options::{Options, Room};
+use end_to_end::options::{Measurement, Options};
 use end_to_end::{cpu, faults, report, scale, steady};
 
 /// The harness of the promises: the same servers, started by the same code.
@@ -20,6 +20,7 @@ mod tests {
 use tests::harness;
 
 mod end_to_end {
+    pub(crate) mod beside;
     pub(crate) mod chart;
     pub(crate) mod context;
     pub(crate) mod cpu;
@@ -38,6 +39,7 @@ mod end_to_end {
     /// What goes on while nothing fails.
     pub(crate) mod steady {
         pub(crate) mod commit;
+        pub(crate) mod limit;
         pub(crate) mod log;
         pub(crate) mod lone;
         pub(crate) mod mixed;
@@ -95,32 +97,32 @@ async fn main() {
     let (begun, busy) = (Instant::now(), cpu::busy().await);
     let mut context = Context { options, figures: Figures::default(), round: 0 };
     let mut ground = Ground::default();
-    let rooms = context.options.rooms();
+    let wanted = context.options.measurements();
     for round in 1..=context.options.rounds {
         context.round = round;
-        for room in rooms.iter().filter(|room| round == 1 || !room.is_scale()) {
+        for wanted in wanted.iter().filter(|wanted| round == 1 || !wanted.is_scale()) {
             let (rounds, spent) = (context.options.rounds, begun.elapsed().as_secs());
-            eprintln!("round {round} of {rounds}, {room:?}, after {spent} s");
-            measure(*room, &mut ground, &mut context).await;
+            eprintln!("round {round} of {rounds}, {wanted:?}, after {spent} s");
+            measure(*wanted, &mut ground, &mut context).await;
         }
     }
     report::tell(&context, busy, begun.elapsed());
 }
 
-async fn measure(room: Room, ground: &mut Ground, context: &mut Context) {
-    match room {
-        Room::Stub => steady::reads::of_stub(ground.stubs().await, context).await,
-        Room::Reads => steady::reads::of_chroma(ground.real().await, context).await,
-        Room::Lone => steady::lone::measure(ground.real().await, context).await,
-        Room::Writers => steady::writers::measure(ground.real().await, context).await,
-        Room::Mixed => steady::mixed::measure(ground.real().await, context).await,
-        Room::Log => steady::log::measure(ground.real().await, context).await,
-        Room::Lag => faults::lag::measure(ground.real().await, context).await,
-        Room::Replay => faults::replay::measure(ground.real().await, context).await,
-        Room::Failover => faults::failover::measure(ground.real().await, context).await,
-        Room::Collections => scale::collections::measure(context).await,
-        Room::Nodes => scale::nodes::measure(context).await,
-        Room::Bodies => scale::bodies::measure(context).await,
-        Room::Rows => scale::rows::measure(context).await,
+async fn measure(wanted: Measurement, ground: &mut Ground, context: &mut Context) {
+    match wanted {
+        Measurement::Stub => steady::reads::of_stub(ground.stubs().await, context).await,
+        Measurement::Reads => steady::reads::of_chroma(ground.real().await, context).await,
+        Measurement::Lone => steady::lone::measure(ground.real().await, context).await,
+        Measurement::Writers => steady::writers::measure(ground.real().await, context).await,
+        Measurement::Mixed => steady::mixed::measure(ground.real().await, context).await,
+        Measurement::Log => steady::log::measure(ground.real().await, context).await,
+        Measurement::Lag => faults::lag::measure(ground.real().await, context).await,
+        Measurement::Replay => faults::replay::measure(ground.real().await, context).await,
+        Measurement::Failover => faults::failover::measure(ground.real().await, context).await,
+        Measurement::Collections => scale::collections::measure(context).await,
+        Measurement::Nodes => scale::nodes::measure(context).await,
+        Measurement::Bodies => scale::bodies::measure(context).await,
+        Measurement::Rows => scale::rows::measure(context).await,
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::cpu;
+use super::cpu::{self, Ticks};
 use super::figures::{Figures, Side};
 use super::ground::Target;
 use super::load::{Ask, Heard, Times, clients};
@@ -47,6 +47,19 @@ impl Context {
     pub(crate) fn note_times(&mut self, section: &'static str, measure: &str, side: Side, times: &Times) {
         self.figures.note(section, measure, "p50 ms", side, times.quantile(0.5) * 1e3);
         self.figures.note(section, measure, "p99 ms", side, times.quantile(0.99) * 1e3);
+    }
+
+    /// How much of the machine was in use since then, by whomever: near 100 % it is the machine that is measured.
+    pub(crate) fn note_processors(
+        &mut self,
+        section: &'static str,
+        measure: &str,
+        side: Side,
+        since: Option<Ticks>,
+    ) {
+        if let Some(share) = since.and_then(|since| since.share()) {
+            self.figures.note(section, measure, "% of processors", side, share * 100.0);
+        }
     }
 
     /// A figure from which requests are missing is told as such.

@@ -31,21 +31,34 @@ fn times(pid: u32) -> Option<(u32, f64)> {
     Some((fields.get(1)?.parse().ok()?, (ticks(11)? + ticks(12)?) / TICKS_A_SECOND))
 }
 
-/// Share of all cores that is in use, over a second.
-pub(crate) async fn busy() -> Option<f64> {
-    let (used, all) = machine()?;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let (used_later, all_later) = machine()?;
-    Some((used_later - used) / (all_later - all).max(1.0))
+/// What all cores have done since the machine was started.
+pub(crate) struct Ticks {
+    used: f64,
+    all: f64,
 }
 
-fn machine() -> Option<(f64, f64)> {
-    let text = fs::read_to_string("/proc/stat").ok()?;
-    let line = text.lines().next()?.strip_prefix("cpu ")?;
-    let ticks: Vec<f64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    let all: f64 = ticks.iter().take(8).sum();
-    let idle: f64 = ticks.iter().skip(3).take(2).sum();
-    Some((all - idle, all))
+impl Ticks {
+    pub(crate) fn now() -> Option<Self> {
+        let text = fs::read_to_string("/proc/stat").ok()?;
+        let line = text.lines().next()?.strip_prefix("cpu ")?;
+        let ticks: Vec<f64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        let all: f64 = ticks.iter().take(8).sum();
+        let idle: f64 = ticks.iter().skip(3).take(2).sum();
+        Some(Self { used: all - idle, all })
+    }
+
+    /// Share of all cores that was in use since then.
+    pub(crate) fn share(&self) -> Option<f64> {
+        let now = Self::now()?;
+        Some((now.used - self.used) / (now.all - self.all).max(1.0))
+    }
+}
+
+/// Share of all cores that is in use, over a second.
+pub(crate) async fn busy() -> Option<f64> {
+    let before = Ticks::now()?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    before.share()
 }
 
 /// What a reader must know to compare: kind of processor, cores, memory.

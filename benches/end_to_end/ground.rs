@@ -54,11 +54,8 @@ impl Real {
         let proxies = proxies(bare.port(), &stack.place).await;
         let held = pair(stack.balancer.port(), bare.port(), "held").await;
         let real = Self { stack, bare, held, proxies, pairs: 0 };
-        for port in [real.bare.port(), real.balancer()] {
-            let side = if port == real.balancer() { Side::Balancer } else { Side::Direct };
-            let heard =
-                requests(port, 1, HELD / 100, |nth| real.held.at(side).write(nth, 100, Ack::All)).await;
-            assert_eq!(heard.failures(), None, "the records that are read");
+        for target in real.sides() {
+            hold(target.port, real.held.at(target.side)).await;
         }
         until_applied(real.balancer()).await;
         real
@@ -78,6 +75,11 @@ impl Real {
         with_proxies(self.sides(), &self.proxies)
     }
 
+    /// How many pairs there were.
+    pub(crate) fn pairs(&self) -> u32 {
+        self.pairs
+    }
+
     /// An empty collection on both sides.
     pub(crate) async fn pair(&mut self) -> Pair {
         self.pairs += 1;
@@ -87,9 +89,8 @@ impl Real {
     /// A collection that holds data slows Chroma for good.
     pub(crate) async fn drop_pair(&self, pair: Pair) {
         until_applied(self.balancer()).await;
-        for port in [self.balancer(), self.bare.port()] {
-            let gone = request("DELETE", &format!("{COLLECTIONS}/{}", pair.name), "", b"");
-            assert_eq!(Wire::to(port).send(&gone).await.expect("an answer"), 200);
+        for target in self.sides() {
+            remove(target.port, &pair.name).await;
         }
         until_applied(self.balancer()).await;
     }
@@ -127,6 +128,17 @@ async fn pair(balancer: u16, bare: u16, name: &str) -> Pair {
 pub(crate) async fn create(port: u16, name: &str) -> Requests {
     let body = json!({"name": name}).to_string();
     Requests::of(&id(port, &request("POST", COLLECTIONS, "", body.as_bytes())).await)
+}
+
+pub(crate) async fn remove(port: u16, name: &str) {
+    let gone = request("DELETE", &format!("{COLLECTIONS}/{name}"), "", b"");
+    assert_eq!(Wire::to(port).send(&gone).await.expect("an answer"), 200, "{name} is deleted");
+}
+
+/// The records that reads go to, and that make all servers equally full.
+pub(crate) async fn hold(port: u16, held: &Requests) {
+    let heard = requests(port, 1, HELD / 100, |nth| held.write(nth, 100, Ack::All)).await;
+    assert_eq!(heard.failures(), None, "the records that are held");
 }
 
 async fn id(port: u16, asked: &[u8]) -> String {

@@ -41,25 +41,42 @@ impl Times {
     }
 }
 
+/// One answer: its status (0: none came), when it was there and after how many seconds.
+struct Answer {
+    kind: Kind,
+    status: u16,
+    /// Seconds since the clients began.
+    at: f64,
+    took: f64,
+}
+
+impl Answer {
+    /// What a client takes for a success.
+    fn is_done(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
 /// What clients heard.
 pub(crate) struct Heard {
-    seconds: Vec<(Kind, f64)>,
-    /// Answers by status; 0: none.
-    statuses: BTreeMap<u16, u64>,
+    answers: Vec<Answer>,
     pub(crate) begun: Instant,
     pub(crate) lasted: f64,
 }
 
 impl Heard {
-    /// Answers that a client takes for a success.
     pub(crate) fn done(&self) -> u64 {
-        self.statuses.iter().filter(|(status, _)| (200..300).contains(*status)).map(|(_, count)| count).sum()
+        self.answers.iter().filter(|answer| answer.is_done()).count() as u64
     }
 
-    /// The others, in words; `None`: there are none.
+    /// What was no success, in words; `None`: everything was.
     pub(crate) fn failures(&self) -> Option<String> {
-        let failed = self.statuses.iter().filter(|(status, _)| !(200..300).contains(*status));
-        let words: Vec<String> = failed.map(|(status, count)| format!("{count} × {status}")).collect();
+        let mut statuses = BTreeMap::new();
+        for answer in self.answers.iter().filter(|answer| !answer.is_done()) {
+            *statuses.entry(answer.status).or_insert(0_u64) += 1;
+        }
+        let words: Vec<String> =
+            statuses.iter().map(|(status, count)| format!("{count} × {status}")).collect();
         (!words.is_empty()).then(|| words.join(", "))
     }
 
@@ -68,12 +85,26 @@ impl Heard {
     }
 
     pub(crate) fn times(&self) -> Times {
-        Times::of(self.seconds.iter().map(|(_, seconds)| *seconds).collect())
+        self.times_if(|_| true)
     }
 
     pub(crate) fn times_of(&self, kind: Kind) -> Times {
-        let ours = self.seconds.iter().filter(|(of, _)| *of == kind);
-        Times::of(ours.map(|(_, seconds)| *seconds).collect())
+        self.times_if(|answer| answer.kind == kind)
+    }
+
+    fn times_if(&self, ours: impl Fn(&Answer) -> bool) -> Times {
+        let done = self.answers.iter().filter(|answer| answer.is_done() && ours(answer));
+        Times::of(done.map(|answer| answer.took).collect())
+    }
+
+    /// What was heard before the first answer that was no success, and from then on.
+    pub(crate) fn parted(self) -> (Heard, Option<Heard>) {
+        let (begun, lasted) = (self.begun, self.lasted);
+        let failed = self.answers.iter().filter(|answer| !answer.is_done()).map(|answer| answer.at);
+        let Some(moment) = failed.reduce(f64::min) else { return (self, None) };
+        let (before, after) = self.answers.into_iter().partition(|answer| answer.at < moment);
+        let rest = Heard { answers: after, begun, lasted: lasted - moment };
+        (Heard { answers: before, begun, lasted: moment }, Some(rest))
     }
 }
 
@@ -106,22 +137,34 @@ async fn until<'a>(
     let opened = join_all(wires.iter_mut().map(async |wire| wire.send(&next().1).await)).await;
     let unreached = opened.iter().filter(|answer| answer.is_err()).count();
     assert!(unreached < count, "nobody answers on port {port}: {:?}", opened.first());
-    let (seconds, statuses) = (RefCell::new(Vec::new()), RefCell::new(BTreeMap::new()));
+    let answers = RefCell::new(Vec::new());
     let begun = Instant::now();
     let work = wires.iter_mut().map(async |wire| {
         while !ends(begun, asked.get()) {
             let (kind, bytes) = next();
             let sent = Instant::now();
             let status = wire.send(&bytes).await.unwrap_or(0);
-            *statuses.borrow_mut().entry(status).or_insert(0) += 1;
-            match status {
-                200..300 => seconds.borrow_mut().push((kind, sent.elapsed().as_secs_f64())),
+            let (at, took) = (begun.elapsed().as_secs_f64(), sent.elapsed().as_secs_f64());
+            let answer = Answer { kind, status, at, took };
+            if !answer.is_done() {
                 // Who is refused at once must not take the processor from who is served.
-                _ => tokio::time::sleep(Duration::from_millis(5)).await,
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
+            answers.borrow_mut().push(answer);
         }
     });
     join_all(work).await;
     let lasted = begun.elapsed().as_secs_f64();
-    Heard { seconds: seconds.into_inner(), statuses: statuses.into_inner(), begun, lasted }
+    Heard { answers: answers.into_inner(), begun, lasted }
+}
+
+/// One after the other, each begun in step with the clock, for a span; what is late
+/// does not catch up.
+pub(crate) async fn paced(span: Duration, pace: Duration, mut one: impl AsyncFnMut(u64) -> f64) -> Vec<f64> {
+    let (begun, mut seconds) = (tokio::time::Instant::now(), Vec::new());
+    for nth in 0..(span.as_secs_f64() / pace.as_secs_f64()) as u64 {
+        tokio::time::sleep_until(begun + pace.mul_f64(nth as f64)).await;
+        seconds.push(one(nth).await);
+    }
+    seconds
 }

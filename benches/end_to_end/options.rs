@@ -14,7 +14,7 @@ pub(crate) struct Options {
     pub(crate) rounds: u32,
     /// Only these, comma-separated.
     #[arg(long, value_delimiter = ',', value_enum)]
-    pub(crate) only: Vec<Room>,
+    pub(crate) only: Vec<Measurement>,
     /// A minute or two: shows that everything works. Its figures say little.
     #[arg(long)]
     pub(crate) quick: bool,
@@ -43,14 +43,14 @@ pub(crate) struct Options {
 
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Room {
+pub(crate) enum Measurement {
     /// Reads of a stub that answers at once: what a proxy costs.
     Stub,
     /// Reads of real Chroma.
     Reads,
-    /// One client, one record at a time, and one commit of PostgreSQL.
+    /// One client: at a pace, one after the other, with one node only; and one commit of PostgreSQL.
     Lone,
-    /// Many clients, and batches of 100.
+    /// Many clients, and batches of 100; what two bare servers take that are written at once.
     Writers,
     /// 90 % reads, 10 % writes.
     Mixed,
@@ -72,24 +72,25 @@ pub(crate) enum Room {
     Rows,
 }
 
-impl Room {
-    const ROUND: [Room; 9] = [
-        Room::Stub,
-        Room::Reads,
-        Room::Lone,
-        Room::Writers,
-        Room::Mixed,
-        Room::Log,
-        Room::Lag,
-        Room::Replay,
-        Room::Failover,
+impl Measurement {
+    const ROUND: [Measurement; 9] = [
+        Measurement::Stub,
+        Measurement::Reads,
+        Measurement::Lone,
+        Measurement::Writers,
+        Measurement::Mixed,
+        Measurement::Log,
+        Measurement::Lag,
+        Measurement::Replay,
+        Measurement::Failover,
     ];
 
-    const SCALE: [Room; 4] = [Room::Collections, Room::Nodes, Room::Bodies, Room::Rows];
+    const SCALE: [Measurement; 4] =
+        [Measurement::Collections, Measurement::Nodes, Measurement::Bodies, Measurement::Rows];
 
     /// Measured once: each makes its own servers of another size.
     pub(crate) fn is_scale(self) -> bool {
-        Room::SCALE.contains(&self)
+        Measurement::SCALE.contains(&self)
     }
 }
 
@@ -105,8 +106,8 @@ impl Options {
         Self { rounds: 1, seconds: 1.0, queued: 500, collections: 200, rows: 20_000, ..self }
     }
 
-    pub(crate) fn rooms(&self) -> Vec<Room> {
-        let all: &[Room] = if self.scale { &Room::SCALE } else { &Room::ROUND };
+    pub(crate) fn measurements(&self) -> Vec<Measurement> {
+        let all: &[Measurement] = if self.scale { &Measurement::SCALE } else { &Measurement::ROUND };
         if self.only.is_empty() { all.to_vec() } else { self.only.clone() }
     }
 

@@ -8,16 +8,17 @@ use std::time::Duration;
 use super::context::Context;
 use super::faults::{failover, replay};
 use super::figures::{Figures, Row};
-use super::steady::{lone, mixed, reads, writers};
+use super::steady::{limit, lone, mixed, reads, writers};
 use super::{chart, cpu, goals};
 
 /// Bars of one unit in one section.
-const BARS: [(&str, &str, &str, &str); 8] = [
+const BARS: [(&str, &str, &str, &str); 9] = [
     ("reads-cpu", "Processor time of the proxy for a read of a stub", reads::STUB, "CPU µs"),
     ("reads-p50", "Reads of a stub, p50 on one connection", reads::STUB, "p50 µs"),
     ("reads-chroma", "Reads of Chroma, 32 connections", reads::CHROMA, "requests/s"),
-    ("lone-write", "One client, one record at a time, p50", lone::SECTION, "p50 ms"),
+    ("lone-write", "One client, p50", lone::SECTION, "p50 ms"),
     ("writers", "Many writers, durable on both nodes", writers::SECTION, "records/s"),
+    ("limit", "Two bare servers, both written by one client", limit::SECTION, "records/s"),
     ("mixed", "32 clients, 90 % reads and 10 % writes", mixed::SECTION, "requests/s"),
     ("replay", "A node comes back", replay::SECTION, "records/s"),
     ("failover", "Longest time without a success", failover::SECTION, "longest gap ms"),
