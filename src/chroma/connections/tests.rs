@@ -26,9 +26,13 @@ where
             tokio::spawn(treat(socket, count.fetch_add(1, Ordering::SeqCst)));
         }
     });
+    (to(url), accepted)
+}
+
+fn to(url: String) -> Connections {
     let config = NodeConfig { id: NodeId::PRIMARY, url: RedactedUrl::new(url), auth: None };
     let upstream = Upstream { request_timeout: Duration::from_secs(10), pool_size: 4, ca_file: None };
-    (Connections::new(&[config], &upstream).unwrap(), accepted)
+    Connections::new(&[config], &upstream).unwrap()
 }
 
 fn question(body: &'static [u8], wait: Duration) -> Question<'static> {
@@ -147,6 +151,26 @@ async fn a_long_body_may_be_refused_before_it_was_taken() {
 }
 
 #[actix_rt::test]
+async fn a_request_that_is_answered_early_is_not_sent_to_its_end() {
+    static LONG: [u8; 32 << 20] = [b'x'; 32 << 20];
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let connections = to(format!("http://{}", listener.local_addr().unwrap()));
+    let (left, when_left) = tokio::sync::oneshot::channel();
+    let node = tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let _some = socket.read(&mut [0; 100]).await;
+        say(&mut socket, "HTTP/1.1 413 Too Long\r\ncontent-length: 2\r\n\r\nno").await;
+        when_left.await.unwrap();
+        let mut rest = Vec::new();
+        let _closed_or_reset = socket.read_to_end(&mut rest).await;
+        rest.len()
+    });
+    assert_eq!(ask(&connections, &LONG).await.unwrap().whole().await.unwrap(), "no");
+    left.send(()).unwrap();
+    assert!(node.await.unwrap() < LONG.len() - 100);
+}
+
+#[actix_rt::test]
 async fn a_body_that_breaks_off_or_stops_is_told_as_such() {
     let (connections, _) = node(|mut socket, n| async move {
         request(&mut socket).await;
@@ -193,10 +217,7 @@ async fn what_nobody_used_for_long_is_closed_and_no_more_than_told_is_kept() {
 #[actix_rt::test]
 async fn nobody_there_is_a_refusal() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = RedactedUrl::new(format!("http://{}", listener.local_addr().unwrap()));
+    let connections = to(format!("http://{}", listener.local_addr().unwrap()));
     drop(listener);
-    let config = NodeConfig { id: NodeId::PRIMARY, url, auth: None };
-    let upstream = Upstream { request_timeout: Duration::from_secs(10), pool_size: 4, ca_file: None };
-    let connections = Connections::new(&[config], &upstream).unwrap();
     assert_eq!(ask(&connections, b"{}").await.err(), Some(NodeFault::Refused));
 }
