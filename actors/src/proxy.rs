@@ -18,8 +18,8 @@ use crate::guard::{Ping, Watched};
 use crate::stats::Stats;
 use crate::wal::WalActor;
 
+mod ahead;
 mod choice;
-mod early;
 mod repeat;
 mod write;
 

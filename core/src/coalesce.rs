@@ -21,9 +21,20 @@ pub struct Bounds {
 }
 
 impl Default for Bounds {
-    /// Chroma takes 5,461 records a request, and gains little beyond some hundreds.
+    /// Chroma gains little beyond some hundreds of records.
     fn default() -> Bounds {
         Bounds { records: 1_000, bytes: 8 << 20 }
+    }
+}
+
+impl Bounds {
+    /// For what was sent before, under whatever bounds.
+    pub const NONE: Bounds = Bounds { records: usize::MAX, bytes: usize::MAX };
+
+    /// `batch_limit`: the most records that the node takes in one request, where it tells.
+    pub fn of_node(batch_limit: Option<usize>) -> Bounds {
+        let usual = Bounds::default();
+        Bounds { records: batch_limit.map_or(usual.records, |limit| limit.min(usual.records)), ..usual }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::answer::Answer;
 use crate::backoff::Backoff;
-use crate::coalesce::{Bounds, RunEnd};
+use crate::coalesce::{Joined, RunEnd};
 use crate::conversion::{Conversion, Tally};
 use crate::effect::Effect;
 use crate::entry::Entry;
@@ -44,8 +44,6 @@ pub struct Terms {
     pub backoff: Backoff,
     /// The metadata that names a record's document; `None`: deletions are not converted.
     pub deletion_key: Option<Arc<str>>,
-    /// How much goes in one request.
-    pub bounds: Bounds,
 }
 
 /// What is to be done next; its result goes back in as an `Input`.
@@ -106,8 +104,10 @@ enum Stage {
     Fresh,
     /// The node has been asked.
     Asking(Awaited),
-    /// The effects of the entries are being made durable.
+    /// The effect of the entry is being made durable.
     Fixing,
+    /// Those of several entries are; this goes then.
+    FixingAll(Joined),
     /// The node's own ids that go are being made durable.
     Converting(Vec<String>),
     /// The node has answered, and the outcome is being made durable.
@@ -133,8 +133,8 @@ enum Turn {
     Ask(Awaited, NodeRequest),
     /// The effect is known and must be durable before the entry is sent.
     Fix(Effect),
-    /// The same of several entries.
-    FixAll,
+    /// The same of several entries, of which this is made.
+    FixAll(Joined),
     /// What goes on this node is known and must be durable before it is sent.
     Convert(Conversion),
     Found(Found),
@@ -180,8 +180,8 @@ impl Attempt {
                         |entry: &Arc<Entry>| Change::Effect { seq: entry.seq, effect: effect.clone() };
                     Next::Record(self.task.entries.first().map(change).into_iter().collect())
                 }
-                Turn::FixAll => {
-                    self.stage = Stage::Fixing;
+                Turn::FixAll(joined) => {
+                    self.stage = Stage::FixingAll(joined);
                     Next::Record(self.open_effects())
                 }
                 Turn::Convert(Conversion { ids, tally }) => {

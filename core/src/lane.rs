@@ -9,8 +9,10 @@ use crate::entry::Entry;
 use crate::ids::Seq;
 
 mod phase;
+mod together;
 
 pub use phase::Phase;
+use together::Together;
 
 /// Entries of a stream that are in the log but not in memory, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +21,7 @@ pub struct Span {
     pub last: Seq,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Lane {
     queue: VecDeque<Arc<Entry>>,
     spilled: Option<Span>,
@@ -28,40 +30,10 @@ pub struct Lane {
     pub phase: Phase,
     /// Failed deliveries of the front entry.
     pub attempts: u32,
-    /// Entries at the front that went out in the last request.
-    flying: usize,
-    /// Entries that may go out in one request: fewer after a refusal, until it is known whose it is.
-    pub most: usize,
-    /// Entries up to here go out one by one: something went wrong under a request with several.
-    pub alone_through: Seq,
-    /// So many entries at the front went out in one request that came to nothing: whether the node has applied
-    /// them is read first. Applied again one by one, earlier ones would go over later ones.
-    pub unread: usize,
-    /// One of them was applied again all the same, accepted by another node: up to here records do not tell
-    /// what the node has applied.
-    pub masked_through: Seq,
+    together: Together,
     bytes: usize,
     /// An effect or a refusal from here on became durable while a page was being read: it may lack it.
     stale_from: Option<Seq>,
-}
-
-impl Default for Lane {
-    fn default() -> Self {
-        Lane {
-            queue: VecDeque::new(),
-            spilled: None,
-            spilled_since_ms: None,
-            phase: Phase::Idle,
-            attempts: 0,
-            flying: 0,
-            most: usize::MAX,
-            alone_through: Seq::ZERO,
-            unread: 0,
-            masked_through: Seq::ZERO,
-            bytes: 0,
-            stale_from: None,
-        }
-    }
 }
 
 impl Lane {
@@ -85,11 +57,6 @@ impl Lane {
         self.queue.iter()
     }
 
-    /// What comes after the request that is under way, or after the first entry.
-    pub fn next_run(&self) -> Option<&Arc<Entry>> {
-        self.queue.get(if self.is_busy() { self.flying.max(1) } else { 1 })
-    }
-
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -104,7 +71,7 @@ impl Lane {
 
     /// What must be read from the log before anything can move: what went out together is looked at together.
     pub fn wanted(&self) -> Option<Span> {
-        self.spilled.filter(|_| self.queue.is_empty() || self.queue.len() < self.unread)
+        self.spilled.filter(|_| self.queue.is_empty() || self.queue.len() < self.together.unread())
     }
 
     pub fn is_spilled(&self) -> bool {
@@ -114,18 +81,7 @@ impl Lane {
     /// So many entries at the front go out in one request.
     pub fn send(&mut self, count: usize) {
         self.phase = Phase::Asking;
-        self.flying = count;
-    }
-
-    /// Fewer go out than was thought.
-    pub fn shorten(&mut self, count: usize) {
-        self.flying = self.flying.min(count);
-    }
-
-    /// The entries of the request that is under way.
-    pub fn run(&self) -> Vec<Arc<Entry>> {
-        let count = if self.is_busy() { self.flying } else { 0 };
-        self.queue.iter().take(count).cloned().collect()
+        self.together.sent(count);
     }
 
     /// Takes the next entry of the stream: into memory if there is room, else as part of the span.
@@ -181,29 +137,12 @@ impl Lane {
         self.spilled = Some(Span { first, last });
         self.spilled_since_ms = None;
         self.attempts = 0;
-        self.mask();
-    }
-
-    /// What went out together and has not been read: what the node shows does not tell of it any more.
-    pub fn mask(&mut self) {
-        if std::mem::take(&mut self.unread) > 1 {
-            self.masked_through = self.alone_through;
-        }
-    }
-
-    /// The entries at the front that went out together and were not read since.
-    pub fn unread(&self) -> Vec<Arc<Entry>> {
-        let Some(first) = self.queue.front() else { return Vec::new() };
-        let along = |entry: &&Arc<Entry>| {
-            let alike = entry.draft.op == first.draft.op && entry.draft.path == first.draft.path;
-            entry.seq <= self.alone_through && alike
-        };
-        self.queue.iter().take(self.unread).take_while(along).cloned().collect()
+        self.together.mask();
     }
 
     /// Everything up to here is on the node already.
     pub fn skip_through(&mut self, position: Seq) {
-        self.unread = 0;
+        self.together.forget_unread();
         while self.queue.front().is_some_and(|entry| entry.seq <= position) {
             if let Some(entry) = self.queue.pop_front() {
                 self.bytes -= entry.size_bytes();
@@ -230,7 +169,7 @@ impl Lane {
             self.bytes -= entry.size_bytes();
         }
         self.attempts = 0;
-        self.mask();
+        self.together.mask();
         if !matches!(self.phase, Phase::Quarantined { .. }) {
             self.phase = Phase::Idle;
         }
@@ -248,74 +187,4 @@ impl Lane {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::entry::{Draft, Op};
-    use bytes::Bytes;
-    use proptest::prelude::*;
-
-    pub(crate) fn entry(seq: u64) -> Arc<Entry> {
-        let draft = Draft {
-            write_id: seq.to_string(),
-            op: Op::Add,
-            target: Some(uuid::Uuid::from_u128(1)),
-            method: "POST".into(),
-            path: "/".into(),
-            body: Bytes::new(),
-            headers: Vec::new(),
-        };
-        Arc::new(Entry::new(Seq(seq), draft, seq * 10))
-    }
-
-    #[test]
-    fn the_time_of_the_first_entry_outlives_its_memory() {
-        let mut lane = Lane::default();
-        assert_eq!(lane.since_ms(), None);
-        (1..=2).for_each(|seq| lane.offer(entry(seq), true));
-        lane.offer(entry(3), false);
-        lane.spill();
-        assert_eq!((lane.front().is_none(), lane.since_ms()), (true, Some(10)));
-        lane.loaded(vec![entry(1)], Seq(1));
-        assert_eq!(lane.since_ms(), Some(10));
-        // Its successor was not read: no time is better than that of another entry.
-        lane.advance();
-        assert_eq!(lane.since_ms(), None);
-        lane.loaded(vec![entry(2), entry(3)], Seq(3));
-        assert_eq!(lane.since_ms(), Some(20));
-        lane.skip_through(Seq(2));
-        assert_eq!(lane.since_ms(), Some(30));
-        lane.rewind(Seq(1), Seq(3));
-        assert_eq!(lane.since_ms(), None);
-    }
-
-    proptest! {
-        /// Whatever the room, the spills and the page sizes: every entry comes out once, in order.
-        #[test]
-        fn nothing_is_lost_or_reordered(steps in prop::collection::vec((0u8..4, any::<bool>(), 1usize..4), 1..120)) {
-            let mut lane = Lane::default();
-            let (mut logged, mut applied) = (0u64, Vec::new());
-            for (step, room, page) in steps {
-                match step {
-                    0 => { logged += 1; lane.offer(entry(logged), room) }
-                    1 => if let Some(e) = lane.front().cloned() { applied.push(e.seq.0); lane.advance() },
-                    2 => lane.spill(),
-                    _ => if let Some(span) = lane.wanted() {
-                        let through = Seq((span.first.0 + page as u64 - 1).min(span.last.0));
-                        lane.loaded((span.first.0..=through.0).map(entry).collect(), through);
-                    },
-                }
-                // Unknown, perhaps, but never another entry's.
-                let since_ms = lane.first().map(|first| first.0 * 10);
-                prop_assert!(lane.since_ms().is_none_or(|shown| Some(shown) == since_ms));
-            }
-            while !lane.is_empty() {
-                match lane.wanted() {
-                    Some(span) => lane.loaded((span.first.0..=span.last.0).map(entry).collect(), span.last),
-                    None => { applied.push(lane.front().unwrap().seq.0); lane.advance() }
-                }
-            }
-            prop_assert_eq!(applied, (1..=logged).collect::<Vec<_>>());
-            prop_assert_eq!(lane.bytes(), 0);
-        }
-    }
-}
+mod tests;

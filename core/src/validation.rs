@@ -112,7 +112,7 @@ impl Profile {
     pub fn judge(&self, known: Option<Known>) -> Judgement {
         match self.embeddings {
             Some(ours) if !known.is_some_and(|known| known.takes(ours)) => Judgement::Ask(Doubt::Dimension),
-            _ => Judgement::Sound(self.answer()),
+            _ => Judgement::Sound(Answer::accepted(self.op, self.records)),
         }
     }
 
@@ -124,15 +124,6 @@ impl Profile {
 
     pub fn is_deletion(&self) -> bool {
         self.op == Op::Delete
-    }
-
-    /// What Chroma answers.
-    fn answer(&self) -> Answer {
-        match self.op {
-            Op::Add => Answer::json(201, "{}"),
-            Op::Delete => Answer::json(200, format!(r#"{{"deleted":{}}}"#, self.records)),
-            _ => Answer::json(200, "{}"),
-        }
     }
 }
 

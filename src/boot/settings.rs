@@ -27,7 +27,6 @@ pub(super) fn settings(config: &Config) -> Result<Settings, BackoffError> {
             attempts: wal.retry_attempts,
             page_entries: wal.batch_size,
             far_page_entries: wal.high_volume_batch_size,
-            run_writes: wal.high_volume_batch_size,
             ..Limits::default()
         },
         group: GroupLimits { max_entries: 1_000, max_bytes: 16 << 20 },

@@ -8,8 +8,7 @@ use serde_json::json;
 use tokio::time::sleep;
 use tokio_postgres::Client;
 
-use super::embedded::connect;
-use crate::harness::sql::fill;
+use crate::harness::sql::{connect, fill};
 use crate::harness::status::{pending, state};
 use crate::harness::surface::{create, document, exchange, metric, records, until_quiet, until_state};
 use crate::harness::{Options, Stack, assert_nodes_equal, get, until};
@@ -25,7 +24,7 @@ const QUEUE_BYTES: u64 = 8 << 20;
 const PROGRAM_BYTES: u64 = 100_000_000;
 /// Rows that the whole start, and what is asked afterwards, may read of the log: far fewer than it has.
 const ROWS_READ: i64 = 20_000;
-/// How much of the backlog is waited for: one by one it takes long.
+/// How much of the backlog is waited for: all of it takes long.
 const DRAINED: u64 = 500;
 
 fn entries() -> u64 {
@@ -142,7 +141,7 @@ async fn drain(stack: &mut Stack, client: &Client, ids: &[String]) {
     })
     .await;
     let seconds = begun.elapsed().as_secs_f64();
-    println!("{} entries applied in {seconds:.1} s, one by one", first - last);
+    println!("{} entries applied in {seconds:.1} s", first - last);
     // What is applied needs not be applied again by the next balancer, however much is still to come.
     until(SOON, "the cursor is durable", async || cursor().await > began_at + 200).await;
     // What the balancer before may have sent there is not forgotten for it.

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use chroma_ha_core::backoff::Backoff;
-use chroma_ha_core::coalesce::Bounds;
 use chroma_ha_core::delivery::{Attempt, End, Input, Next, Terms};
 use chroma_ha_core::health::{Failure, Observation};
 use chroma_ha_core::ids::NodeId;
@@ -67,7 +66,6 @@ impl Delivery {
             attempts: self.attempts,
             backoff: self.backoff,
             deletion_key: self.deletion_key.clone(),
-            bounds: Bounds::default(),
         }
     }
 

@@ -44,7 +44,7 @@ fn cluster(nodes: usize, collections: u128) -> Sequencer {
         sequencer.set_standing(node, UP);
         for step in sequencer.steps(node, 0) {
             let Step::Inspect { generation, .. } = step else { panic!("a node is looked at first") };
-            let found = Findings { lost: Vec::new(), joined: true };
+            let found = Findings { joined: true, ..Findings::default() };
             assert!(sequencer.inspected(node, generation, Some(found)));
         }
         assert!(sequencer.steps(node, 0).is_empty());

@@ -97,6 +97,13 @@ fn deletions_are_joined_by_ids_only() {
     let filter = json!({ "ids": ["c"], "where": { "k": 1 } });
     let all = [ids("a"), ids("b"), filter];
     assert_eq!(joined(Op::Delete, &all), (2, RunEnd::Shape, json!({ "ids": ["a", "b"] })));
+    for odd in [
+        json!({ "ids": ["c"], "where_document": { "$contains": "x" } }),
+        json!({ "ids": ["c"], "limit": 1 }),
+        json!({ "ids": ["c"], "unknown": 1 }),
+    ] {
+        assert_eq!(joined(Op::Delete, &[ids("a"), odd.clone()]).0, 1, "{odd}");
+    }
 }
 
 #[test]

@@ -34,11 +34,6 @@ impl Case<'_> {
         self.task.role == Role::Acting
     }
 
-    /// Its client was told of success: only a judgement about the write itself rejects it, no trouble of a node.
-    pub(super) fn is_promised(&self) -> bool {
-        self.acting() && self.task.entries.len() == 1 && self.entry.is_acknowledged()
-    }
-
     /// Its failures are enough: it is not sent again, only judged by what the node holds.
     pub(super) fn is_exhausted(&self) -> bool {
         self.task.failures >= self.terms.attempts
@@ -72,7 +67,7 @@ impl Case<'_> {
             Meaning::Accepted => Found::Done { answer, catalog: None },
             Meaning::Refused if gone() => Found::Gone,
             // What stands before the node refuses it, say: its credentials are wrong.
-            Meaning::Refused if self.is_promised() && !is_judgement(status) => {
+            Meaning::Refused if self.task.is_promised() && !is_judgement(status) => {
                 Found::Failed(Failure::Status(status), Some(answer))
             }
             Meaning::Refused => Found::Refused(answer),

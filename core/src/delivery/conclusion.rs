@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::record::empty_answer;
 use super::{Attempt, CatalogFound, End, Found, Input, Next, Stage};
 use crate::answer::Answer;
 use crate::entry::{Entry, Op};
@@ -137,10 +136,11 @@ impl Attempt {
             Found::Split => {
                 Verdict { observation: Some(Observation::RequestOk), ..Verdict::new(Outcome::Split) }
             }
+            // Whose fault it is, is asked once each goes alone.
             Found::Failed(failure, answer) if self.is_run() => {
-                self.run_failed(now_ms, failure, answer.as_ref())
+                self.troubled(now_ms, failure, answer.as_ref())
             }
-            Found::Gone => Verdict::judged(applied(), Vec::new(), empty_answer(Op::Update)),
+            Found::Gone => Verdict::judged(applied(), Vec::new(), Answer::accepted(Op::Update, 0)),
             Found::Done { answer, catalog: None } => {
                 let mut changes = self.letter_closed(sequencer);
                 changes.extend(self.hard_won(sequencer));

@@ -3,7 +3,7 @@
 
 use super::Attempt;
 use super::conclusion::Verdict;
-use super::failure::text;
+use super::failure::told;
 use crate::answer::Answer;
 use crate::entry::Entry;
 use crate::ids::Stream;
@@ -13,7 +13,7 @@ use crate::sequencer::{Blame, Outcome, Shared};
 
 impl Attempt {
     pub(super) fn refused_by_follower(&self, sequencer: &Shared, now_ms: u64, answer: &Answer) -> Verdict {
-        let refusal = format!("{} {}", answer.status, text(answer));
+        let refusal = told(answer);
         let again = Verdict { trouble: Some(refusal), blame: Some(Blame::Own), ..self.retry(now_ms) };
         let last = self.task.failures + 1 >= self.terms.attempts;
         if last { self.dead_letter(sequencer, now_ms, again) } else { again }

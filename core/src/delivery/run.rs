@@ -9,16 +9,15 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::case::{Case, lost};
-use super::conclusion::Verdict;
 use super::record::{applied_answer, get_path};
-use super::{Attempt, Awaited as Asked, Found, Input, Stage, Turn};
+use super::{Attempt, Found, Input, Stage, Turn};
 use crate::answer::Answer;
-use crate::coalesce::{self, Joined, RunEnd};
+use crate::coalesce::{self, Bounds, Joined, RunEnd};
 use crate::effect::{self, Effect, Judge, Question, Send};
 use crate::entry::Entry;
-use crate::health::{Failure, Observation};
-use crate::port::Change;
-use crate::sequencer::{Outcome, Role, Shared};
+use crate::health::Failure;
+use crate::port::{Change, NodeRequest};
+use crate::sequencer::{Role, Shared};
 
 #[derive(Debug)]
 pub(super) enum Awaited {
@@ -39,54 +38,50 @@ impl Attempt {
     pub(super) fn run_turn(&mut self, sequencer: &Shared, stage: &Stage, input: &Input) -> Option<Turn> {
         match (stage, input) {
             (Stage::Fresh, Input::Begin) if self.task.read => Some(self.read_back(sequencer)),
-            (Stage::Asking(Asked::Run(Awaited::Records { written })), Input::Answer(response)) => {
-                let op = self.task.entries[0].draft.op;
-                Some(Turn::Found(match self.case(sequencer).judge(response.clone(), false) {
-                    Found::Done { answer, .. } if !effect::holds(op, written, &answer.body) => Found::Split,
-                    Found::Failed(Failure::Status(_), _) if self.task.attempts >= self.terms.attempts => {
-                        sequencer.lock().mask(self.ticket());
-                        Found::Split
+            (Stage::Fresh, Input::Begin) => self.begin_run(sequencer),
+            (Stage::Asking(super::Awaited::Run(awaited)), Input::Answer(response)) => {
+                let found = self.case(sequencer).judge(response.clone(), false);
+                match (awaited, found) {
+                    (Awaited::Records { written }, found) => {
+                        Some(Turn::Found(self.looked_back_at(sequencer, written, found)))
                     }
-                    found => run_found(found),
-                }))
-            }
-            (Stage::Fresh, Input::Begin) => {
-                let Joined { count, end, .. } = self.joined();
-                self.shorten(sequencer, count, end);
-                if self.is_run() { Some(self.begin_run(sequencer)?) } else { None }
-            }
-            (Stage::Asking(Asked::Run(Awaited::Existing)), Input::Answer(response)) => {
-                match self.case(sequencer).judge(response.clone(), false) {
-                    Found::Done { answer, .. } => self.resolve_all(sequencer, &answer),
-                    found => Some(Turn::Found(run_found(found))),
+                    (Awaited::Existing, Found::Done { answer, .. }) => self.resolve_all(sequencer, &answer),
+                    (_, found) => Some(Turn::Found(run_found(found))),
                 }
             }
-            (Stage::Asking(Asked::Run(Awaited::Write)), Input::Answer(response)) => {
-                let found = self.case(sequencer).judge(response.clone(), false);
-                Some(Turn::Found(run_found(found)))
-            }
-            (Stage::Fixing, Input::Recorded(Ok(()))) => {
+            (Stage::FixingAll(joined), Input::Recorded(Ok(()))) => {
                 self.task.entries.iter().for_each(|entry| entry.effect_made_durable());
-                Some(self.send_run(sequencer))
+                Some(self.send_run(sequencer, joined.clone()))
             }
             // Whose effect the log refuses is found out one by one.
-            (Stage::Fixing, Input::Recorded(Err(_))) => Some(Turn::Found(Found::LogAway)),
             _ => Some(Turn::Found(Found::LogAway)),
         }
     }
 
-    /// It was sent whole, and Chroma takes a request whole or not at all. If an effect is not durable it was
-    /// never sent.
+    /// It was sent whole, under whatever bounds, and Chroma takes a request whole or not at all. If an effect is
+    /// not durable it was never sent.
     fn read_back(&self, sequencer: &Shared) -> Turn {
-        let Joined { count, body, .. } = self.joined();
+        let Joined { count, body, .. } = self.joined(Bounds::NONE);
         let sent = count == self.task.entries.len() && !self.task.entries.iter().any(|entry| is_open(entry));
         match effect::look(&body).filter(|_| sent) {
             Some(ids) => {
                 let case = self.case(sequencer);
                 let path = case.own_path(&get_path(&case.entry.draft.path));
-                Turn::Ask(Asked::Run(Awaited::Records { written: body }), case.request("POST", path, ids))
+                ask(Awaited::Records { written: body }, case.request("POST", path, ids))
             }
             None => Turn::Found(Found::Split),
+        }
+    }
+
+    fn looked_back_at(&self, sequencer: &Shared, written: &Bytes, found: Found) -> Found {
+        let op = self.task.entries[0].draft.op;
+        match found {
+            Found::Done { answer, .. } if !effect::holds(op, written, &answer.body) => Found::Split,
+            Found::Failed(Failure::Status(_), _) if self.task.attempts >= self.terms.attempts => {
+                sequencer.lock().mask(self.ticket());
+                Found::Split
+            }
+            found => run_found(found),
         }
     }
 
@@ -104,7 +99,7 @@ impl Attempt {
     }
 
     /// The first entries that make one request, as far as is known now.
-    fn joined(&self) -> Joined {
+    fn joined(&self, bounds: Bounds) -> Joined {
         let sends: Vec<Send> = self.task.entries.iter().map(|entry| effect::send(entry)).collect();
         let body = |send: &Send| match send {
             Send::Body(body) => Some(body.clone()),
@@ -115,30 +110,35 @@ impl Attempt {
         if bodies.is_empty() {
             return Joined { count: sends.len(), end: self.task.end, body: Bytes::new() };
         }
-        let Joined { count, end, body } = coalesce::join(op, &bodies, self.terms.bounds);
+        let Joined { count, end, body } = coalesce::join(op, &bodies, bounds);
         if count == bodies.len() {
             return Joined { count: sends.len(), end: self.task.end, body };
         }
         let full = sends.iter().enumerate().filter(|(_, send)| **send != Send::Empty);
         let beyond = full.map(|(at, _)| at).nth(count).unwrap_or(sends.len());
         // One that cannot be joined goes without those that need no request.
-        Joined { count: beyond.max(1), end, body }
+        Joined { count: beyond.max(1), end, body: if count == 0 { Bytes::new() } else { body } }
     }
 
     fn begin_run(&mut self, sequencer: &Shared) -> Option<Turn> {
-        let open = |entry: &&Arc<Entry>| {
+        let joined = self.joined(self.task.bounds);
+        self.shorten(sequencer, joined.count, joined.end);
+        if !self.is_run() {
+            return None;
+        }
+        let open = |entry: &Arc<Entry>| {
             entry.effect().is_none()
                 && effect::question(entry.draft.op, &entry.draft.body) != Question::Nothing
         };
-        if self.task.role == Role::Following || !self.task.entries.iter().any(|entry| open(&entry)) {
-            return self.fix_all(sequencer);
+        if self.task.role == Role::Following || !self.task.entries.iter().any(open) {
+            return self.fix_all(sequencer, Some(joined));
         }
         let named = |entry: &Arc<Entry>| effect::named_ids(&entry.draft.body).unwrap_or_default();
         let ids: Vec<String> = self.task.entries.iter().flat_map(named).collect();
         let case = self.case(sequencer);
         let path = case.own_path(&get_path(&case.entry.draft.path));
         let body = Bytes::from(json!({ "ids": ids, "include": [] }).to_string());
-        Some(Turn::Ask(Asked::Run(Awaited::Existing), case.request("POST", path, body)))
+        Some(ask(Awaited::Existing, case.request("POST", path, body)))
     }
 
     /// No update makes a record, so what exists before the first one exists before each.
@@ -153,22 +153,24 @@ impl Attempt {
             let there = |id: &String| existing.contains(id) && seen.insert(id.clone());
             entry.resolve(Effect::Ids { ids: named.into_iter().filter(there).collect() });
         }
-        self.fix_all(sequencer)
+        self.fix_all(sequencer, None)
     }
 
-    /// Up to the first entry that Chroma must see as the client wrote it.
-    fn fix_all(&mut self, sequencer: &Shared) -> Option<Turn> {
-        if self.task.role == Role::Acting {
-            let whole = self.task.entries.iter().position(|entry| effect::judge(entry) != Judge::Nobody);
-            if let Some(at) = whole {
-                self.shorten(sequencer, at.max(1), RunEnd::Shape);
-            }
+    /// Up to the first entry that Chroma must see as the client wrote it. `joined`: of all of them, as they
+    /// are now.
+    fn fix_all(&mut self, sequencer: &Shared, joined: Option<Joined>) -> Option<Turn> {
+        let acting = self.task.role == Role::Acting;
+        let whole = |entry: &Arc<Entry>| acting && effect::judge(entry) != Judge::Nobody;
+        let at = self.task.entries.iter().position(whole);
+        if let Some(at) = at {
+            self.shorten(sequencer, at.max(1), RunEnd::Shape);
         }
         if !self.is_run() {
             return None;
         }
-        let open = self.task.role == Role::Acting && !self.open_effects().is_empty();
-        Some(if open { Turn::FixAll } else { self.send_run(sequencer) })
+        let joined = joined.filter(|_| at.is_none()).unwrap_or_else(|| self.joined(self.task.bounds));
+        let open = acting && !self.open_effects().is_empty();
+        Some(if open { Turn::FixAll(joined) } else { self.send_run(sequencer, joined) })
     }
 
     pub(super) fn open_effects(&self) -> Vec<Change> {
@@ -179,8 +181,7 @@ impl Attempt {
         self.task.entries.iter().filter(open).filter_map(change).collect()
     }
 
-    fn send_run(&self, sequencer: &Shared) -> Turn {
-        let Joined { body, count, .. } = self.joined();
+    fn send_run(&self, sequencer: &Shared, Joined { body, count, .. }: Joined) -> Turn {
         // Resolved, an update may be longer than it came.
         if count < self.task.entries.len() {
             return Turn::Found(Found::Split);
@@ -190,7 +191,7 @@ impl Attempt {
             return Turn::Found(Found::Done { answer: applied_answer(case.entry), catalog: None });
         }
         let path = case.own_path(&case.entry.draft.path);
-        Turn::Ask(Asked::Run(Awaited::Write), case.request("POST", path, body))
+        ask(Awaited::Write, case.request("POST", path, body))
     }
 
     /// What each client hears of what the node answered.
@@ -201,15 +202,10 @@ impl Attempt {
             vec![answer.clone()]
         }
     }
+}
 
-    /// Nobody is blamed: each goes alone from now on.
-    pub(super) fn run_failed(&self, now_ms: u64, failure: Failure, answer: Option<&Answer>) -> Verdict {
-        let in_doubt = matches!(&failure, Failure::Fault(fault) if fault.in_doubt());
-        let observation = Some(Observation::ApplyFailed(failure.clone()));
-        let trouble = answer.map_or_else(|| failure.to_string(), |answer| answer.status.to_string());
-        let next = if in_doubt { Verdict::new(Outcome::InDoubt) } else { self.retry(now_ms) };
-        Verdict { failure: Some(failure), trouble: Some(trouble), observation, ..next }
-    }
+fn ask(awaited: Awaited, request: NodeRequest) -> Turn {
+    Turn::Ask(super::Awaited::Run(awaited), request)
 }
 
 /// What the entry reaches is still to be made durable.

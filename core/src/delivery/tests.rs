@@ -63,11 +63,16 @@ impl Bench {
     }
 
     fn up(&self, node: NodeId) {
+        self.up_with(node, None);
+    }
+
+    /// It tells how many records it takes in one request.
+    fn up_with(&self, node: NodeId, batch_limit: Option<usize>) {
         self.0.lock().set_standing(node, UP);
         let steps = self.0.lock().steps(node, 0);
         for step in steps {
             if let Step::Inspect { generation, .. } = step {
-                let findings = Findings { lost: Vec::new(), joined: true };
+                let findings = Findings { joined: true, batch_limit, ..Findings::default() };
                 self.0.lock().inspected(node, generation, Some(findings));
             }
         }
@@ -105,13 +110,8 @@ impl Bench {
 
     /// What the node starts at this moment.
     fn starts(&self, node: NodeId, now_ms: u64) -> Vec<Attempt> {
-        let terms = Terms {
-            timeout: Duration::ZERO,
-            attempts: 3,
-            backoff: Backoff::default(),
-            deletion_key: None,
-            bounds: Bounds::default(),
-        };
+        let terms =
+            Terms { timeout: Duration::ZERO, attempts: 3, backoff: Backoff::default(), deletion_key: None };
         let tasks = self.0.lock().steps(node, now_ms);
         let task = |step| match step {
             Step::Apply(task) => Some(Attempt::new(node, task, terms.clone())),
@@ -281,6 +281,36 @@ fn no_trouble_of_a_node_rejects_what_the_log_acknowledged() {
     assert_eq!(bench.begin(&mut attempt), "upsert");
     let Next::Record(changes) = bench.next(&mut attempt, answer(422, &json!({}))) else { panic!() };
     assert!(matches!(changes[..], [Change::Rejected { .. }, ..]), "{changes:?}");
+}
+
+/// Its client was told of success, and two of three failures were broken connections.
+#[test]
+fn an_error_is_never_the_last_failure_of_what_the_log_acknowledged() {
+    let bench = Bench::new();
+    bench.admit_as(Op::Upsert, &row(), true);
+    (0..3).for_each(|n| crash(&bench, n));
+    let mut attempt = bench.starts(A, 9).pop().expect("a task");
+    let end = done(answer_500(&bench, &mut attempt));
+    assert!(matches!(end.outcome, Outcome::Retry { .. }), "{end:?}");
+}
+
+#[test]
+fn a_follower_that_refuses_what_the_log_acknowledged_is_set_aside_as_for_any_other() {
+    let bench = Bench::new();
+    bench.admit_as(Op::Upsert, &row(), true);
+    let mut attempt = bench.starts(A, 0).pop().expect("a task");
+    bench.begin(&mut attempt);
+    assert!(matches!(done(bench.next(&mut attempt, answer(200, &json!({})))).outcome, Outcome::Applied(_)));
+    for now_ms in (1..3).map(|n| n * 60_000) {
+        let mut attempt = bench.starts(B, now_ms).pop().expect("a task");
+        bench.begin(&mut attempt);
+        let end = done(bench.next(&mut attempt, answer(401, &json!({}))));
+        assert!(matches!(end.outcome, Outcome::Retry { .. }), "{end:?}");
+    }
+    let mut attempt = bench.starts(B, 180_000).pop().expect("a task");
+    bench.begin(&mut attempt);
+    let Next::Record(changes) = bench.next(&mut attempt, answer(401, &json!({}))) else { panic!() };
+    assert!(matches!(changes[..], [Change::DeadLetter { .. }, ..]), "{changes:?}");
 }
 
 #[test]

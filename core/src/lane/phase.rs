@@ -1,9 +1,10 @@
 //! What is a lane doing? Who changes it are `ready` and `outcome`.
 
 /// What a lane is doing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
     /// Nothing is in flight.
+    #[default]
     Idle,
     /// A page of the spilled span is being read.
     Loading,

@@ -12,7 +12,7 @@ pub struct Limits {
     pub node_bytes: usize,
     /// Requests in flight on one node, over all lanes.
     pub in_flight: usize,
-    /// Entries read from the log at a time, as a rule.
+    /// Entries read from the log at a time, and writes in one request to a node, as a rule.
     pub page_entries: usize,
     /// The same for a node that stays far behind.
     pub far_page_entries: usize,
@@ -24,8 +24,6 @@ pub struct Limits {
     pub held_entries: u64,
     /// Deliveries of an accepted entry that a node may refuse before it is quarantined.
     pub attempts: u32,
-    /// Writes that go to a node in one request, at most; fewer while batches are small.
-    pub run_writes: usize,
 }
 
 impl Default for Limits {
@@ -40,7 +38,6 @@ impl Default for Limits {
             pages: 2,
             held_entries: 250,
             attempts: 3,
-            run_writes: 200,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Sequencer, run};
+use super::Sequencer;
 use crate::catalog::Move;
 use crate::effect::Effect;
 use crate::entry::{Decision, Entry};
@@ -111,12 +111,7 @@ impl Sequencer {
                     }
                 }
                 self.take_catalog(node, catalog);
-                let read = self.nodes[node.0].change(stream, |lane| {
-                    lane.most = run::doubled(lane.most, entries.len());
-                    let read = lane.unread().len() > 1 && entries.len() > 1;
-                    lane.unread = if read { 0 } else { lane.unread };
-                    read
-                });
+                let read = self.nodes[node.0].change(stream, |lane| lane.taken_together(entries.len()));
                 for entry in entries {
                     self.settle_doubt(node, entry, read);
                     self.decide(entry, Decision::Accepted);
@@ -131,8 +126,7 @@ impl Sequencer {
                 }
             }
             Outcome::Split => self.nodes[node.0].change(stream, |lane| {
-                lane.most = run::halved(entries.len());
-                lane.unread = 0;
+                lane.refused_together(entries.len());
                 lane.phase = Phase::Idle;
             }),
             Outcome::Retry { until_ms } => {

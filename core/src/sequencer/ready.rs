@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::run::Run;
 use super::{Role, Sequencer, Step, Task};
+use crate::coalesce::Bounds;
 use crate::effect::Effect;
 use crate::entry::{Decision, Entry, Op};
 use crate::ids::{CollectionId, NodeId, Stream};
@@ -147,9 +148,19 @@ impl Sequencer {
             lane.send(entries.len());
             lane.attempts
         });
-        let node_collection = subject.and_then(|id| log.node_collection(id));
-        let failures = self.suspects.failures(node, role, entry);
-        Task { stream, entries, end, read, role, node_collection, subject, generation, attempts, failures }
+        Task {
+            stream,
+            entries,
+            end,
+            bounds: Bounds::of_node(log.batch_limit),
+            read,
+            role,
+            node_collection: subject.and_then(|id| log.node_collection(id)),
+            subject,
+            generation,
+            attempts,
+            failures: self.suspects.failures(node, role, entry),
+        }
     }
 
     /// The collection that an entry is about.

@@ -31,8 +31,10 @@ impl Sequencer {
         if role == Role::Acting && unread.len() > 1 {
             return Run { entries: unread, end: RunEnd::Held, read: true };
         }
-        let apart = first.seq <= lane.alone_through || role == Role::Acting && self.suspects.was_along(first);
-        if apart || self.suspects.failures(node, role, first) > 0 {
+        let apart = lane.goes_alone(first.seq) || role == Role::Acting && self.suspects.was_along(first);
+        let blamed =
+            self.suspects.is_suspected(node, role, first) || self.suspects.failures(node, role, first) > 0;
+        if apart || blamed {
             return alone(RunEnd::Held);
         }
         self.gathered(node, lane, first, role)
@@ -40,7 +42,7 @@ impl Sequencer {
 
     /// What waits behind the first one and may go along.
     fn gathered(&self, node: NodeId, lane: &Lane, first: &Arc<Entry>, role: Role) -> Run {
-        let most = lane.most.min(self.limits.run_writes).min(self.batch(node)).max(1);
+        let most = lane.most_together().min(self.batch(node)).max(1);
         let mut entries = Vec::new();
         let mut end = RunEnd::Drained;
         for entry in lane.queue() {
@@ -87,7 +89,7 @@ impl Sequencer {
 
     /// What the node shows does not tell whether it has applied the undecided entry.
     pub fn is_masked(&self, node: NodeId, entry: &Entry) -> bool {
-        self.nodes[node.0].lane(entry.stream()).is_some_and(|lane| entry.seq <= lane.masked_through)
+        self.nodes[node.0].lane(entry.stream()).is_some_and(|lane| lane.is_masked(entry.seq))
     }
 
     /// Whether the node has applied the entries that went out together cannot be read: they go alone.
@@ -118,32 +120,9 @@ impl Sequencer {
         let undecided = self.decision(last).is_none();
         // What adds or deletes may be done again in any order.
         let ordered = matches!(first.draft.op, Op::Upsert | Op::Update);
-        self.nodes[node.0].change(stream, |lane| {
-            lane.alone_through = lane.alone_through.max(last.seq);
-            if undecided && ordered && lane.front().is_some_and(|front| front.seq == first.seq) {
-                lane.unread = entries.len();
-            }
-        });
+        self.nodes[node.0].change(stream, |lane| lane.part(entries, undecided && ordered));
         if undecided {
             self.suspects.unanswered(stream, last.seq);
         }
-    }
-}
-
-/// Smaller requests after one was refused: the refusal is one entry's, and it will go alone.
-pub(super) fn halved(entries: usize) -> usize {
-    (entries / 2).max(1)
-}
-
-/// Larger ones again, once one was taken.
-pub(super) fn doubled(most: usize, entries: usize) -> usize {
-    most.max(entries.saturating_mul(2))
-}
-
-impl super::NodeLog {
-    /// What the node is being asked about, by request.
-    pub(super) fn asked(&self) -> Vec<Vec<Arc<Entry>>> {
-        let asking = self.lanes.values().filter(|lane| lane.phase == Phase::Asking);
-        asking.map(crate::lane::Lane::run).collect()
     }
 }

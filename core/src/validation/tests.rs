@@ -77,11 +77,14 @@ fn what_chroma_refuses_or_may_refuse_it_is_asked() {
         ("embeddings", json!(["AADAfwAAgD8="]), Doubt::Form), // NaN
         ("embeddings", json!(["AACAPwAAAEA"]), Doubt::Form),
         ("embeddings", json!(["AACA"]), Doubt::Form),
+        ("embeddings", json!(["AACAPwAAAEAA"]), Doubt::Form), // nine bytes
         ("embeddings", json!([[1]]), Doubt::Dimension),
         ("metadatas", json!([{"k": null}]), Doubt::Form),
         ("metadatas", json!([{"k": [1]}]), Doubt::Form),
         ("metadatas", json!([{"k": {}}]), Doubt::Form),
         ("metadatas", json!([{"k": u64::MAX}]), Doubt::Form),
+        ("metadatas", json!([{"k": "a\0"}]), Doubt::Form),
+        ("metadatas", json!([{"k\0": 1}]), Doubt::Form),
         ("metadatas", json!([{"": 1}]), Doubt::Form),
         ("metadatas", json!([{"#k": 1}]), Doubt::Form),
         ("metadatas", json!([{"$k": 1}]), Doubt::Form),
@@ -92,6 +95,7 @@ fn what_chroma_refuses_or_may_refuse_it_is_asked() {
         ("documents", json!(["a\0"]), Doubt::Form),
         ("documents", json!([]), Doubt::Rows),
         ("uris", json!(["u", "v"]), Doubt::Rows),
+        ("uris", json!(["a\0"]), Doubt::Form),
         ("unknown", json!(1), Doubt::Form),
     ] {
         assert_eq!(add(field, value.clone()), Err(doubt), "{field}: {value}");
@@ -148,8 +152,16 @@ fn an_unusual_request_is_not_judged_here() {
         Some(Doubt::Spelling)
     );
     assert_eq!(doubt(|draft| draft.target = None), Some(Doubt::Catalog));
+    assert_eq!(doubt(|draft| draft.method = "PUT".into()), Some(Doubt::Spelling));
     assert_eq!(doubt(|draft| draft.op = Op::Reset), Some(Doubt::Catalog));
     assert_eq!(doubt(|draft| draft.body = vec![b' '; BYTES + 1].into()), Some(Doubt::Size));
+}
+
+#[test]
+fn no_more_records_are_looked_through_than_every_server_takes() {
+    let ids = |count| json!({"ids": vec!["a"; count]});
+    assert!(of(Op::Delete, ids(RECORDS)).is_ok());
+    assert_eq!(of(Op::Delete, ids(RECORDS + 1)), Err(Doubt::Size));
 }
 
 #[test]

@@ -2,16 +2,18 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chroma_ha_core::backoff::Backoff;
-use chroma_ha_core::coalesce::Bounds;
 use chroma_ha_core::delivery::{Attempt, End, Input, Next, Terms};
-use chroma_ha_core::entry::Decision;
+use chroma_ha_core::effect::{self, Send};
+use chroma_ha_core::entry::{Decision, Entry};
 use chroma_ha_core::health::{Failure, Observation};
 use chroma_ha_core::ids::{NodeId, Seq};
 use chroma_ha_core::port::{NodeFault, NodeRequest, NodeResponse, StoreError};
 use chroma_ha_core::sequencer::{Outcome, Role, Task};
+use serde_json::Value;
 
 use super::peer::is_change;
 use super::world::{Lost, World};
@@ -33,7 +35,6 @@ impl Delivery {
             attempts: ATTEMPTS,
             backoff: Backoff::default(),
             deletion_key: None,
-            bounds: Bounds::default(),
         };
         let delivery = Delivery { world: Rc::clone(world), node, attempt: Attempt::new(node, task, terms) };
         world.spawn(&Rc::clone(&lost), delivery.run(lost));
@@ -85,8 +86,20 @@ impl Delivery {
     /// A request that may change the node.
     fn note(&self, request: &NodeRequest) {
         if is_change(request) {
+            self.assert_bounded(request);
             let seqs = self.attempt.task().entries.iter().map(|entry| (self.node, entry.seq));
             self.world.sent.borrow_mut().extend(seqs);
+        }
+    }
+
+    /// What was made of several entries has no more records than the node takes.
+    fn assert_bounded(&self, request: &NodeRequest) {
+        let sent = |entry: &&Arc<Entry>| effect::send(entry) != Send::Empty;
+        let entries = self.attempt.task().entries.iter().filter(sent).count();
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let records = body["ids"].as_array().map_or(0, Vec::len);
+        if entries > 1 && self.world.plan.batch_limit.is_some_and(|limit| records > limit) {
+            self.world.fail(format!("{}: {records} records of {entries} writes", self.node));
         }
     }
 

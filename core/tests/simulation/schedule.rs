@@ -43,13 +43,14 @@ pub fn plan(rng: &Rng) -> Plan {
         pages: 1 + rng.below(2),
         held_entries: size(rng.below(4), 250) as u64,
         attempts: 3,
-        run_writes: [1, 3, 100][rng.below(3)],
     };
+    let batch_limit = [Some(1), Some(3), None][rng.below(3)];
     let forgetful = (nodes > 1 && rng.percent(40)).then(|| NodeId(rng.below(nodes)));
     Plan {
         forgetful,
         nodes,
         limits,
+        batch_limit,
         writes: 6 + rng.below(18) + if forgetful.is_some() { 15 } else { 0 },
         faults: [0, 5, 20, 60, 120][rng.below(5)],
         pace: [0; 3].map(|_| 1 + rng.below(8)),

@@ -33,6 +33,8 @@ type Task = Pin<Box<dyn Future<Output = ()>>>;
 pub struct Plan {
     pub nodes: usize,
     pub limits: Limits,
+    /// The most records that a node takes in one request, where it tells.
+    pub batch_limit: Option<usize>,
     pub writes: usize,
     /// Out of 1,000 events, how many are faults.
     pub faults: usize,

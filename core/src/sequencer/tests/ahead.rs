@@ -85,3 +85,23 @@ fn after_a_takeover_nothing_is_certain_before_the_end_of_the_log_was_read() {
     rejected(&mut s, A, &delete);
     assert_eq!(kept(&s, &[Op::Add]), [true]);
 }
+
+#[test]
+fn what_every_node_lost_is_not_surely_kept() {
+    let mut s = nodes(1);
+    assert_eq!(kept(&s, &[Op::Add]), [true]);
+    s.nodes[0].map(DOCS, None);
+    assert!(s.is_lost(DOCS));
+    assert_eq!(kept(&s, &[Op::Add]), [false]);
+}
+
+#[test]
+fn what_is_decided_is_not_remembered_as_ahead() {
+    let mut s = nodes(2);
+    for seq in 1..=20 {
+        acknowledged(&mut s, Op::Add);
+        let add = one(&mut s, A, &format!("a{seq}"));
+        assert!(applied(&mut s, A, &add));
+    }
+    assert!(s.streams[&STREAM].ahead.len() <= 2, "{}", s.streams[&STREAM].ahead.len());
+}

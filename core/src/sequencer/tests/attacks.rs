@@ -6,20 +6,13 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::backoff::Backoff;
-use crate::coalesce::Bounds;
 use crate::delivery::{self, Attempt, Input, Terms};
 use crate::port::{NodeRequest, NodeResponse};
 
 const LOST: CollectionId = CollectionId(Uuid::from_u128(9));
 
 fn terms(attempts: u32) -> Terms {
-    Terms {
-        timeout: Duration::ZERO,
-        attempts,
-        backoff: Backoff::default(),
-        deletion_key: None,
-        bounds: Bounds::default(),
-    }
+    Terms { timeout: Duration::ZERO, attempts, backoff: Backoff::default(), deletion_key: None }
 }
 
 /// The catalog's entry about the collection `docs`.
@@ -164,7 +157,7 @@ fn a_write_that_is_queued_before_it_is_admitted_counts_as_acknowledged() {
     assert_eq!(readable(&s), [] as [usize; 0]);
     let generation = s.node(A).generation;
     s.steps(A, 0);
-    assert!(s.inspected(A, generation, Some(Findings { lost: Vec::new(), joined: true })));
+    assert!(s.inspected(A, generation, Some(Findings { joined: true, ..Findings::default() })));
     assert_eq!(readable(&s), [] as [usize; 0]);
 }
 

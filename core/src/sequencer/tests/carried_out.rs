@@ -5,18 +5,11 @@ use std::time::Duration;
 
 use super::*;
 use crate::backoff::Backoff;
-use crate::coalesce::Bounds;
 use crate::delivery::{Attempt, Input, Next as Do, Terms};
 use crate::port::{Change, NodeRequest, NodeResponse, StoreError};
 
 fn terms() -> Terms {
-    Terms {
-        timeout: Duration::ZERO,
-        attempts: 3,
-        backoff: Backoff::default(),
-        deletion_key: None,
-        bounds: Bounds::default(),
-    }
+    Terms { timeout: Duration::ZERO, attempts: 3, backoff: Backoff::default(), deletion_key: None }
 }
 
 fn attempt(node: NodeId, task: Task) -> Attempt {

@@ -1,6 +1,7 @@
 //! A node that catches up while clients read from it: what it missed waits, what is acknowledged next does not.
 
 use super::*;
+use crate::pressure::BatchSize;
 
 const COLLECTIONS: u64 = 40;
 
@@ -37,6 +38,14 @@ fn a_node_that_is_read_from_gives_a_part_of_itself_to_what_it_missed() {
     assert_eq!(starts(&mut s, B).1.len(), 1);
     s.note_reads(B, 0);
     assert_eq!(starts(&mut s, B).1.len(), Limits::default().in_flight - 4);
+}
+
+#[test]
+fn a_node_that_is_hardly_behind_holds_nothing_back() {
+    let mut s = behind();
+    s.note_reads(B, 3);
+    s.batches = vec![BatchSize::new(100, 100); 2];
+    assert_eq!(starts(&mut s, B).1.len(), Limits::default().in_flight);
 }
 
 #[test]

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use super::*;
 use crate::backoff::Backoff;
-use crate::coalesce::Bounds;
 use crate::delivery::{self, Attempt, Input, Terms};
 use crate::health::Observation;
 use crate::port::NodeFault;
 
 mod alone;
 mod kept;
+mod looks;
 
 fn in_doubt(s: &mut Sequencer, node: NodeId, task: &Task) {
     assert!(s.finish(ticket(node, task), &task.entries, Outcome::InDoubt));
@@ -68,26 +68,6 @@ fn nothing_is_sent_again_before_the_node_has_settled_whatever_is_heard_first() {
     one(&mut s, A, "a1");
 }
 
-/// The lanes are held where a request that is under way with several entries ends, not where it begins.
-#[test]
-fn a_look_holds_both_lanes_behind_all_that_is_under_way() {
-    let mut s = given_up();
-    (s.limits.run_writes, s.limits.lane_entries) = (10, 10);
-    let task = comparison(&mut s, B, 0);
-    (2..=4).for_each(|seq| s.admit(&[write(seq, "a")]));
-    s.batches = vec![BatchSize::new(10, 10); 2];
-    let run = one(&mut s, A, "a2");
-    assert_eq!(run.entries.len(), 3);
-    assert_eq!(s.look(B, &task, true), Look::Wait);
-    assert!(applied(&mut s, A, &run));
-    s.admit(&[write(5, "a")]);
-    idle(&mut s, A);
-    let run = one(&mut s, B, "f2");
-    assert_eq!(run.entries.len(), 3);
-    assert!(applied(&mut s, B, &run));
-    assert_eq!(s.look(B, &task, true), Look::Go);
-}
-
 #[test]
 fn records_in_doubt_are_read_back_and_others_are_read_first() {
     let mut s = given_up();
@@ -105,27 +85,6 @@ fn records_in_doubt_are_read_back_and_others_are_read_first() {
         assert_eq!(s.compared(B, &task, Finding::Equal { records: 1 }, now_ms), Next::Nothing);
     }
     assert!(s.steps(B, u64::MAX / 2).is_empty());
-}
-
-#[test]
-fn a_difference_counts_only_if_nothing_was_sent_meanwhile() {
-    let mut s = given_up();
-    let task = comparison(&mut s, B, 0);
-    assert_eq!(s.look(B, &task, false), Look::Go);
-    s.admit(&[write(2, "a")]);
-    let second = one(&mut s, A, "a2");
-    assert_eq!(s.compared(B, &task, differs(), 0), Next::LookAgain);
-    assert_eq!(s.look(B, &task, false), Look::Wait);
-    // Held: both come to the same position, and go no further.
-    assert_eq!(s.look(B, &task, true), Look::Wait);
-    assert!(applied(&mut s, A, &second));
-    s.admit(&[write(3, "a")]);
-    idle(&mut s, A);
-    let second = one(&mut s, B, "f2");
-    assert!(applied(&mut s, B, &second));
-    assert_eq!(s.look(B, &task, true), Look::Go);
-    assert_eq!(s.compared(B, &task, Finding::Equal { records: 1 }, 0), Next::Nothing);
-    one(&mut s, A, "a3");
 }
 
 #[test]
@@ -195,13 +154,8 @@ fn no_answer_leaves_the_entry_in_doubt_and_a_refused_connection_does_not() {
         s.admit(&[write(1, "a")]);
         let task = one(&mut s, A, "a1");
         let shared = Shared::new(s);
-        let terms = Terms {
-            timeout: Duration::ZERO,
-            attempts: 3,
-            backoff: Backoff::default(),
-            deletion_key: None,
-            bounds: Bounds::default(),
-        };
+        let terms =
+            Terms { timeout: Duration::ZERO, attempts: 3, backoff: Backoff::default(), deletion_key: None };
         let mut attempt = Attempt::new(A, task, terms);
         assert!(matches!(attempt.next(&shared, 0, Input::Begin), delivery::Next::Ask(_)));
         let ended = attempt.next(&shared, 0, Input::Answer(Err(fault)));

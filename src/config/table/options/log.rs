@@ -26,14 +26,14 @@ pub(super) const LOG: &[Variable] = &[
         "writes",
         Value("10000"),
         Whole(1, 1_000_000),
-        "Writes of one collection that the log may acknowledge ahead of their verdicts; beyond it 503",
+        "Writes of one collection that the log may acknowledge ahead of their verdicts; checked before the append, beyond it 503",
     ),
     row(
         "WAL_BATCH_SIZE",
         "entries",
         Value("100"),
         Whole(1, 5000),
-        "Entries that a node that is behind is read from the log at a time, and the most writes in one request to a node (at most 1,000 records and 8 MiB); a quarter while memory is nearly used up",
+        "Entries that a node that is behind is read from the log at a time, and the most writes in one request to a node (at most 1,000 records, or as many as it says it takes, and 8 MiB); a quarter while memory is nearly used up",
     ),
     row(
         "WAL_HIGH_VOLUME_BATCH_SIZE",
@@ -61,7 +61,7 @@ pub(super) const LOG: &[Variable] = &[
         "attempts",
         Value("3"),
         Whole(1, 100),
-        "Refusals or failures of a node under one entry, until it is judged, or a dead letter",
+        "Refusals or failures of a node under one entry, until it is judged, or a dead letter; what the log acknowledged is never rejected for them",
     ),
     row(
         "WAL_RETRY_DELAY",

@@ -1,8 +1,7 @@
-//! A write whose client asks to hear of it as soon as it is in the log. Before it is logged it is looked
-//! through; only what Chroma will surely take is answered so. What is learnt of its collection when it was
-//! accepted serves the next one.
+//! A write whose client asks to hear of it as soon as it is in the log, ahead of its verdict. Before it is
+//! logged it is looked through; only what Chroma will surely take is answered so. What is learnt of its
+//! collection when it was accepted serves the next one.
 
-use chroma_ha_core::answer::Answer;
 use chroma_ha_core::entry::Draft;
 use chroma_ha_core::ids::CollectionId;
 use chroma_ha_core::validation::{Doubt, Embeddings, Judgement, examine};
@@ -11,17 +10,15 @@ use super::{Refusal, WriteOutcome};
 use crate::board::Board;
 
 /// What is known of the write before it is logged.
-#[derive(Default)]
-pub(super) struct Early {
-    /// What its client hears if the log takes it.
-    pub(super) answer: Option<Answer>,
-    /// Why it must wait for the verdict, otherwise.
-    pub(super) doubt: Option<Doubt>,
+pub(super) struct Ahead {
+    /// What its client hears if the log takes it, or why it must wait for the verdict.
+    pub(super) judgement: Judgement,
     teaches: Option<(CollectionId, Embeddings)>,
 }
 
-pub(super) fn early(board: &Board, draft: &Draft, most_ahead: usize) -> Result<Early, Refusal> {
-    let doubtful = |doubt| Ok(Early { doubt: Some(doubt), ..Early::default() });
+/// `most`: how many writes of its collection the log may acknowledge ahead of their verdicts.
+pub(super) fn look_through(board: &Board, draft: &Draft, most: usize) -> Result<Ahead, Refusal> {
+    let doubtful = |doubt| Ok(Ahead { judgement: Judgement::Ask(doubt), teaches: None });
     let Some(id) = draft.collection() else { return doubtful(Doubt::Catalog) };
     let (place, adopted, ahead, gone) = {
         let sequencer = board.sequencer();
@@ -35,25 +32,27 @@ pub(super) fn early(board: &Board, draft: &Draft, most_ahead: usize) -> Result<E
         Ok(profile) if adopted && profile.is_deletion() => return doubtful(Doubt::Deletion),
         Ok(profile) => profile,
     };
-    let teaches = profile.teaches().map(|embeddings| (id, embeddings));
-    let known = board.dimensions().of(id);
-    match profile.judge(known) {
-        Judgement::Ask(doubt) => Ok(Early { answer: None, doubt: Some(doubt), teaches }),
+    let judgement = profile.judge(board.dimensions().of(id));
+    match judgement {
         // With no node up nobody waits for a verdict: it is queued like any other.
-        Judgement::Sound(_) if ahead >= most_ahead && gone => Ok(Early::default()),
-        Judgement::Sound(_) if ahead >= most_ahead => Err(Refusal::FarAhead(id)),
-        Judgement::Sound(answer) => Ok(Early { answer: Some(answer), doubt: None, teaches }),
+        Judgement::Sound(_) if ahead >= most && gone => doubtful(Doubt::Collection),
+        Judgement::Sound(_) if ahead >= most => Err(Refusal::FarAhead(id)),
+        judgement => Ok(Ahead { judgement, teaches: profile.teaches().map(|embeddings| (id, embeddings)) }),
     }
 }
 
-impl Early {
+impl Ahead {
+    pub(super) fn is_sound(&self) -> bool {
+        matches!(self.judgement, Judgement::Sound(_))
+    }
+
     /// For the figures: by whom the write was answered, or why not by the log.
     pub(super) fn told(&self, acknowledged: bool) -> &'static str {
-        match self.doubt {
+        match self.judgement {
             _ if acknowledged => "log",
-            Some(doubt) => doubt.name(),
-            // It was sound, but not certain to find its collection.
-            None => Doubt::Collection.name(),
+            Judgement::Ask(doubt) => doubt.name(),
+            // It was not certain to find its collection.
+            Judgement::Sound(_) => Doubt::Collection.name(),
         }
     }
 
