@@ -45,6 +45,7 @@ mod promises {
     mod pressure;
     mod primary_killed;
     mod python_client;
+    mod read_connections;
     mod read_your_writes;
     mod rebuild;
     mod refusals;

@@ -9,7 +9,7 @@ use chroma_ha_core::entry::Draft;
 use chroma_ha_core::idempotency::Claim;
 use chroma_ha_core::ids::{CollectionId, NodeId, Seq, Stream};
 use chroma_ha_core::port::StoreError;
-use chroma_ha_core::routing::{self, Candidate, Strategy};
+use chroma_ha_core::routing::Strategy;
 use chroma_ha_core::sequencer::Gate;
 
 use crate::board::{Answer, Board, Readable};
@@ -19,12 +19,14 @@ use crate::stats::Stats;
 use crate::wal::WalActor;
 
 mod ahead;
+mod choice;
 mod repeat;
 mod write;
 
+pub use choice::Choice;
 use write::write;
 
-/// Where may this read go?
+/// Where may this read go? For whoever found no node at once: see `Choice`.
 #[derive(Message)]
 #[rtype(result = "Result<Readable, Refusal>")]
 pub struct Choose {
@@ -118,7 +120,7 @@ pub struct ProxyActor {
     board: Arc<Board>,
     wal: Addr<WalActor>,
     config: ProxyConfig,
-    ticket: u64,
+    choice: Arc<Choice>,
     watched: Arc<Watched>,
     stats: Arc<Stats>,
 }
@@ -128,31 +130,12 @@ impl ProxyActor {
         board: Arc<Board>,
         wal: Addr<WalActor>,
         config: ProxyConfig,
+        choice: Arc<Choice>,
         watched: Arc<Watched>,
         stats: Arc<Stats>,
     ) -> ProxyActor {
-        ProxyActor { board, wal, config, ticket: 0, watched, stats }
+        ProxyActor { board, wal, config, choice, watched, stats }
     }
-
-    fn pick(&mut self, nodes: &[Readable]) -> Option<Readable> {
-        self.ticket = self.ticket.wrapping_add(1);
-        pick(&self.board, &self.config, self.ticket, nodes)
-    }
-}
-
-fn pick(board: &Board, config: &ProxyConfig, ticket: u64, nodes: &[Readable]) -> Option<Readable> {
-    let candidate = |r: &Readable| Candidate { node: r.node, outstanding: board.outstanding(r.node) };
-    let candidates: Vec<Candidate> = nodes.iter().map(candidate).collect();
-    let node = routing::choose(config.strategy, config.replica_ratio, &candidates, ticket, spread(ticket))?;
-    nodes.iter().find(|readable| readable.node == node).copied()
-}
-
-/// A low-discrepancy sequence in 0..1: shares come out exact even over few reads.
-fn spread(ticket: u64) -> f64 {
-    const GOLDEN: f64 = 0.618_033_988_749_894_9;
-    #[expect(clippy::cast_precision_loss, reason = "a counter's fraction needs no exactness")]
-    let turns = (ticket % (1 << 20)) as f64 * GOLDEN;
-    turns.fract()
 }
 
 impl Actor for ProxyActor {
@@ -176,23 +159,23 @@ impl Handler<Choose> for ProxyActor {
         self.watched.beat();
         // Of now, also if it waits: what is acknowledged meanwhile is not due.
         let due = self.board.sequencer().due(choose.gate);
-        let nodes = self.board.readable_since(choose.gate, due, &choose.avoid);
         if choose.gate != Gate::Server && !self.board.may_read() {
             return Box::pin(async { Err(Refusal::NotHere) });
         }
-        if let Some(chosen) = self.pick(&nodes) {
+        if let Some(chosen) = self.choice.now(choose.gate, &choose.avoid) {
             return Box::pin(async move { Ok(chosen) });
         }
-        let (board, config, ticket) = (Arc::clone(&self.board), self.config, self.ticket);
+        let (board, choice) = (Arc::clone(&self.board), Arc::clone(&self.choice));
+        let wait = self.config.read_wait;
         if let Gate::Stream(Stream::Collection(id)) = choose.gate
             && board.sequencer().is_lost(id)
         {
             return Box::pin(async move { Err(Refusal::Lost(id)) });
         }
         Box::pin(self.watched.answering(async move {
-            let nodes = board.wait_readable(choose.gate, due, &choose.avoid, config.read_wait).await;
+            let nodes = board.wait_readable(choose.gate, due, &choose.avoid, wait).await;
             let nobody = if board.may_read() { Refusal::NoReadableNode } else { Refusal::NotHere };
-            pick(&board, &config, ticket, &nodes).ok_or(nobody)
+            choice.among(&nodes).ok_or(nobody)
         }))
     }
 }

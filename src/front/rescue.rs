@@ -1,6 +1,7 @@
 //! The one place where causes become answers of our own: which status, which text, whether and when to
 //! try again.
 
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use chroma_ha_actors::gate::{Scarce, Shed};
 use chroma_ha_actors::proxy::Refusal;
 use chroma_ha_core::port::{NodeFault, StoreError};
@@ -112,7 +113,7 @@ fn shed(shed: Shed) -> Outgoing {
 /// What was not taken in. About bodies as Chroma answers it: plain text.
 pub(super) fn unfit(unfit: Unfit) -> Outgoing {
     let text = |status, text: String| {
-        let headers = vec![("content-type".to_owned(), "text/plain; charset=utf-8".to_owned())];
+        let headers = vec![(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))];
         Outgoing::whole(status, headers, text)
     };
     match unfit {

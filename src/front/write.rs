@@ -10,7 +10,7 @@ use chroma_ha_core::route::Write;
 use chroma_ha_core::trace::TRACEPARENT;
 use uuid::Uuid;
 
-use super::exchange::{Incoming, Outgoing};
+use super::exchange::{Incoming, Outgoing, fields};
 use super::{Worker, key, rescue};
 use crate::config::WriteAck;
 
@@ -94,7 +94,7 @@ fn answered(written: Written, record: bool) -> Outgoing {
     let Written { write_id, seq, outcome, replayed } = written;
     let outgoing = match outcome {
         WriteOutcome::Answered(answer) | WriteOutcome::Acknowledged(answer) => {
-            Outgoing::whole(answer.status, answer.headers, answer.body)
+            Outgoing::whole(answer.status, fields(answer.headers), answer.body)
         }
         WriteOutcome::Queued => Outgoing::json(202, "{}"),
         WriteOutcome::Pending => rescue::pending(&write_id, record),

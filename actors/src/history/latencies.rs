@@ -94,18 +94,21 @@ impl Latencies {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use chroma_ha_core::coalesce::RunEnd;
 
     use super::*;
+    use crate::stats::Tally;
 
     #[test]
     fn a_node_is_as_fast_as_it_was_in_the_last_minute() {
-        let stats = Stats::try_new().expect("metrics");
+        let stats = Arc::new(Stats::try_new().expect("metrics"));
+        let tally = Tally::new(Arc::clone(&stats));
         let mut latencies = Latencies::default();
         let node = NodeId(1);
-        let read = |millis| stats.front.read("records", &node.name(), Duration::from_millis(millis));
+        let read = |millis| tally.read("records", node, Duration::from_millis(millis));
         assert_eq!(latencies.of(node).read_seconds, None);
         (0..10).for_each(|_| read(10_000));
         // What came before the first sample is not lost.

@@ -1,0 +1,231 @@
+//! Over which connection does a read go to a node? Each web worker keeps its own to every node; the one used last
+//! is used next. One that ends before it has answered is replaced, for a read may be sent twice. It knows no route.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use chroma_ha_core::ids::NodeId;
+use chroma_ha_core::port::NodeFault;
+use futures_util::{Stream, TryStreamExt};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http_body_util::Full;
+use hyper::body::{Body as _, Incoming};
+use tokio::time::{Sleep, sleep};
+
+use super::address::Address;
+use super::connection::Connection;
+use super::{ClientError, IDLE_TIMEOUT};
+use crate::cause;
+use crate::config::{NodeConfig, Upstream};
+
+/// A read as it is put to a node.
+pub struct Question<'a> {
+    pub method: &'a str,
+    /// With its query.
+    pub path: &'a str,
+    /// Without those of a connection, and without the length.
+    pub headers: Vec<(&'a str, &'a [u8])>,
+    pub body: Bytes,
+    /// For the whole of the answer.
+    pub wait: Duration,
+}
+
+/// One web worker's connections, by node.
+pub struct Connections {
+    nodes: Vec<Rc<Pool>>,
+}
+
+impl Connections {
+    pub fn new(nodes: &[NodeConfig], upstream: &Upstream) -> Result<Connections, ClientError> {
+        let pool = |node: &NodeConfig| {
+            let address = Address::new(node, upstream.ca_file.as_deref())?;
+            Ok(Rc::new(Pool { address, most_idle: upstream.pool_size, idle: RefCell::default() }))
+        };
+        Ok(Connections { nodes: nodes.iter().map(pool).collect::<Result<_, ClientError>>()? })
+    }
+
+    pub async fn ask(&self, node: NodeId, question: &Question<'_>) -> Result<Answer, NodeFault> {
+        let (pool, wait) = (&self.nodes[node.0], question.wait);
+        let mut end = Box::pin(sleep(wait));
+        let (response, connection) = tokio::select! {
+            biased;
+            answered = pool.exchange(question) => answered?,
+            () = &mut end => return Err(timed_out(wait)),
+        };
+        let (head, body) = response.into_parts();
+        let rest = Rest { body, connection: Some(connection), pool: Rc::clone(pool), end, wait };
+        Ok(Answer { status: head.status.as_u16(), headers: head.headers, rest })
+    }
+
+    /// Closes what was not used for long.
+    pub fn sweep(&self) {
+        self.nodes.iter().for_each(|pool| pool.sweep());
+    }
+}
+
+fn timed_out(wait: Duration) -> NodeFault {
+    NodeFault::Timeout(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn unfit(error: impl Into<http::Error>) -> NodeFault {
+    NodeFault::Lost(format!("the request cannot be sent: {}", error.into()))
+}
+
+fn lost(error: &hyper::Error) -> NodeFault {
+    NodeFault::Lost(cause::root(error))
+}
+
+/// One node, and the connections to it that nobody uses.
+struct Pool {
+    address: Address,
+    most_idle: usize,
+    /// And since when. The one used last is at the back.
+    idle: RefCell<VecDeque<(Connection, Instant)>>,
+}
+
+impl Pool {
+    async fn exchange(&self, question: &Question<'_>) -> Result<(Response<Incoming>, Connection), NodeFault> {
+        if let Some(mut kept) = self.kept() {
+            match kept.send(self.request(question)?).await {
+                Ok(response) => return Ok((response, kept)),
+                Err(error) if error.is_parse() => return Err(lost(&error)),
+                // The node had closed it, most likely for having been idle.
+                Err(_) => {}
+            }
+        }
+        let request = self.request(question)?;
+        let mut connection = Connection::open(&self.address).await.map_err(|_| NodeFault::Refused)?;
+        let response = connection.send(request).await.map_err(|error| lost(&error))?;
+        Ok((response, connection))
+    }
+
+    fn request(&self, question: &Question<'_>) -> Result<Request<Full<Bytes>>, NodeFault> {
+        let Address { prefix, own, .. } = &self.address;
+        let path = Bytes::from([prefix, question.path].concat());
+        let mut request = Request::new(Full::new(question.body.clone()));
+        *request.method_mut() = Method::from_bytes(question.method.as_bytes()).map_err(unfit)?;
+        *request.uri_mut() = Uri::from_maybe_shared(path).map_err(unfit)?;
+        *request.headers_mut() = headers(own, &question.headers).map_err(unfit)?;
+        Ok(request)
+    }
+
+    /// One that is still open.
+    fn kept(&self) -> Option<Connection> {
+        let mut idle = self.idle.borrow_mut();
+        loop {
+            let kept = idle.pop_back()?;
+            if is_fit(&kept) {
+                return Some(kept.0);
+            }
+        }
+    }
+
+    fn keep(&self, connection: Connection) {
+        let mut idle = self.idle.borrow_mut();
+        if connection.is_idle() && idle.len() < self.most_idle {
+            idle.push_back((connection, Instant::now()));
+        }
+    }
+
+    fn sweep(&self) {
+        self.idle.borrow_mut().retain(is_fit);
+    }
+}
+
+fn is_fit((connection, since): &(Connection, Instant)) -> bool {
+    connection.is_idle() && since.elapsed() < IDLE_TIMEOUT
+}
+
+fn headers(own: &HeaderMap, clients: &[(&str, &[u8])]) -> Result<HeaderMap, http::Error> {
+    let mut headers = HeaderMap::with_capacity(own.len() + clients.len());
+    headers.extend(own.iter().map(|(name, value)| (name.clone(), value.clone())));
+    for (name, value) in clients {
+        let name = HeaderName::from_bytes(name.as_bytes())?;
+        if !own.contains_key(&name) {
+            headers.append(name, HeaderValue::from_bytes(value)?);
+        }
+    }
+    Ok(headers)
+}
+
+/// A node's answer, whose body may still be on its way.
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    rest: Rest,
+}
+
+impl Answer {
+    /// In bytes, where the node told it.
+    pub fn length(&self) -> Option<u64> {
+        self.rest.body.size_hint().exact()
+    }
+
+    pub async fn whole(self) -> Result<Bytes, NodeFault> {
+        let mut rest = self.rest;
+        let mut all = BytesMut::new();
+        while let Some(part) = rest.try_next().await? {
+            all.extend_from_slice(&part);
+        }
+        Ok(all.freeze())
+    }
+
+    pub fn stream(self) -> impl Stream<Item = Result<Bytes, NodeFault>> + use<> {
+        self.rest
+    }
+}
+
+/// The body of an answer. At its end the connection is kept; whoever leaves before closes it.
+struct Rest {
+    body: Incoming,
+    connection: Option<Connection>,
+    pool: Rc<Pool>,
+    end: Pin<Box<Sleep>>,
+    wait: Duration,
+}
+
+impl Rest {
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, NodeFault>>> {
+        if self.end.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Some(Err(timed_out(self.wait))));
+        }
+        loop {
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                None => return Poll::Ready(None),
+                Some(Err(error)) => return Poll::Ready(Some(Err(lost(&error)))),
+                Some(Ok(frame)) => {
+                    // What a node says after its body (trailers) goes no further.
+                    if let Ok(data) = frame.into_data() {
+                        return Poll::Ready(Some(Ok(data)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Stream for Rest {
+    type Item = Result<Bytes, NodeFault>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let rest = self.get_mut();
+        if rest.connection.is_none() {
+            return Poll::Ready(None);
+        }
+        let part = ready!(rest.poll_part(cx));
+        match &part {
+            Some(Ok(_)) => {}
+            Some(Err(_)) => rest.connection = None,
+            None => rest.connection.take().into_iter().for_each(|connection| rest.pool.keep(connection)),
+        }
+        Poll::Ready(part)
+    }
+}
+
+#[cfg(test)]
+mod tests;
