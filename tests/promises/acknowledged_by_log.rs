@@ -200,8 +200,8 @@ async fn what_comes_after_the_deletion_of_its_collection_is_answered_by_chroma()
     let gone = format!("{}/docs", collections_url(&url));
     let deletion = tokio::spawn(client().delete(gone).send());
     logged(1.0).await;
-    let late =
-        tokio::spawn(async move { write(&url, &id, "upsert", None, &row("late", "text")).await.status });
+    let (door, sound) = (url.clone(), row("late", "text"));
+    let late = tokio::spawn(async move { write(&door, &id, "upsert", None, &sound).await.status });
     logged(2.0).await;
     stack.nodes[0].sigcont();
     assert_eq!(deletion.await.expect("a task").expect("an answer").status(), 200);
