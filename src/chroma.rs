@@ -15,7 +15,8 @@ mod address;
 mod connection;
 mod connections;
 
-pub use connections::{Answer, Connections, Question};
+pub use address::Address;
+pub use connections::{Answer, Connections, Question, Unanswered};
 
 /// How long a connection may take: a node that does not even accept is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);

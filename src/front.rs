@@ -14,7 +14,7 @@ use chroma_ha_actors::stats::Tally;
 use chroma_ha_actors::system::ActorSystem;
 use reqwest::Client;
 
-use crate::chroma::{ClientError, Connections};
+use crate::chroma::{Address, ClientError, Connections};
 use crate::config::Config;
 
 mod access;
@@ -55,6 +55,8 @@ pub struct Shared {
     /// Set when the balancer begins to stop: it is no longer ready, but answers what comes.
     pub stopping: AtomicBool,
     pub dashboard: Dashboard,
+    /// Where the nodes are, by place.
+    pub addresses: Vec<Arc<Address>>,
 }
 
 impl Shared {
@@ -72,13 +74,10 @@ pub struct Worker {
     tally: Rc<Tally>,
     client: Client,
     connections: Rc<Connections>,
-    /// Base URLs of the nodes, by place.
-    urls: Rc<[String]>,
 }
 
 impl Worker {
     fn start(shared: &Arc<Shared>) -> Result<Worker, ClientError> {
-        let urls = shared.config.nodes.iter().map(|n| n.url.expose().trim_end_matches('/').to_owned());
         let (proxy, choice) = shared.system.proxy();
         Ok(Worker {
             shared: Arc::clone(shared),
@@ -86,8 +85,7 @@ impl Worker {
             choice,
             tally: Rc::new(Tally::new(Arc::clone(&shared.system.stats))),
             client: crate::chroma::client(&shared.config.upstream)?,
-            connections: swept(Connections::new(&shared.config.nodes, &shared.config.upstream)?),
-            urls: urls.collect(),
+            connections: swept(Connections::new(&shared.addresses, shared.config.upstream.pool_size)),
         })
     }
 }

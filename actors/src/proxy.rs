@@ -1,5 +1,5 @@
-//! One per web worker: decides where a read goes and takes a write through log and verdict. Bodies of
-//! reads never pass through here; the front streams them itself to the node that this actor names.
+//! One per web worker: names a node to a read that found none at once, and takes a write through log and
+//! verdict. Bodies of reads never pass through here; the front streams them itself.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -49,6 +49,10 @@ fn hidden_document(body: &[u8]) -> Option<String> {
     if !said(DOCUMENT.as_bytes()) && !said(b"\\u") {
         return None;
     }
+    // Chroma reads a list of the fields' values, too, which no client sends.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Some(format!("Unimplemented: metadata `{DOCUMENT}` in a body that is spelt as a list"));
+    }
     let rows = serde_json::from_slice::<Rows<'_>>(body).ok()?.metadatas?;
     let hidden = |row: &HashMap<String, &RawValue>| {
         row.get(DOCUMENT).is_some_and(|value| !value.get().starts_with('"'))

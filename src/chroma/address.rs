@@ -7,14 +7,15 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::header::{AUTHORIZATION, HOST, InvalidHeaderValue};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use hyper_util::client::legacy::connect::HttpConnector;
 use percent_encoding::percent_decode_str;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tower_service::Service;
 use url::Url;
 
 use super::{CONNECT_TIMEOUT, ClientError, KEEPALIVE};
@@ -25,9 +26,11 @@ pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Wire for T {}
 
-pub(super) struct Address {
-    host: String,
-    port: u16,
+pub struct Address {
+    /// `http`, whatever is spoken there.
+    place: Uri,
+    /// Tries all addresses of a name, those of both families side by side.
+    connector: HttpConnector,
     tls: Option<(TlsConnector, ServerName<'static>)>,
     /// Before every path.
     pub(super) prefix: String,
@@ -36,21 +39,23 @@ pub(super) struct Address {
 }
 
 impl Address {
-    pub(super) fn new(node: &NodeConfig, authorities: Option<&Path>) -> Result<Address, ClientError> {
+    pub fn new(node: &NodeConfig, authorities: Option<&Path>) -> Result<Address, ClientError> {
         let url = Url::parse(node.url.expose()).map_err(unusable)?;
         let (Some(named), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
             return Err(unusable("a node's URL names no host"));
         };
-        let host = named.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let place = Uri::try_from(format!("http://{named}:{port}/")).map_err(unusable)?;
         let tls = if url.scheme() == "https" {
-            let name = ServerName::try_from(host.clone()).map_err(unusable)?;
+            let host = named.trim_start_matches('[').trim_end_matches(']').to_owned();
+            let unnamed = |_| unusable(format!("{named} in a node's URL is no name that TLS knows"));
+            let name = ServerName::try_from(host).map_err(unnamed)?;
             Some((TlsConnector::from(Arc::new(trusting(authorities)?)), name))
         } else {
             None
         };
         let prefix = url.path().trim_end_matches('/').to_owned();
         let own = own(node, &url, named).map_err(unusable)?;
-        Ok(Address { host, port, tls, prefix, own })
+        Ok(Address { place, connector: connector(), tls, prefix, own })
     }
 
     pub(super) async fn connect(&self) -> std::io::Result<Box<dyn Wire>> {
@@ -59,15 +64,21 @@ impl Address {
     }
 
     async fn connected(&self) -> std::io::Result<Box<dyn Wire>> {
-        let socket = TcpStream::connect((self.host.as_str(), self.port)).await?;
-        socket.set_nodelay(true)?;
-        let probes = socket2::TcpKeepalive::new().with_time(KEEPALIVE);
-        socket2::SockRef::from(&socket).set_tcp_keepalive(&probes)?;
+        let connected = self.connector.clone().call(self.place.clone()).await;
+        let socket = connected.map_err(std::io::Error::other)?.into_inner();
         Ok(match &self.tls {
             Some((tls, name)) => Box::new(tls.connect(name.clone(), socket).await?),
             None => Box::new(socket),
         })
     }
+}
+
+fn connector() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    connector.set_nodelay(true);
+    connector.set_keepalive(Some(KEEPALIVE));
+    connector
 }
 
 fn unusable(cause: impl ToString) -> ClientError {
@@ -79,7 +90,7 @@ fn own(node: &NodeConfig, url: &Url, host: &str) -> Result<HeaderMap, InvalidHea
     let mut own = HeaderMap::from_iter([(HOST, authority.try_into()?)]);
     let configured = node.auth.as_ref().map(|auth| auth.header());
     let configured = configured.map(|(name, value)| (HeaderName::from_static(name), value));
-    if let Some((name, value)) = configured.or_else(|| in_url(url)) {
+    for (name, value) in in_url(url).into_iter().chain(configured) {
         let mut value = HeaderValue::try_from(value.expose())?;
         value.set_sensitive(true);
         own.insert(name, value);

@@ -14,17 +14,19 @@ use super::address::Address;
 pub(super) struct Connection {
     requests: SendRequest<Full<Bytes>>,
     driver: JoinHandle<()>,
+    /// How often its node had lost its standing when it was made.
+    pub(super) losses: u64,
 }
 
 impl Connection {
-    pub(super) async fn open(address: &Address) -> std::io::Result<Connection> {
+    pub(super) async fn open(address: &Address, losses: u64) -> std::io::Result<Connection> {
         let wire = TokioIo::new(address.connect().await?);
         let (requests, driver) = http1::handshake(wire).await.map_err(std::io::Error::other)?;
         let driver = spawn_local(async {
             // Whoever waits for an answer is told the same.
             let _ = driver.await;
         });
-        Ok(Connection { requests, driver })
+        Ok(Connection { requests, driver, losses })
     }
 
     pub(super) async fn send(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>> {

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -17,11 +18,10 @@ use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
 use tokio::time::{Sleep, sleep};
 
+use super::IDLE_TIMEOUT;
 use super::address::Address;
 use super::connection::Connection;
-use super::{ClientError, IDLE_TIMEOUT};
 use crate::cause;
-use crate::config::{NodeConfig, Upstream};
 
 /// A read as it is put to a node.
 pub struct Question<'a> {
@@ -33,6 +33,22 @@ pub struct Question<'a> {
     pub body: Bytes,
     /// For the whole of the answer.
     pub wait: Duration,
+    /// How often the node had lost its standing when it was chosen: older connections may lead to where it was.
+    pub losses: u64,
+}
+
+/// Why there is no answer.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unanswered {
+    Fault(NodeFault),
+    /// It cannot be put in HTTP, and no node is to blame.
+    Unfit(String),
+}
+
+impl From<NodeFault> for Unanswered {
+    fn from(fault: NodeFault) -> Unanswered {
+        Unanswered::Fault(fault)
+    }
 }
 
 /// One web worker's connections, by node.
@@ -41,24 +57,25 @@ pub struct Connections {
 }
 
 impl Connections {
-    pub fn new(nodes: &[NodeConfig], upstream: &Upstream) -> Result<Connections, ClientError> {
-        let pool = |node: &NodeConfig| {
-            let address = Address::new(node, upstream.ca_file.as_deref())?;
-            Ok(Rc::new(Pool { address, most_idle: upstream.pool_size, idle: RefCell::default() }))
-        };
-        Ok(Connections { nodes: nodes.iter().map(pool).collect::<Result<_, ClientError>>()? })
+    pub fn new(nodes: &[Arc<Address>], most_idle: usize) -> Connections {
+        let pool = |address| Rc::new(Pool { address, most_idle, idle: RefCell::default() });
+        Connections { nodes: nodes.iter().cloned().map(pool).collect() }
     }
 
-    pub async fn ask(&self, node: NodeId, question: &Question<'_>) -> Result<Answer, NodeFault> {
+    pub async fn ask(&self, node: NodeId, question: &Question<'_>) -> Result<Answer, Unanswered> {
         let (pool, wait) = (&self.nodes[node.0], question.wait);
         let mut end = Box::pin(sleep(wait));
         let (response, connection) = tokio::select! {
             biased;
             answered = pool.exchange(question) => answered?,
-            () = &mut end => return Err(timed_out(wait)),
+            () = &mut end => return Err(timed_out(wait).into()),
         };
         let (head, body) = response.into_parts();
-        let rest = Rest { body, connection: Some(connection), pool: Rc::clone(pool), end, wait };
+        let mut rest = Rest { body, connection: Some(connection), pool: Rc::clone(pool), end, wait };
+        if rest.body.is_end_stream() {
+            // Nobody asks for a body that is not there.
+            rest.keep();
+        }
         Ok(Answer { status: head.status.as_u16(), headers: head.headers, rest })
     }
 
@@ -72,8 +89,8 @@ fn timed_out(wait: Duration) -> NodeFault {
     NodeFault::Timeout(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
 }
 
-fn unfit(error: impl Into<http::Error>) -> NodeFault {
-    NodeFault::Lost(format!("the request cannot be sent: {}", error.into()))
+fn unfit(error: impl Into<http::Error>) -> Unanswered {
+    Unanswered::Unfit(error.into().to_string())
 }
 
 fn lost(error: &hyper::Error) -> NodeFault {
@@ -82,30 +99,37 @@ fn lost(error: &hyper::Error) -> NodeFault {
 
 /// One node, and the connections to it that nobody uses.
 struct Pool {
-    address: Address,
+    address: Arc<Address>,
     most_idle: usize,
     /// And since when. The one used last is at the back.
     idle: RefCell<VecDeque<(Connection, Instant)>>,
 }
 
 impl Pool {
-    async fn exchange(&self, question: &Question<'_>) -> Result<(Response<Incoming>, Connection), NodeFault> {
-        if let Some(mut kept) = self.kept() {
-            match kept.send(self.request(question)?).await {
+    async fn exchange(
+        &self,
+        question: &Question<'_>,
+    ) -> Result<(Response<Incoming>, Connection), Unanswered> {
+        let mut request = self.request(question)?;
+        if let Some(mut kept) = self.kept(question.losses) {
+            match kept.send(request).await {
                 Ok(response) => return Ok((response, kept)),
-                Err(error) if error.is_parse() => return Err(lost(&error)),
+                Err(error) if error.is_parse() => return Err(lost(&error).into()),
                 // The node had closed it, most likely for having been idle.
-                Err(_) => {}
+                Err(_) => request = self.request(question)?,
             }
         }
-        let request = self.request(question)?;
-        let mut connection = Connection::open(&self.address).await.map_err(|_| NodeFault::Refused)?;
+        let refused = |cause: std::io::Error| {
+            tracing::debug!(target: "read", %cause, "no connection");
+            NodeFault::Refused
+        };
+        let mut connection = Connection::open(&self.address, question.losses).await.map_err(refused)?;
         let response = connection.send(request).await.map_err(|error| lost(&error))?;
         Ok((response, connection))
     }
 
-    fn request(&self, question: &Question<'_>) -> Result<Request<Full<Bytes>>, NodeFault> {
-        let Address { prefix, own, .. } = &self.address;
+    fn request(&self, question: &Question<'_>) -> Result<Request<Full<Bytes>>, Unanswered> {
+        let Address { prefix, own, .. } = &*self.address;
         let path = Bytes::from([prefix, question.path].concat());
         let mut request = Request::new(Full::new(question.body.clone()));
         *request.method_mut() = Method::from_bytes(question.method.as_bytes()).map_err(unfit)?;
@@ -114,12 +138,12 @@ impl Pool {
         Ok(request)
     }
 
-    /// One that is still open.
-    fn kept(&self) -> Option<Connection> {
+    /// One that is still open, and was made since the node lost its standing last.
+    fn kept(&self, losses: u64) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
         loop {
             let kept = idle.pop_back()?;
-            if is_fit(&kept) {
+            if is_fit(&kept) && kept.0.losses >= losses {
                 return Some(kept.0);
             }
         }
@@ -190,6 +214,10 @@ struct Rest {
 }
 
 impl Rest {
+    fn keep(&mut self) {
+        self.connection.take().into_iter().for_each(|connection| self.pool.keep(connection));
+    }
+
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, NodeFault>>> {
         if self.end.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Some(Err(timed_out(self.wait))));
@@ -221,7 +249,7 @@ impl Stream for Rest {
         match &part {
             Some(Ok(_)) => {}
             Some(Err(_)) => rest.connection = None,
-            None => rest.connection.take().into_iter().for_each(|connection| rest.pool.keep(connection)),
+            None => rest.keep(),
         }
         Poll::Ready(part)
     }

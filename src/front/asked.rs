@@ -18,8 +18,8 @@ use futures_util::TryStreamExt;
 use uuid::Uuid;
 
 use super::exchange::{Incoming, Outgoing};
-use super::{Worker, hop};
-use crate::chroma::{Answer, Question};
+use super::{Worker, hop, rescue};
+use crate::chroma::{Answer, Question, Unanswered};
 
 /// Counts a request as under way on a node for as long as it lives, and keeps what it took of the bounds: a
 /// client that does not take its answer still holds a connection to the node.
@@ -64,15 +64,20 @@ pub(super) async fn ask(
     let outstanding = Outstanding::on(worker, node, incoming);
     let board = &worker.shared.system.board;
     let trace = incoming.span.as_parent().header();
-    let question = question(worker, &path, &trace, incoming);
+    let question = question(worker, &path, &trace, losses, incoming);
+    let asked = async {
+        let answer = worker.connections.ask(node, &question).await?;
+        Ok(take(answer, outstanding, collection.zip(own)).await?)
+    };
     let answered = tokio::select! {
         biased;
-        answered = worker.connections.ask(node, &question) => answered,
-        () = board.lost(node, losses) => Err(NodeFault::Lost("the node is in doubt".to_owned())),
+        answered = asked => answered,
+        () = board.lost(node, losses) => Err(NodeFault::Lost("the node is in doubt".to_owned()).into()),
     };
     match answered {
-        Ok(answer) => take(answer, outstanding, collection.zip(own)).await,
-        Err(fault) => {
+        Ok(answer) => Ok(answer),
+        Err(Unanswered::Unfit(cause)) => Ok(rescue::unspeakable(&cause)),
+        Err(Unanswered::Fault(fault)) => {
             let observation = Observation::RequestFailed(Failure::Fault(fault.clone()));
             let _ = worker.shared.system.health.try_send(Observed { node, observation });
             Err(fault)
@@ -80,7 +85,13 @@ pub(super) async fn ask(
     }
 }
 
-fn question<'a>(worker: &Worker, path: &'a str, trace: &'a str, incoming: &'a Incoming) -> Question<'a> {
+fn question<'a>(
+    worker: &Worker,
+    path: &'a str,
+    trace: &'a str,
+    losses: u64,
+    incoming: &'a Incoming,
+) -> Question<'a> {
     let passed = incoming.headers.iter().filter(|(name, _)| hop::passes(name.as_str()));
     let passed = passed.map(|(name, value)| (name.as_str(), value.as_bytes()));
     Question {
@@ -89,6 +100,7 @@ fn question<'a>(worker: &Worker, path: &'a str, trace: &'a str, incoming: &'a In
         headers: [(TRACEPARENT, trace.as_bytes())].into_iter().chain(passed).collect(),
         body: incoming.body.clone(),
         wait: worker.shared.config.upstream.request_timeout,
+        losses,
     }
 }
 

@@ -20,6 +20,10 @@ use tokio::time::{Instant, timeout_at};
 use super::exchange::{Field, Incoming};
 use super::{Worker, access, forward, key};
 
+/// Longest path with its query, in bytes. What is put before it and in it on its way to a node may make it
+/// longer, and 64 KiB are the end of what can be sent.
+const LONGEST_TARGET: usize = 16 << 10;
+
 /// Room for a body of unknown length is taken in such steps, and doubled.
 const STEP: usize = 64 << 10;
 
@@ -28,6 +32,8 @@ const STEP: usize = 64 << 10;
 pub(super) enum Unfit {
     /// Longer than a request may be.
     TooLong(usize),
+    /// So long may a path with its query be.
+    LongTarget(usize),
     /// Longer than all that may be held in memory.
     TooLongToHold(usize),
     /// The client did not send for so long, or not all of it in time.
@@ -50,6 +56,7 @@ pub(super) async fn incoming(
     route: &Route,
     span: Span,
 ) -> Result<Incoming, Unfit> {
+    let path_and_query = target(request)?;
     let system = &worker.shared.system;
     let share = Share::of(route, request.method.as_str(), request.uri.path());
     if let Some(shed) = Shed::under(system.load.load().pressure, share) {
@@ -66,13 +73,22 @@ pub(super) async fn incoming(
     let attempt = forward::attempt(worker, &mut headers, route);
     Ok(Incoming {
         method: request.method.as_str().to_owned(),
-        path_and_query: request.uri.path_and_query().map_or("/", |p| p.as_str()).to_owned(),
+        path_and_query,
         headers,
         body,
         attempt,
         ticket: Arc::new(ticket),
         span,
     })
+}
+
+fn target(request: &RequestHead) -> Result<String, Unfit> {
+    match request.uri.path_and_query().map_or("/", |target| target.as_str()) {
+        long if long.len() > LONGEST_TARGET => Err(Unfit::LongTarget(LONGEST_TARGET)),
+        plain if plain.starts_with('/') => Ok(plain.to_owned()),
+        // `GET http://host?query`: the path is empty.
+        bare => Ok(format!("/{bare}")),
+    }
 }
 
 /// What is no text is left out; but a key that cannot be read is refused, not ignored.

@@ -88,7 +88,7 @@ pub(super) async fn forward(
             Err(fault) => last = Some(rescue::node(&fault)),
         }
         avoid.push(chosen.node);
-        if avoid.len() == worker.urls.len() {
+        if avoid.len() == worker.shared.addresses.len() {
             avoid.clear();
         }
     }
@@ -147,5 +147,6 @@ fn is_denied(
 
 fn others(worker: &Worker, gate: Gate, node: NodeId, avoid: &[NodeId]) -> bool {
     let tried: Vec<NodeId> = avoid.iter().copied().chain([node]).collect();
-    tried.len() < worker.urls.len() && !worker.shared.system.board.readable(gate, &tried).is_empty()
+    tried.len() < worker.shared.addresses.len()
+        && !worker.shared.system.board.readable(gate, &tried).is_empty()
 }

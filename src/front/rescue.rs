@@ -123,10 +123,18 @@ pub(super) fn unfit(unfit: Unfit) -> Outgoing {
         Unfit::TooLongToHold(most) => {
             text(413, format!("Payload too large: at most {most} bytes fit into memory (MAX_BODY_MEMORY)"))
         }
+        Unfit::LongTarget(most) => {
+            text(414, format!("the request's path and query are too long: at most {most} bytes are accepted"))
+        }
         Unfit::Slow => text(408, "the request's body did not come in time; send it again".to_owned()),
         Unfit::Broken => text(400, "the request's body broke off".to_owned()),
         Unfit::Shed(reason) => shed(reason),
     }
+}
+
+/// No node was asked.
+pub(super) fn unspeakable(cause: &str) -> Outgoing {
+    Outgoing::error(400, "InvalidArgumentError", &format!("the request cannot be passed on: {cause}"))
 }
 
 pub(super) fn node(fault: &NodeFault) -> Outgoing {

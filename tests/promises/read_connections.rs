@@ -14,10 +14,11 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::harness::client::get;
 use crate::harness::nodes::collections_url;
+use crate::harness::raw::Raw;
 use crate::harness::shared::database;
 use crate::harness::stack::start_nodes;
-use crate::harness::surface::{create, upsert};
-use crate::harness::{Balancer, Place, until};
+use crate::harness::surface::{create, metric, until_state, upsert};
+use crate::harness::{Balancer, Options, Place, Stack, until};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -156,6 +157,29 @@ async fn who_leaves_or_takes_nothing_blocks_no_connection() {
     assert_eq!(get(&version).await.0, 200);
     drop(stay);
     until(SOON, "the node is left by all", async || endless() == 0).await;
+}
+
+/// What no node can be asked says nothing about nodes.
+#[tokio::test]
+async fn odd_targets_leave_the_nodes_up() {
+    let stack = Stack::start(Options { nodes: 1, ..Options::default() }).await;
+    let url = stack.url();
+    until_state(&url, "primary", "up").await;
+    let long = format!("/api/v2/version?{}", "x".repeat(60_000));
+    for (target, status) in [("http://h?x", 404), ("http://h", 404), (&long, 414), ("/?x", 404)] {
+        // More often than FAILURE_THRESHOLD.
+        for _ in 0..5 {
+            let mut raw = Raw::to(&stack).await;
+            raw.send(&format!("GET {target} HTTP/1.1\r\nhost: h\r\n\r\n")).await;
+            let answer = raw.answer(SOON).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{target:.20}: {answer}");
+        }
+    }
+    assert_eq!(metric(&url, "chroma_ha_node_state{node=\"primary\",state=\"up\"}").await, 1.0);
+    assert_eq!(
+        metric(&url, "chroma_ha_node_state_changes_total{node=\"primary\",to=\"suspect\"}").await,
+        0.0
+    );
 }
 
 /// TLS before a server, with a certificate for `localhost`; its address, and the file with its authority.

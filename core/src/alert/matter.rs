@@ -45,7 +45,7 @@ pub fn opened(key: &str, node: &str, matter: &Matter, at_ms: u64) -> Alert {
             Words::new(
                 "Chroma servers fail under one write",
                 format!("Entry {seq} of {} failed each time that it was tried.", named(place)),
-                "It is judged by what the servers hold: taken, or rejected; one that the log acknowledged is tried until it is taken. Until then what comes after it there waits.",
+                "It is judged by what the servers hold: taken, or rejected; one that the log acknowledged is rejected only if every server falls under it. Until then what comes after it there waits.",
                 "See \"Nodes fall under one write\" in the operations manual.",
             ),
         ),

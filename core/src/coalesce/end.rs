@@ -3,7 +3,7 @@
 /// Why a request ended where it did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RunEnd {
-    /// Everything that waited is in it.
+    /// Everything that waited in memory is in it.
     Drained,
     /// As many writes as one batch may have.
     Writes,

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::config::RedactedUrl;
+use crate::config::{AuthHeader, NodeAuth, NodeConfig, RedactedUrl, Secret};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -31,16 +31,15 @@ where
 
 fn to(url: String) -> Connections {
     let config = NodeConfig { id: NodeId::PRIMARY, url: RedactedUrl::new(url), auth: None };
-    let upstream = Upstream { request_timeout: Duration::from_secs(10), pool_size: 4, ca_file: None };
-    Connections::new(&[config], &upstream).unwrap()
+    Connections::new(&[Arc::new(Address::new(&config, None).unwrap())], 4)
 }
 
 fn question(body: &'static [u8], wait: Duration) -> Question<'static> {
     let headers: Vec<(&str, &[u8])> = vec![("x-a", b"1"), ("x-a", b"2"), ("authorization", b"of-the-client")];
-    Question { method: "POST", path: "/get?x", headers, body: Bytes::from_static(body), wait }
+    Question { method: "POST", path: "/get?x", headers, body: Bytes::from_static(body), wait, losses: 0 }
 }
 
-async fn ask(connections: &Connections, body: &'static [u8]) -> Result<Answer, NodeFault> {
+async fn ask(connections: &Connections, body: &'static [u8]) -> Result<Answer, Unanswered> {
     connections.ask(NodeId::PRIMARY, &question(body, Duration::from_secs(10))).await
 }
 
@@ -128,7 +127,7 @@ async fn a_connection_that_is_closed_unanswered_is_replaced_and_a_new_one_is_not
     }
     assert_eq!(accepted.load(Ordering::SeqCst), 2, "the second went over a new one");
     let fault = ask(&connections, b"{}").await.err().unwrap();
-    assert!(matches!(fault, NodeFault::Lost(_)), "{fault}");
+    assert!(matches!(fault, Unanswered::Fault(NodeFault::Lost(_))), "{fault:?}");
     assert_eq!(accepted.load(Ordering::SeqCst), 3, "once, and no more");
 }
 
@@ -214,10 +213,78 @@ async fn what_nobody_used_for_long_is_closed_and_no_more_than_told_is_kept() {
     assert_eq!(pool.idle.borrow().len(), 1);
 }
 
+/// One is the proxy's before the node, the other its own.
+#[actix_rt::test]
+async fn a_credential_in_the_url_and_a_token_are_both_sent() {
+    let token = NodeAuth { header: AuthHeader::ChromaToken, token: Secret::new("t".to_owned()) };
+    let url = RedactedUrl::new("http://user:pw@127.0.0.1:1".to_owned());
+    let config = NodeConfig { id: NodeId::PRIMARY, url, auth: Some(token) };
+    let own = Address::new(&config, None).unwrap().own;
+    assert_eq!(
+        (own["authorization"].as_bytes(), own["x-chroma-token"].as_bytes()),
+        (&b"Basic dXNlcjpwdw=="[..], &b"t"[..])
+    );
+}
+
+#[test]
+fn a_name_that_tls_does_not_know_is_refused_at_once() {
+    let url = RedactedUrl::new(format!("https://{}.example", "x".repeat(64)));
+    let config = NodeConfig { id: NodeId::PRIMARY, url, auth: None };
+    let refused = Address::new(&config, None).err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(refused.contains("no name that TLS knows"), "{refused}");
+}
+
 #[actix_rt::test]
 async fn nobody_there_is_a_refusal() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let connections = to(format!("http://{}", listener.local_addr().unwrap()));
     drop(listener);
-    assert_eq!(ask(&connections, b"{}").await.err(), Some(NodeFault::Refused));
+    assert_eq!(ask(&connections, b"{}").await.err(), Some(Unanswered::Fault(NodeFault::Refused)));
+}
+
+/// An answer without a body leaves its connection to the next, although nobody asks for its end.
+#[actix_rt::test]
+async fn an_empty_answer_keeps_its_connection() {
+    let (connections, accepted) = node(|mut socket, _| async move {
+        while request(&mut socket).await.is_some() {
+            say(&mut socket, "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
+        }
+    })
+    .await;
+    for _ in 0..3 {
+        drop(ask(&connections, b"{}").await.unwrap());
+    }
+    assert_eq!(accepted.load(Ordering::SeqCst), 1);
+}
+
+/// A name may lead elsewhere when its node is back.
+#[actix_rt::test]
+async fn no_connection_outlives_a_loss_of_its_node() {
+    let (connections, accepted) = node(|mut socket, _| async move {
+        while request(&mut socket).await.is_some() {
+            say(&mut socket, OK).await;
+        }
+    })
+    .await;
+    let asked = async |losses| {
+        let question = Question { losses, ..question(b"{}", Duration::from_secs(10)) };
+        connections.ask(NodeId::PRIMARY, &question).await.unwrap()
+    };
+    let under_way = asked(0).await;
+    // Given back after the loss.
+    under_way.whole().await.unwrap();
+    for _ in 0..2 {
+        asked(1).await.whole().await.unwrap();
+    }
+    assert_eq!(accepted.load(Ordering::SeqCst), 2);
+}
+
+#[actix_rt::test]
+async fn what_cannot_be_put_in_http_is_no_fault_of_a_node() {
+    let (connections, accepted) = node(|_, _| async {}).await;
+    let long = format!("/{}", "x".repeat(1 << 16));
+    let question = Question { path: &long, ..question(b"{}", Duration::from_secs(10)) };
+    let unfit = connections.ask(NodeId::PRIMARY, &question).await.err().unwrap();
+    assert!(matches!(unfit, Unanswered::Unfit(_)), "{unfit:?}");
+    assert_eq!(accepted.load(Ordering::SeqCst), 0);
 }

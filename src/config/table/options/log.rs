@@ -61,7 +61,7 @@ pub(super) const LOG: &[Variable] = &[
         "attempts",
         Value("3"),
         Whole(1, 100),
-        "Refusals or failures of a node under one entry, until it is judged, or a dead letter; what the log acknowledged is never rejected for them",
+        "Refusals or failures of a node under one entry, until it is judged, or a dead letter; what the log acknowledged is rejected only if every node falls under it, or for a judgement of Chroma's",
     ),
     row(
         "WAL_RETRY_DELAY",
