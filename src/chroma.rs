@@ -12,11 +12,13 @@ use crate::cause;
 use crate::config::{NodeAuth, NodeConfig, Upstream};
 
 mod address;
+mod answer;
 mod connection;
 mod connections;
 
 pub use address::Address;
-pub use connections::{Answer, Connections, Question, Unanswered};
+pub use answer::Answer;
+pub use connections::{Connections, Question, Unanswered};
 
 /// How long a connection may take: a node that does not even accept is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);

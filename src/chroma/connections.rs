@@ -3,23 +3,21 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use chroma_ha_core::ids::NodeId;
 use chroma_ha_core::port::NodeFault;
-use futures_util::{Stream, TryStreamExt};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::Full;
-use hyper::body::{Body as _, Incoming};
-use tokio::time::{Sleep, sleep};
+use hyper::body::Incoming;
+use tokio::time::sleep;
 
 use super::IDLE_TIMEOUT;
 use super::address::Address;
+use super::answer::Answer;
 use super::connection::Connection;
 use crate::cause;
 
@@ -70,13 +68,7 @@ impl Connections {
             answered = pool.exchange(question) => answered?,
             () = &mut end => return Err(timed_out(wait).into()),
         };
-        let (head, body) = response.into_parts();
-        let mut rest = Rest { body, connection: Some(connection), pool: Rc::clone(pool), end, wait };
-        if rest.body.is_end_stream() {
-            // Nobody asks for a body that is not there.
-            rest.keep();
-        }
-        Ok(Answer { status: head.status.as_u16(), headers: head.headers, rest })
+        Ok(Answer::of(response, connection, Rc::clone(pool), end, wait))
     }
 
     /// Closes what was not used for long.
@@ -85,7 +77,7 @@ impl Connections {
     }
 }
 
-fn timed_out(wait: Duration) -> NodeFault {
+pub(super) fn timed_out(wait: Duration) -> NodeFault {
     NodeFault::Timeout(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
 }
 
@@ -93,12 +85,12 @@ fn unfit(error: impl Into<http::Error>) -> Unanswered {
     Unanswered::Unfit(error.into().to_string())
 }
 
-fn lost(error: &hyper::Error) -> NodeFault {
+pub(super) fn lost(error: &hyper::Error) -> NodeFault {
     NodeFault::Lost(cause::root(error))
 }
 
 /// One node, and the connections to it that nobody uses.
-struct Pool {
+pub(super) struct Pool {
     address: Arc<Address>,
     most_idle: usize,
     /// And since when. The one used last is at the back.
@@ -149,7 +141,7 @@ impl Pool {
         }
     }
 
-    fn keep(&self, connection: Connection) {
+    pub(super) fn keep(&self, connection: Connection) {
         let mut idle = self.idle.borrow_mut();
         if connection.is_idle() && idle.len() < self.most_idle {
             idle.push_back((connection, Instant::now()));
@@ -175,84 +167,6 @@ fn headers(own: &HeaderMap, clients: &[(&str, &[u8])]) -> Result<HeaderMap, http
         }
     }
     Ok(headers)
-}
-
-/// A node's answer, whose body may still be on its way.
-pub struct Answer {
-    pub status: u16,
-    pub headers: HeaderMap,
-    rest: Rest,
-}
-
-impl Answer {
-    /// In bytes, where the node told it.
-    pub fn length(&self) -> Option<u64> {
-        self.rest.body.size_hint().exact()
-    }
-
-    pub async fn whole(self) -> Result<Bytes, NodeFault> {
-        let mut rest = self.rest;
-        let mut all = BytesMut::new();
-        while let Some(part) = rest.try_next().await? {
-            all.extend_from_slice(&part);
-        }
-        Ok(all.freeze())
-    }
-
-    pub fn stream(self) -> impl Stream<Item = Result<Bytes, NodeFault>> + use<> {
-        self.rest
-    }
-}
-
-/// The body of an answer. At its end the connection is kept; whoever leaves before closes it.
-struct Rest {
-    body: Incoming,
-    connection: Option<Connection>,
-    pool: Rc<Pool>,
-    end: Pin<Box<Sleep>>,
-    wait: Duration,
-}
-
-impl Rest {
-    fn keep(&mut self) {
-        self.connection.take().into_iter().for_each(|connection| self.pool.keep(connection));
-    }
-
-    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, NodeFault>>> {
-        if self.end.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Some(Err(timed_out(self.wait))));
-        }
-        loop {
-            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                None => return Poll::Ready(None),
-                Some(Err(error)) => return Poll::Ready(Some(Err(lost(&error)))),
-                Some(Ok(frame)) => {
-                    // What a node says after its body (trailers) goes no further.
-                    if let Ok(data) = frame.into_data() {
-                        return Poll::Ready(Some(Ok(data)));
-                    }
-                }
-            }
-        }
-    }
-}
-
-impl Stream for Rest {
-    type Item = Result<Bytes, NodeFault>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let rest = self.get_mut();
-        if rest.connection.is_none() {
-            return Poll::Ready(None);
-        }
-        let part = ready!(rest.poll_part(cx));
-        match &part {
-            Some(Ok(_)) => {}
-            Some(Err(_)) => rest.connection = None,
-            None => rest.keep(),
-        }
-        Poll::Ready(part)
-    }
 }
 
 #[cfg(test)]
