@@ -213,6 +213,6 @@ fn backlog(medians: &Medians<'_>) -> Vec<Goal> {
     vec![
         Goal::new("a long log: `/status`, p50", AtMost(10.0), status, "ms"),
         Goal::new("a long log: resident memory", AtMost(100.0), memory, "MiB"),
-        Goal::new("a long log: start until it serves", AtMost(1.0), last(rows::START, "s"), "s"),
+        Goal::new("a long log: start until ready", AtMost(1.0), last(rows::START, "s"), "s"),
     ]
 }

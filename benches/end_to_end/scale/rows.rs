@@ -15,7 +15,7 @@ use crate::harness::surface::{metric, until_state};
 use crate::harness::until;
 
 pub(crate) const SECTION: &str = "Cost by the length of the log (2 stub nodes, the replica is away)";
-pub(crate) const START: &str = "start until it serves";
+pub(crate) const START: &str = "start until ready";
 
 const CHART: Chart = ("rows", "Cost by the length of the log", ["rows that wait", "p50 ms"]);
 const COLLECTIONS: usize = 20;
