@@ -16,7 +16,7 @@ use chroma_ha_core::port::{LogStore, Node, StoreError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
-use crate::chroma::{ChromaNode, ClientError};
+use crate::chroma::{Address, ChromaNode, ClientError};
 use crate::config::{Alerts, Config, NodeConfig, Upstream};
 use crate::front;
 use crate::host::{self, Host};
@@ -70,6 +70,7 @@ pub async fn serve(config: Config) -> Result<(), BootError> {
     // Before the lease is sought: who has the address of the last holder has its place.
     let bound = TcpListener::bind((config.listen.address, config.listen.port));
     let bound = bound.map_err(|cause| BootError::Listen { address: address.clone(), cause })?;
+    let addresses = addresses(&config)?;
     let system = ActorSystem::start(ports(&config, &database)?, settings(&config)?, stats);
     let shared = Arc::new(front::Shared {
         system: Arc::clone(&system),
@@ -77,6 +78,7 @@ pub async fn serve(config: Config) -> Result<(), BootError> {
         config,
         stopping: AtomicBool::new(false),
         dashboard: front::Dashboard::default(),
+        addresses,
     });
     let listened = bound.set_nonblocking(true).and_then(|()| front::serve(Arc::clone(&shared), bound));
     let server = listened.map_err(|cause| BootError::Listen { address: address.clone(), cause })?;
@@ -155,6 +157,11 @@ fn nodes(nodes: &[NodeConfig], upstream: &Upstream) -> Result<Make<Vec<Arc<dyn N
     #[expect(clippy::expect_used, reason = "the same clients were made a line above")]
     let made = move || make().expect("the node clients were set up once already");
     Ok(Arc::new(made))
+}
+
+fn addresses(config: &Config) -> Result<Vec<Arc<Address>>, ClientError> {
+    let authorities = config.upstream.ca_file.as_deref();
+    config.nodes.iter().map(|node| Address::new(node, authorities).map(Arc::new)).collect()
 }
 
 fn sampler() -> Sampler {

@@ -3,8 +3,8 @@
 use std::error::Error;
 
 /// The last of an error's causes says what happened; the first only that something did.
-pub(crate) fn root(error: &reqwest::Error) -> String {
-    let mut last: &dyn Error = error;
+pub(crate) fn root(error: &(dyn Error + 'static)) -> String {
+    let mut last = error;
     while let Some(source) = last.source() {
         last = source;
     }

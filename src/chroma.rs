@@ -11,8 +11,23 @@ use reqwest::{Client, Method};
 use crate::cause;
 use crate::config::{NodeAuth, NodeConfig, Upstream};
 
+mod address;
+mod answer;
+mod connection;
+mod connections;
+
+pub use address::Address;
+pub use answer::Answer;
+pub use connections::{Connections, Question, Unanswered};
+
 /// How long a connection may take: a node that does not even accept is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// After so long without a request a connection is closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Before a silent connection is asked whether it still stands.
+const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// Response headers that a client may need from a write's answer.
 const PASSED_ON: [&str; 2] = ["content-type", "chroma-trace-id"];
@@ -34,8 +49,8 @@ pub fn client(upstream: &Upstream) -> Result<Client, ClientError> {
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_max_idle_per_host(upstream.pool_size)
-        .pool_idle_timeout(Duration::from_secs(30))
-        .tcp_keepalive(Duration::from_secs(15));
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .tcp_keepalive(KEEPALIVE);
     if let Some(path) = &upstream.ca_file {
         let unusable = |cause: String| ClientError::Authority { path: path.display().to_string(), cause };
         let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;

@@ -145,6 +145,8 @@ pub enum WriteAck {
     Applied,
     /// Applied on every node that is up.
     All,
+    /// In the log, if Chroma will surely take it; else as `Applied`.
+    Log,
 }
 
 impl WriteAck {
@@ -153,6 +155,7 @@ impl WriteAck {
         match word {
             "applied" => Some(WriteAck::Applied),
             "all" => Some(WriteAck::All),
+            "log" => Some(WriteAck::Log),
             _ => None,
         }
     }
@@ -174,6 +177,8 @@ pub struct Wal {
     /// For how long the lease on the log is good without a check.
     pub lease_time: Duration,
     pub write_ack: WriteAck,
+    /// Writes of one collection that the log may acknowledge ahead of their verdicts.
+    pub most_ahead: usize,
     /// Entries merged into one request to a node.
     pub batch_size: usize,
     /// The same while a node is far behind; never below `batch_size`.

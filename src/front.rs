@@ -9,18 +9,21 @@ use std::time::Duration;
 
 use actix::Addr;
 use actix_web::{App, HttpServer, web};
-use chroma_ha_actors::proxy::ProxyActor;
+use chroma_ha_actors::proxy::{Choice, ProxyActor};
+use chroma_ha_actors::stats::Tally;
 use chroma_ha_actors::system::ActorSystem;
 use reqwest::Client;
 
-use crate::chroma::ClientError;
+use crate::chroma::{Address, ClientError, Connections};
 use crate::config::Config;
 
 mod access;
 mod admin;
+mod asked;
 mod catalog;
 mod dashboard;
 mod dispatch;
+mod entrance;
 mod exchange;
 mod fate;
 mod forward;
@@ -40,6 +43,9 @@ mod write;
 pub use dashboard::Dashboard;
 pub use monitor::{Watcher, serve as watch};
 
+/// How often connections that nobody uses are looked for.
+const SWEEP: Duration = Duration::from_secs(10);
+
 /// What the whole front shares.
 pub struct Shared {
     pub system: Arc<ActorSystem>,
@@ -49,6 +55,8 @@ pub struct Shared {
     /// Set when the balancer begins to stop: it is no longer ready, but answers what comes.
     pub stopping: AtomicBool,
     pub dashboard: Dashboard,
+    /// Where the nodes are, by place.
+    pub addresses: Vec<Arc<Address>>,
 }
 
 impl Shared {
@@ -62,21 +70,38 @@ impl Shared {
 pub struct Worker {
     shared: Arc<Shared>,
     proxy: Addr<ProxyActor>,
+    choice: Arc<Choice>,
+    tally: Rc<Tally>,
     client: Client,
-    /// Base URLs of the nodes, by place.
-    urls: Rc<[String]>,
+    connections: Rc<Connections>,
 }
 
 impl Worker {
     fn start(shared: &Arc<Shared>) -> Result<Worker, ClientError> {
-        let urls = shared.config.nodes.iter().map(|n| n.url.expose().trim_end_matches('/').to_owned());
+        let (proxy, choice) = shared.system.proxy();
         Ok(Worker {
             shared: Arc::clone(shared),
-            proxy: shared.system.proxy(),
+            proxy,
+            choice,
+            tally: Rc::new(Tally::new(Arc::clone(&shared.system.stats))),
             client: crate::chroma::client(&shared.config.upstream)?,
-            urls: urls.collect(),
+            connections: swept(Connections::new(&shared.addresses, shared.config.upstream.pool_size)),
         })
     }
+}
+
+/// Connections that nobody uses are closed while the worker lives.
+fn swept(connections: Connections) -> Rc<Connections> {
+    let connections = Rc::new(connections);
+    let swept = Rc::downgrade(&connections);
+    actix_rt::spawn(async move {
+        while let Some(connections) = swept.upgrade() {
+            connections.sweep();
+            drop(connections);
+            actix_rt::time::sleep(SWEEP).await;
+        }
+    });
+    connections
 }
 
 /// A client that takes nothing of its answer is let go by the kernel: actix waits for it without end. What
@@ -96,12 +121,13 @@ pub fn serve(shared: Arc<Shared>, bound: TcpListener) -> std::io::Result<actix_w
     let server = HttpServer::new(move || {
         #[expect(clippy::expect_used, reason = "boot made the same client before the address was bound")]
         let worker = Worker::start(&shared).expect("the node client was set up once already");
-        App::new()
-            .app_data(web::Data::new(worker))
+        let app = App::new()
+            .app_data(web::Data::new(worker.clone()))
             .configure(own::routes)
             .configure(admin::routes)
             .configure(dashboard::routes)
-            .default_service(web::route().to(dispatch::dispatch))
+            .default_service(web::route().to(dispatch::any));
+        entrance::entrance(app, worker)
     });
     let server = server
         .workers(listen.workers)

@@ -24,6 +24,7 @@ pub(crate) mod recorder;
 pub(crate) mod refuser;
 pub(crate) mod script;
 pub(crate) mod shared;
+pub(crate) mod sql;
 pub(crate) mod stack;
 pub(crate) mod status;
 pub(crate) mod surface;

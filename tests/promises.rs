@@ -5,6 +5,7 @@
 mod harness;
 
 mod promises {
+    mod acknowledged_by_log;
     mod acknowledgement;
     mod admin;
     mod adoption;
@@ -14,12 +15,13 @@ mod promises {
     mod balancer_killed;
     mod bounded;
     mod chroma_suite;
+    mod coalescing;
     mod dashboard;
     mod dead_letters;
     mod deletion_conversion;
     mod dev_command;
     mod effects;
-    pub(crate) mod embedded;
+    mod embedded;
     mod endpoints;
     mod fates;
     mod faults;
@@ -43,6 +45,7 @@ mod promises {
     mod pressure;
     mod primary_killed;
     mod python_client;
+    mod read_connections;
     mod read_your_writes;
     mod rebuild;
     mod refusals;
@@ -53,5 +56,6 @@ mod promises {
     mod suffix;
     mod traces;
     mod troubles;
+    mod validation;
     mod verify;
 }

@@ -191,7 +191,9 @@ fn faults_for_tests_are_in_no_release_build() {
 #[test]
 fn files_are_short() {
     let mut wrong = Vec::new();
-    for source in sources().into_iter().filter(|source| !source.path.ends_with("/tests.rs")) {
+    let benches = ["core/benches", "benches"].into_iter().flat_map(rust_files);
+    let benches = benches.map(|path| Source::new(&path, &read(&path)));
+    for source in sources().into_iter().chain(benches).filter(|source| !source.path.ends_with("/tests.rs")) {
         let lines = source.lines_before_tests();
         let exception = LONGER.iter().find(|(path, _)| *path == source.path);
         let most = exception.map_or(LINES, |(_, most)| *most);
@@ -209,7 +211,8 @@ fn files_are_short() {
 
 #[test]
 fn every_file_opens_with_its_question() {
-    let files = ["core/src", "actors/src", "src", "tests"].into_iter().flat_map(rust_files);
+    let folders = ["core/src", "core/benches", "actors/src", "src", "tests", "benches"];
+    let files = folders.into_iter().flat_map(rust_files);
     let silent = files.filter(|path| {
         let text = read(path);
         !text.trim().is_empty() && !text.starts_with("//!")
@@ -219,7 +222,7 @@ fn every_file_opens_with_its_question() {
 
 #[test]
 fn there_is_no_mod_rs() {
-    let files = ["core", "actors", "src", "tests"].into_iter().flat_map(rust_files);
+    let files = ["core", "actors", "src", "tests", "benches"].into_iter().flat_map(rust_files);
     assert_none("x.rs beside x/ is the form here", files.filter(|path| path.ends_with("/mod.rs")).collect());
 }
 

@@ -3,7 +3,7 @@
 //! nothing: the sequencer does.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -12,10 +12,10 @@ use chroma_ha_core::entry::Entry;
 use chroma_ha_core::health::NodeState;
 use chroma_ha_core::ids::{NodeId, Seq, Stream};
 use chroma_ha_core::port::Recovered;
-use chroma_ha_core::sequencer::{Gate, Limits, Sequencer, Shared, Standing};
+use chroma_ha_core::sequencer::{Limits, Sequencer, Shared, Standing};
+use chroma_ha_core::validation::Dimensions;
 
 use tokio::sync::{oneshot, watch};
-use uuid::Uuid;
 
 use crate::history::History;
 
@@ -23,6 +23,7 @@ mod attempts;
 mod deletes;
 mod holder;
 mod post;
+mod readable;
 mod turns;
 mod waiters;
 
@@ -30,22 +31,13 @@ pub use chroma_ha_core::answer::Answer;
 pub use deletes::DeleteWatch;
 pub use holder::{Holder, LeaseView};
 pub use post::{CopyProgress, Post, Wake};
+pub use readable::Readable;
 pub use turns::Turn;
 pub use waiters::Verdict;
 
 use attempts::Attempts;
 use turns::Turns;
 use waiters::{Waiter, Waiters};
-
-/// A node that may answer a read.
-#[derive(Clone, Copy, Debug)]
-pub struct Readable {
-    pub node: NodeId,
-    /// The node's own id of the collection.
-    pub node_collection: Option<Uuid>,
-    /// How often the node had lost its standing before it was found readable.
-    pub losses: u64,
-}
 
 pub struct Board {
     sequencer: Shared,
@@ -54,6 +46,7 @@ pub struct Board {
     /// Requests with a key, on their way into the log.
     pub turns: Turns,
     pub posts: Vec<Post>,
+    dimensions: Mutex<Dimensions>,
     pub lease: LeaseView,
     /// Writes that wait for the next transaction of the log.
     pub appends_waiting: AtomicUsize,
@@ -73,6 +66,7 @@ impl Board {
             attempts: Attempts::default(),
             turns: Turns::default(),
             posts: (0..nodes).map(post).collect(),
+            dimensions: Mutex::default(),
             lease: LeaseView::new(started, lease),
             appends_waiting: AtomicUsize::new(0),
             history: History::default(),
@@ -94,6 +88,11 @@ impl Board {
         self.sequencer.lock()
     }
 
+    /// What accepted writes have shown of their collections.
+    pub fn dimensions(&self) -> MutexGuard<'_, Dimensions> {
+        self.dimensions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// For what borrows it step by step.
     pub fn shared(&self) -> &Shared {
         &self.sequencer
@@ -110,7 +109,9 @@ impl Board {
         let log: Vec<_> = entries.iter().map(|(entry, _)| Arc::clone(entry)).collect();
         let waiter =
             |(entry, verdict): (Arc<Entry>, _)| (entry.seq, Waiter { stream: entry.stream(), verdict });
-        self.waiters.add(entries.into_iter().map(waiter));
+        // Nobody waits for the verdict on what the log acknowledges, and there may be many of them.
+        let waits = |(entry, _): &(Arc<Entry>, _)| !entry.is_acknowledged();
+        self.waiters.add(entries.into_iter().filter(waits).map(waiter));
         let gone = {
             let mut sequencer = self.sequencer();
             sequencer.admit(&log);
@@ -181,39 +182,6 @@ impl Board {
         while self.may_read() && !self.sequencer().applied_everywhere(stream, seq) {
             if changed.changed().await.is_err() {
                 return;
-            }
-        }
-    }
-
-    /// Nodes that may answer a read now, without those to avoid.
-    pub fn readable(&self, gate: Gate, avoid: &[NodeId]) -> Vec<Readable> {
-        // Read first: a loss after this line is noticed by whoever uses the node.
-        let losses: Vec<u64> = (0..self.posts.len()).map(|n| self.losses(NodeId(n))).collect();
-        let mut nodes = self.sequencer().readable(gate);
-        // Asked after the positions were read: they were ours to tell.
-        if gate != Gate::Server && !self.may_read() {
-            nodes.clear();
-        }
-        let wanted = nodes.into_iter().filter(|(node, _)| !avoid.contains(node));
-        wanted
-            .map(|(node, node_collection)| Readable { node, node_collection, losses: losses[node.0] })
-            .collect()
-    }
-
-    /// Waits until some node may answer the read, at most so long.
-    pub async fn wait_readable(&self, gate: Gate, avoid: &[NodeId], wait: Duration) -> Vec<Readable> {
-        let deadline = tokio::time::Instant::now() + wait;
-        let mut changed = self.changed.subscribe();
-        loop {
-            let nodes = self.readable(gate, avoid);
-            if gate != Gate::Server && !self.may_read() {
-                return Vec::new();
-            }
-            if !nodes.is_empty() || self.sequencer().all_gone() {
-                return nodes;
-            }
-            if tokio::time::timeout_at(deadline, changed.changed()).await.is_err() {
-                return Vec::new();
             }
         }
     }

@@ -1,5 +1,5 @@
-//! One per web worker: decides where a read goes and takes a write through log and verdict. Bodies of
-//! reads never pass through here; the front streams them itself to the node that this actor names.
+//! One per web worker: names a node to a read that found none at once, and takes a write through log and
+//! verdict. Bodies of reads never pass through here; the front streams them itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use chroma_ha_core::entry::Draft;
 use chroma_ha_core::idempotency::Claim;
 use chroma_ha_core::ids::{CollectionId, NodeId, Seq, Stream};
 use chroma_ha_core::port::StoreError;
-use chroma_ha_core::routing::{self, Candidate, Strategy};
+use chroma_ha_core::routing::Strategy;
 use chroma_ha_core::sequencer::Gate;
 
 use crate::board::{Answer, Board, Readable};
@@ -18,12 +18,15 @@ use crate::guard::{Ping, Watched};
 use crate::stats::Stats;
 use crate::wal::WalActor;
 
+mod ahead;
+mod choice;
 mod repeat;
 mod write;
 
+pub use choice::Choice;
 use write::write;
 
-/// Where may this read go?
+/// Where may this read go? For whoever found no node at once: see `Choice`.
 #[derive(Message)]
 #[rtype(result = "Result<Readable, Refusal>")]
 pub struct Choose {
@@ -51,6 +54,8 @@ pub enum Ack {
     Applied,
     /// Once every node that is up has applied it.
     All,
+    /// Once it is in the log, if Chroma will surely take it; else as `Applied`.
+    Log,
 }
 
 #[derive(Clone, Debug)]
@@ -65,6 +70,8 @@ pub struct Written {
 #[derive(Clone, Debug)]
 pub enum WriteOutcome {
     Answered(Answer),
+    /// Durable, and surely accepted.
+    Acknowledged(Answer),
     /// Durable; no node is up, the verdict comes later.
     Queued,
     /// Durable; the outcome is not known in time.
@@ -76,6 +83,8 @@ pub enum WriteOutcome {
 pub enum Refusal {
     #[error("collection [{0}] does not exist")]
     NoSuchCollection(CollectionId),
+    #[error("as many writes of collection {0} are acknowledged ahead of their verdicts as may be")]
+    FarAhead(CollectionId),
     #[error("every node lost collection {0}")]
     Lost(CollectionId),
     #[error("no node can answer this read yet")]
@@ -103,13 +112,15 @@ pub struct ProxyConfig {
     pub read_wait: Duration,
     /// How long a write waits for its verdict.
     pub verdict_wait: Duration,
+    /// Writes of one collection that the log may acknowledge ahead of their verdicts.
+    pub most_ahead: usize,
 }
 
 pub struct ProxyActor {
     board: Arc<Board>,
     wal: Addr<WalActor>,
     config: ProxyConfig,
-    ticket: u64,
+    choice: Arc<Choice>,
     watched: Arc<Watched>,
     stats: Arc<Stats>,
 }
@@ -119,31 +130,12 @@ impl ProxyActor {
         board: Arc<Board>,
         wal: Addr<WalActor>,
         config: ProxyConfig,
+        choice: Arc<Choice>,
         watched: Arc<Watched>,
         stats: Arc<Stats>,
     ) -> ProxyActor {
-        ProxyActor { board, wal, config, ticket: 0, watched, stats }
+        ProxyActor { board, wal, config, choice, watched, stats }
     }
-
-    fn pick(&mut self, nodes: &[Readable]) -> Option<Readable> {
-        self.ticket = self.ticket.wrapping_add(1);
-        pick(&self.board, &self.config, self.ticket, nodes)
-    }
-}
-
-fn pick(board: &Board, config: &ProxyConfig, ticket: u64, nodes: &[Readable]) -> Option<Readable> {
-    let candidate = |r: &Readable| Candidate { node: r.node, outstanding: board.outstanding(r.node) };
-    let candidates: Vec<Candidate> = nodes.iter().map(candidate).collect();
-    let node = routing::choose(config.strategy, config.replica_ratio, &candidates, ticket, spread(ticket))?;
-    nodes.iter().find(|readable| readable.node == node).copied()
-}
-
-/// A low-discrepancy sequence in 0..1: shares come out exact even over few reads.
-fn spread(ticket: u64) -> f64 {
-    const GOLDEN: f64 = 0.618_033_988_749_894_9;
-    #[expect(clippy::cast_precision_loss, reason = "a counter's fraction needs no exactness")]
-    let turns = (ticket % (1 << 20)) as f64 * GOLDEN;
-    turns.fract()
 }
 
 impl Actor for ProxyActor {
@@ -165,23 +157,25 @@ impl Handler<Choose> for ProxyActor {
 
     fn handle(&mut self, choose: Choose, _: &mut Self::Context) -> Self::Result {
         self.watched.beat();
-        let nodes = self.board.readable(choose.gate, &choose.avoid);
+        // Of now, also if it waits: what is acknowledged meanwhile is not due.
+        let due = self.board.sequencer().due(choose.gate);
         if choose.gate != Gate::Server && !self.board.may_read() {
             return Box::pin(async { Err(Refusal::NotHere) });
         }
-        if let Some(chosen) = self.pick(&nodes) {
+        if let Some(chosen) = self.choice.now(choose.gate, &choose.avoid) {
             return Box::pin(async move { Ok(chosen) });
         }
-        let (board, config, ticket) = (Arc::clone(&self.board), self.config, self.ticket);
+        let (board, choice) = (Arc::clone(&self.board), Arc::clone(&self.choice));
+        let wait = self.config.read_wait;
         if let Gate::Stream(Stream::Collection(id)) = choose.gate
             && board.sequencer().is_lost(id)
         {
             return Box::pin(async move { Err(Refusal::Lost(id)) });
         }
         Box::pin(self.watched.answering(async move {
-            let nodes = board.wait_readable(choose.gate, &choose.avoid, config.read_wait).await;
+            let nodes = board.wait_readable(choose.gate, due, &choose.avoid, wait).await;
             let nobody = if board.may_read() { Refusal::NoReadableNode } else { Refusal::NotHere };
-            pick(&board, &config, ticket, &nodes).ok_or(nobody)
+            choice.among(&nodes).ok_or(nobody)
         }))
     }
 }
@@ -192,15 +186,16 @@ impl Handler<Submit> for ProxyActor {
     fn handle(&mut self, submit: Submit, _: &mut Self::Context) -> Self::Result {
         self.watched.beat();
         let (board, wal, stats) = (Arc::clone(&self.board), self.wal.clone(), Arc::clone(&self.stats));
-        let wait = self.config.verdict_wait;
+        let config = self.config;
         Box::pin(self.watched.answering(async move {
             let op = submit.draft.op.name();
-            let written = write(&board, &wal, &stats, submit, wait).await;
+            let written = write(&board, &wal, &stats, submit, config).await;
             let outcome = match &written {
                 Ok(Written { outcome: WriteOutcome::Answered(answer), .. }) if answer.status < 300 => {
                     "applied"
                 }
                 Ok(Written { outcome: WriteOutcome::Answered(_), .. }) => "rejected",
+                Ok(Written { outcome: WriteOutcome::Acknowledged(_), .. }) => "acknowledged",
                 Ok(Written { outcome: WriteOutcome::Queued, .. }) => "queued",
                 Ok(Written { outcome: WriteOutcome::Pending, .. }) => "pending",
                 Err(_) => "refused",

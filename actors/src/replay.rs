@@ -26,6 +26,7 @@ pub mod copy;
 pub mod inspect;
 mod load;
 pub mod peer;
+mod refused;
 mod told;
 mod trail;
 mod verify;
@@ -74,6 +75,7 @@ impl ReplayActor {
         }
         let (steps, epoch) = {
             let mut sequencer = self.board().sequencer();
+            sequencer.note_reads(self.node(), self.board().outstanding(self.node()));
             (sequencer.steps(self.node(), now_ms), sequencer.epoch())
         };
         let delivery = Delivery { epoch, ..self.delivery.clone() };
@@ -143,6 +145,7 @@ async fn moot(delivery: Delivery, entry: Arc<Entry>, decision: Decision) {
             let message = format!("Collection [{id}] does not exist.");
             let body = serde_json::json!({ "error": "NotFoundError", "message": message });
             changes.push(Change::Rejected { seq: entry.seq, reason: format!("404 {body}") });
+            delivery.tell_refused(&entry);
             Answer::json(404, body.to_string())
         }
     };

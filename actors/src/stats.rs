@@ -10,10 +10,12 @@ mod front;
 mod log;
 mod nodes;
 pub mod reading;
+mod tally;
 
 pub use front::FrontStats;
 pub use log::LogStats;
 pub use nodes::NodeStats;
+pub use tally::Tally;
 
 use family::{Described, Families};
 use reading::Reading;

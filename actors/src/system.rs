@@ -22,7 +22,7 @@ use crate::fence::Fenced;
 use crate::gate::{GateLimits, RequestGate};
 use crate::guard::ActorRow;
 use crate::health::{HealthActor, Listen};
-use crate::proxy::{ProxyActor, ProxyConfig};
+use crate::proxy::{Choice, ProxyActor, ProxyConfig};
 use crate::replay::apply::Delivery;
 use crate::replay::copy::Conflict;
 use crate::replay::{ReplayActor, Told};
@@ -180,14 +180,17 @@ impl ActorSystem {
     }
 
     /// A web worker's proxy, on the arbiter that calls this.
-    pub fn proxy(&self) -> Addr<ProxyActor> {
+    pub fn proxy(&self) -> (Addr<ProxyActor>, Arc<Choice>) {
         let worker = self.proxies.fetch_add(1, Ordering::Relaxed);
         let (board, wal, config) = (Arc::clone(&self.board), self.wal.clone(), self.proxy);
         let (stats, permits) = (Arc::clone(&self.stats), self.gate.fill().limit);
-        self.roster.start(&Arbiter::current(), format!("proxy {worker}"), move |own| {
+        let choice = Choice::new(Arc::clone(&board), config);
+        let chosen_by = Arc::clone(&choice);
+        let proxy = self.roster.start(&Arbiter::current(), format!("proxy {worker}"), move |own| {
             own.bears_permits(permits);
-            ProxyActor::new(board, wal, config, own, stats)
-        })
+            ProxyActor::new(board, wal, config, chosen_by, own, stats)
+        });
+        (proxy, choice)
     }
 
     pub fn rows(&self) -> Vec<ActorRow> {

@@ -31,11 +31,15 @@ pub struct Append {
     pub claim: Option<Claim>,
     /// Held until the write is answered: the bound on writes in flight and on their bytes.
     pub ticket: Arc<Ticket>,
+    /// Chroma will surely take it, if its collection is there; its client waits for the log only.
+    pub sound: bool,
 }
 
 /// The write is durable; its verdict comes later.
 pub struct Appended {
     pub seq: Seq,
+    /// That is certain, and nobody is told of it.
+    pub acknowledged: bool,
     pub verdict: oneshot::Receiver<Verdict>,
 }
 
@@ -201,8 +205,8 @@ impl Handler<Append> for WalActor {
         }
         let (reply, answer) = oneshot::channel();
         let bytes = append.draft.body.len();
-        let Append { draft, claim, ticket } = append;
-        self.queue.push(Waiting { draft, claim, reply, ticket }, bytes);
+        let Append { draft, claim, ticket, sound } = append;
+        self.queue.push(Waiting { draft, claim, reply, ticket, sound }, bytes);
         self.commit(ctx.address());
         Box::pin(self.watched.answering(async move {
             answer

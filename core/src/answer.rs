@@ -31,6 +31,15 @@ impl Answer {
         let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         Answer { status, headers, body: body.into() }
     }
+
+    /// What Chroma says to a record write that it took; `deleted`: how many ids a deletion names.
+    pub fn accepted(op: Op, deleted: usize) -> Answer {
+        match op {
+            Op::Add => Answer::json(201, "{}"),
+            Op::Delete => Answer::json(200, format!(r#"{{"deleted":{deleted}}}"#)),
+            _ => Answer::json(200, "{}"),
+        }
+    }
 }
 
 /// `name_taken`: a rename onto a name that the catalog knows as taken, which Chroma answers 500.

@@ -1,22 +1,21 @@
 //! How is one task carried out on one node? A state machine: it is handed what was awaited and says what
 //! comes next, until the task has ended. It performs nothing: the replay actor and the simulation drive
 //! the same steps. The parts: `record` and `catalog` and `create` (what is asked for which entry),
-//! `case` (what an answer means), `conclusion`, `failure` and `refusal` (what becomes of it).
+//! `run` (several record writes in one request), `case` (what an answer means), `conclusion`, `failure` and `refusal` (what becomes of it).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answer::Answer;
 use crate::backoff::Backoff;
-use crate::catalog::Move;
+use crate::coalesce::{Joined, RunEnd};
 use crate::conversion::{Conversion, Tally};
 use crate::effect::Effect;
 use crate::entry::Entry;
 use crate::health::{Failure, Observation};
-use crate::ids::{CollectionId, NodeId};
+use crate::ids::NodeId;
 use crate::port::{Change, NodeFault, NodeRequest, NodeResponse, StoreError};
 use crate::sequencer::{Outcome, Shared, Task, Ticket};
-use uuid::Uuid;
 
 mod case;
 mod catalog;
@@ -24,12 +23,16 @@ mod conclusion;
 mod create;
 mod deletion;
 mod failure;
+mod found;
 mod record;
 mod refusal;
+mod run;
 
 use case::Case;
 use conclusion::Verdict;
 use failure::unkeepable;
+
+pub use found::{CatalogFound, Found};
 
 /// How patient deliveries to a node are.
 #[derive(Clone, Debug)]
@@ -71,8 +74,10 @@ pub struct End {
     pub outcome: Outcome,
     /// False: it came too late and changed nothing.
     pub counts: bool,
-    /// What the client hears, if one waits.
-    pub answer: Option<Answer>,
+    /// What clients hear, entry by entry; none if there is nothing to hear.
+    pub answers: Vec<Answer>,
+    /// Why no more entries were in the request.
+    pub run_end: RunEnd,
     /// Why the node gave no judgement.
     pub failure: Option<Failure>,
     /// Why the entry must be tried again, as operators may read it.
@@ -81,33 +86,6 @@ pub struct End {
     pub retry_in: Option<Duration>,
     /// What a deletion was turned into.
     pub tally: Tally,
-}
-
-/// What the node made of the task.
-#[derive(Debug)]
-pub enum Found {
-    /// Applied, or nothing had to be.
-    Done { answer: Answer, catalog: Option<Box<CatalogFound>> },
-    /// The collection is gone from the node, and what was logged before with it.
-    Gone,
-    /// A judgement about the request.
-    Refused(Answer),
-    /// No judgement.
-    Failed(Failure, Option<Answer>),
-    /// A failure; whether the entry was applied all the same could not be read.
-    Unread(Answer),
-    /// The log cannot be reached.
-    LogAway,
-}
-
-/// What a catalog entry turned out to be.
-#[derive(Debug)]
-pub struct CatalogFound {
-    pub effect: Effect,
-    /// Changes of the catalog; only from the acting node.
-    pub moves: Vec<Move>,
-    /// The node's own id of a collection, or that it has none any more.
-    pub mapped: Option<(CollectionId, Option<Uuid>)>,
 }
 
 /// One delivery of one task.
@@ -126,8 +104,10 @@ enum Stage {
     Fresh,
     /// The node has been asked.
     Asking(Awaited),
-    /// The entry's effect is being made durable.
+    /// The effect of the entry is being made durable.
     Fixing,
+    /// Those of several entries are; this goes then.
+    FixingAll(Joined),
     /// The node's own ids that go are being made durable.
     Converting(Vec<String>),
     /// The node has answered, and the outcome is being made durable.
@@ -142,6 +122,7 @@ enum Stage {
 #[derive(Debug)]
 enum Awaited {
     Record(record::Awaited),
+    Run(run::Awaited),
     Deletion(deletion::Awaited),
     Catalog(catalog::Awaited),
     Create(create::Awaited),
@@ -152,6 +133,8 @@ enum Turn {
     Ask(Awaited, NodeRequest),
     /// The effect is known and must be durable before the entry is sent.
     Fix(Effect),
+    /// The same of several entries, of which this is made.
+    FixAll(Joined),
     /// What goes on this node is known and must be durable before it is sent.
     Convert(Conversion),
     Found(Found),
@@ -197,6 +180,10 @@ impl Attempt {
                         |entry: &Arc<Entry>| Change::Effect { seq: entry.seq, effect: effect.clone() };
                     Next::Record(self.task.entries.first().map(change).into_iter().collect())
                 }
+                Turn::FixAll(joined) => {
+                    self.stage = Stage::FixingAll(joined);
+                    Next::Record(self.open_effects())
+                }
                 Turn::Convert(Conversion { ids, tally }) => {
                     self.tally = tally;
                     self.stage = Stage::Converting(ids.clone());
@@ -209,7 +196,12 @@ impl Attempt {
         }
     }
 
-    fn turn(&self, sequencer: &Shared, stage: Stage, input: Input) -> Turn {
+    fn turn(&mut self, sequencer: &Shared, stage: Stage, input: Input) -> Turn {
+        if self.is_run()
+            && let Some(turn) = self.run_turn(sequencer, &stage, &input)
+        {
+            return turn;
+        }
         let Some(entry) = self.task.entries.first() else { return Turn::Found(Found::LogAway) };
         let case = Case { node: self.node, task: &self.task, terms: &self.terms, entry, sequencer };
         match (stage, input) {
@@ -218,6 +210,8 @@ impl Attempt {
             (Stage::Asking(awaited), Input::Answer(response)) => match awaited {
                 Awaited::Record(awaited) => case.record_answered(awaited, response),
                 Awaited::Deletion(awaited) => case.deletion_answered(awaited, response),
+                // Its first entry goes alone after all.
+                Awaited::Run(_) => case.fix(),
                 Awaited::Catalog(awaited) => case.catalog_answered(awaited, response),
                 Awaited::Create(awaited) => case.create_answered(awaited, response),
             },

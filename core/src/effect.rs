@@ -57,6 +57,9 @@ pub enum Send {
 const PER_RECORD: [&str; 4] = ["embeddings", "metadatas", "documents", "uris"];
 
 pub fn question(op: Op, body: &[u8]) -> Question {
+    if !matches!(op, Op::Update | Op::Delete) {
+        return Question::Nothing;
+    }
     let Some(fields) = object(body) else { return Question::Nothing };
     match op {
         Op::Update => match fields.get("ids") {

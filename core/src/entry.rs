@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::effect::Effect;
@@ -14,74 +13,9 @@ use crate::idempotency::Claim;
 use crate::ids::{CollectionId, Seq, Stream};
 use crate::route::{self, Route};
 
-/// What a logged write does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Op {
-    Add,
-    Upsert,
-    Update,
-    /// Records, by ids or by a filter.
-    Delete,
-    CreateCollection,
-    /// Rename, metadata or configuration.
-    ModifyCollection,
-    DeleteCollection,
-    CreateDatabase,
-    DeleteDatabase,
-    CreateTenant,
-    UpdateTenant,
-    /// Every tenant, database and collection is dropped and the defaults come back.
-    Reset,
-}
+mod op;
 
-impl Op {
-    pub const ALL: [Op; 12] = [
-        Op::Add,
-        Op::Upsert,
-        Op::Update,
-        Op::Delete,
-        Op::CreateCollection,
-        Op::ModifyCollection,
-        Op::DeleteCollection,
-        Op::CreateDatabase,
-        Op::DeleteDatabase,
-        Op::CreateTenant,
-        Op::UpdateTenant,
-        Op::Reset,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Op::Add => "add",
-            Op::Upsert => "upsert",
-            Op::Update => "update",
-            Op::Delete => "delete",
-            Op::CreateCollection => "create_collection",
-            Op::ModifyCollection => "modify_collection",
-            Op::DeleteCollection => "delete_collection",
-            Op::CreateDatabase => "create_database",
-            Op::DeleteDatabase => "delete_database",
-            Op::CreateTenant => "create_tenant",
-            Op::UpdateTenant => "update_tenant",
-            Op::Reset => "reset",
-        }
-    }
-
-    pub fn parse(name: &str) -> Option<Op> {
-        Op::ALL.into_iter().find(|op| op.name() == name)
-    }
-
-    /// Whether it can make a collection disappear: record writes logged after it wait for its decision.
-    pub fn is_destructive(self) -> bool {
-        matches!(self, Op::DeleteCollection | Op::DeleteDatabase | Op::Reset)
-    }
-
-    /// A record write belongs to its collection's stream; everything else to the catalog's.
-    pub fn is_record(self) -> bool {
-        matches!(self, Op::Add | Op::Upsert | Op::Update | Op::Delete)
-    }
-}
+pub use op::Op;
 
 /// A write as the front hands it in: everything but its place in the log.
 #[derive(Clone, Debug)]
@@ -104,6 +38,12 @@ impl Draft {
     /// The collection whose records this write changes.
     pub fn collection(&self) -> Option<CollectionId> {
         self.target.filter(|_| self.op.is_record()).map(CollectionId)
+    }
+
+    /// How the client says its body is spelt.
+    pub fn content_type(&self) -> Option<&str> {
+        let named = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        named.map(|(_, value)| value.as_str())
     }
 
     pub fn stream(&self) -> Stream {
@@ -129,6 +69,7 @@ pub struct Entry {
     pub logged_at_ms: u64,
     claim: Option<Claim>,
     keyed: bool,
+    acknowledged: bool,
     /// By node: what goes there, where that was looked up.
     converted: Mutex<HashMap<String, Vec<String>>>,
     effect: OnceLock<Effect>,
@@ -144,6 +85,7 @@ impl Entry {
             logged_at_ms,
             claim: None,
             keyed: false,
+            acknowledged: false,
             converted: Mutex::default(),
             effect: OnceLock::new(),
             effect_durable: AtomicBool::new(false),
@@ -170,6 +112,17 @@ impl Entry {
     pub fn keyed(mut self, keyed: bool) -> Entry {
         self.keyed = keyed;
         self
+    }
+
+    /// Its client hears of it as soon as it is in the log: it was found sound.
+    pub fn acknowledged(mut self, acknowledged: bool) -> Entry {
+        self.acknowledged = acknowledged;
+        self
+    }
+
+    /// Whether no verdict was waited for.
+    pub fn is_acknowledged(&self) -> bool {
+        self.acknowledged
     }
 
     /// Whether the outcome must be durable before the client hears it.
@@ -247,14 +200,6 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_op_is_found_by_its_name() {
-        for op in Op::ALL {
-            assert_eq!(Op::parse(op.name()), Some(op));
-        }
-        assert_eq!(Op::parse("drop"), None);
-    }
 
     #[test]
     fn the_first_decision_stays() {

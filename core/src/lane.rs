@@ -8,6 +8,12 @@ use std::sync::Arc;
 use crate::entry::Entry;
 use crate::ids::Seq;
 
+mod phase;
+mod together;
+
+pub use phase::Phase;
+use together::Together;
+
 /// Entries of a stream that are in the log but not in memory, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
@@ -15,58 +21,7 @@ pub struct Span {
     pub last: Seq,
 }
 
-/// What a lane is doing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Nothing is in flight.
-    Idle,
-    /// A page of the spilled span is being read.
-    Loading,
-    /// A request is at the node; its outcome counts only while the node keeps its standing.
-    Asking,
-    /// The node has answered and the outcome is being made durable; it counts whatever happens to the
-    /// node's standing after `generation`.
-    Committing { generation: u64 },
-    /// The node failed; the next attempt waits until this moment (ms of the balancer's clock).
-    BackOff { until_ms: u64 },
-    /// What was sent may still be executed. Nothing is sent again before the node has lost its standing
-    /// and settled, whatever the order in which that is heard.
-    InDoubt,
-    /// The node refuses an entry that was accepted elsewhere; nothing moves until it is rebuilt.
-    Quarantined { reason: String },
-}
-
-impl Phase {
-    /// For people.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Phase::Idle => "waits for its turn",
-            Phase::Loading => "is read from the log",
-            Phase::Asking => "was sent, no answer yet",
-            Phase::Committing { .. } => "answered, being made durable",
-            Phase::BackOff { .. } => "failed, is tried again",
-            Phase::InDoubt => "in doubt, waits until the node has settled",
-            Phase::Quarantined { .. } => "quarantined, waits for a copy",
-        }
-    }
-}
-
-/// Why a run of entries for one request ended. Coalescing adds its reasons here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunEnd {
-    /// Requests carry one entry each.
-    Single,
-}
-
-/// How many entries at the front go to the node in one request, and why not more.
-///
-/// Preconditions: 1. `queue` is in log order and not empty; 2. its front is ready to be sent.
-pub fn plan(queue: &VecDeque<Arc<Entry>>) -> (usize, RunEnd) {
-    debug_assert!(!queue.is_empty(), "a plan needs an entry");
-    (1, RunEnd::Single)
-}
-
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Lane {
     queue: VecDeque<Arc<Entry>>,
     spilled: Option<Span>,
@@ -75,23 +30,10 @@ pub struct Lane {
     pub phase: Phase,
     /// Failed deliveries of the front entry.
     pub attempts: u32,
+    together: Together,
     bytes: usize,
     /// An effect or a refusal from here on became durable while a page was being read: it may lack it.
     stale_from: Option<Seq>,
-}
-
-impl Default for Lane {
-    fn default() -> Self {
-        Lane {
-            queue: VecDeque::new(),
-            spilled: None,
-            spilled_since_ms: None,
-            phase: Phase::Idle,
-            attempts: 0,
-            bytes: 0,
-            stale_from: None,
-        }
-    }
 }
 
 impl Lane {
@@ -110,8 +52,9 @@ impl Lane {
         self.queue.front()
     }
 
-    pub fn second(&self) -> Option<&Arc<Entry>> {
-        self.queue.get(1)
+    /// What is in memory, in log order.
+    pub fn queue(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.queue.iter()
     }
 
     pub fn bytes(&self) -> usize {
@@ -126,18 +69,19 @@ impl Lane {
         self.queue.is_empty() && self.spilled.is_none()
     }
 
-    /// What must be read from the log before anything can move.
+    /// What must be read from the log before anything can move: what went out together is looked at together.
     pub fn wanted(&self) -> Option<Span> {
-        self.spilled.filter(|_| self.queue.is_empty())
+        self.spilled.filter(|_| self.queue.is_empty() || self.queue.len() < self.together.unread())
     }
 
     pub fn is_spilled(&self) -> bool {
         self.spilled.is_some()
     }
 
-    pub fn run(&self) -> Vec<Arc<Entry>> {
-        let (count, _) = plan(&self.queue);
-        self.queue.iter().take(count).cloned().collect()
+    /// So many entries at the front go out in one request.
+    pub fn send(&mut self, count: usize) {
+        self.phase = Phase::Asking;
+        self.together.sent(count);
     }
 
     /// Takes the next entry of the stream: into memory if there is room, else as part of the span.
@@ -193,10 +137,12 @@ impl Lane {
         self.spilled = Some(Span { first, last });
         self.spilled_since_ms = None;
         self.attempts = 0;
+        self.together.mask();
     }
 
     /// Everything up to here is on the node already.
     pub fn skip_through(&mut self, position: Seq) {
+        self.together.forget_unread();
         while self.queue.front().is_some_and(|entry| entry.seq <= position) {
             if let Some(entry) = self.queue.pop_front() {
                 self.bytes -= entry.size_bytes();
@@ -223,6 +169,7 @@ impl Lane {
             self.bytes -= entry.size_bytes();
         }
         self.attempts = 0;
+        self.together.mask();
         if !matches!(self.phase, Phase::Quarantined { .. }) {
             self.phase = Phase::Idle;
         }
@@ -240,74 +187,4 @@ impl Lane {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::entry::{Draft, Op};
-    use bytes::Bytes;
-    use proptest::prelude::*;
-
-    pub(crate) fn entry(seq: u64) -> Arc<Entry> {
-        let draft = Draft {
-            write_id: seq.to_string(),
-            op: Op::Add,
-            target: Some(uuid::Uuid::from_u128(1)),
-            method: "POST".into(),
-            path: "/".into(),
-            body: Bytes::new(),
-            headers: Vec::new(),
-        };
-        Arc::new(Entry::new(Seq(seq), draft, seq * 10))
-    }
-
-    #[test]
-    fn the_time_of_the_first_entry_outlives_its_memory() {
-        let mut lane = Lane::default();
-        assert_eq!(lane.since_ms(), None);
-        (1..=2).for_each(|seq| lane.offer(entry(seq), true));
-        lane.offer(entry(3), false);
-        lane.spill();
-        assert_eq!((lane.front().is_none(), lane.since_ms()), (true, Some(10)));
-        lane.loaded(vec![entry(1)], Seq(1));
-        assert_eq!(lane.since_ms(), Some(10));
-        // Its successor was not read: no time is better than that of another entry.
-        lane.advance();
-        assert_eq!(lane.since_ms(), None);
-        lane.loaded(vec![entry(2), entry(3)], Seq(3));
-        assert_eq!(lane.since_ms(), Some(20));
-        lane.skip_through(Seq(2));
-        assert_eq!(lane.since_ms(), Some(30));
-        lane.rewind(Seq(1), Seq(3));
-        assert_eq!(lane.since_ms(), None);
-    }
-
-    proptest! {
-        /// Whatever the room, the spills and the page sizes: every entry comes out once, in order.
-        #[test]
-        fn nothing_is_lost_or_reordered(steps in prop::collection::vec((0u8..4, any::<bool>(), 1usize..4), 1..120)) {
-            let mut lane = Lane::default();
-            let (mut logged, mut applied) = (0u64, Vec::new());
-            for (step, room, page) in steps {
-                match step {
-                    0 => { logged += 1; lane.offer(entry(logged), room) }
-                    1 => if let Some(e) = lane.front().cloned() { applied.push(e.seq.0); lane.advance() },
-                    2 => lane.spill(),
-                    _ => if let Some(span) = lane.wanted() {
-                        let through = Seq((span.first.0 + page as u64 - 1).min(span.last.0));
-                        lane.loaded((span.first.0..=through.0).map(entry).collect(), through);
-                    },
-                }
-                // Unknown, perhaps, but never another entry's.
-                let since_ms = lane.first().map(|first| first.0 * 10);
-                prop_assert!(lane.since_ms().is_none_or(|shown| Some(shown) == since_ms));
-            }
-            while !lane.is_empty() {
-                match lane.wanted() {
-                    Some(span) => lane.loaded((span.first.0..=span.last.0).map(entry).collect(), span.last),
-                    None => { applied.push(lane.front().unwrap().seq.0); lane.advance() }
-                }
-            }
-            prop_assert_eq!(applied, (1..=logged).collect::<Vec<_>>());
-            prop_assert_eq!(lane.bytes(), 0);
-        }
-    }
-}
+mod tests;

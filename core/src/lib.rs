@@ -7,9 +7,11 @@
 //! | `route` | what does this request mean, and how is its path spelt for one node |
 //! | `v1` | which v2 request does a v1 request stand for, and how does its answer look |
 //! | `entry` | what is one logged write, and which decisions about it are legal |
+//! | `coalesce` | which writes go to a node as one request, and how is that spelt |
 //! | `conversion` | which records does a deletion reach under other ids |
 //! | `effect` | what does an entry do to records, independent of when it is applied |
 //! | `poison` | which writes must not be logged because nodes die on them |
+//! | `validation` | which writes will Chroma surely take |
 //! | `answer` | what does a node's answer to a write mean |
 //! | `catalog` | which collections and databases exist, under which ids, on which node |
 //! | `idempotency` | what does a client hear that sends a write again |
@@ -37,6 +39,7 @@ pub mod alert;
 pub mod answer;
 pub mod backoff;
 pub mod catalog;
+pub mod coalesce;
 pub mod commit;
 pub mod conversion;
 pub mod delivery;
@@ -62,3 +65,4 @@ pub mod sequencer;
 pub mod supervision;
 pub mod trace;
 pub mod v1;
+pub mod validation;

@@ -146,6 +146,8 @@ pub struct WriteRow {
     pub method: String,
     pub path: String,
     pub status: String,
+    /// Its client was told of success when it was in the log.
+    pub acknowledged: bool,
     pub retry_count: i32,
     pub error_message: Option<String>,
     /// RFC 3339, UTC.

@@ -2,16 +2,31 @@
 //! closes the connection, as if the node were at fault, and would do so again on every node. They are
 //! known one by one and refused here; everything else Chroma judges itself.
 
+use std::collections::HashMap;
+
+use memchr::memmem;
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::entry::Op;
 use crate::route::Write;
+
+#[derive(Deserialize)]
+struct Rows<'a> {
+    #[serde(borrow, default)]
+    metadatas: Option<Vec<Option<HashMap<String, &'a RawValue>>>>,
+}
+
+/// The metadata under which Chroma itself keeps a record's document.
+const DOCUMENT: &str = "chroma:document";
 
 /// Why the request is refused (501), in Chroma's words for the same values in records.
 pub fn poison(op: Op, body: &[u8]) -> Option<String> {
     let field = match op {
         Op::CreateCollection => "metadata",
         Op::ModifyCollection => "new_metadata",
+        Op::Add | Op::Upsert | Op::Update => return hidden_document(body),
         _ => return None,
     };
     let body: Value = serde_json::from_slice(body).ok()?;
@@ -24,6 +39,26 @@ pub fn poison(op: Op, body: &[u8]) -> Option<String> {
             Some(format!("Unimplemented: Array is not supported in a collection's metadata: {key}"))
         }
         _ => None,
+    })
+}
+
+/// Anything but text there stops 1.5.9 for good: every collection is answered 500, and after a restart this one.
+fn hidden_document(body: &[u8]) -> Option<String> {
+    // Seldom there, and then perhaps spelt with escapes; only then the body is read.
+    let said = |words: &[u8]| memmem::find(body, words).is_some();
+    if !said(DOCUMENT.as_bytes()) && !said(b"\\u") {
+        return None;
+    }
+    // Chroma reads a list of the fields' values, too, which no client sends.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Some(format!("Unimplemented: metadata `{DOCUMENT}` in a body that is spelt as a list"));
+    }
+    let rows = serde_json::from_slice::<Rows<'_>>(body).ok()?.metadatas?;
+    let hidden = |row: &HashMap<String, &RawValue>| {
+        row.get(DOCUMENT).is_some_and(|value| !value.get().starts_with('"'))
+    };
+    rows.iter().flatten().any(hidden).then(|| {
+        format!("Unimplemented: metadata `{DOCUMENT}` must hold text: Chroma stops answering on anything else; use `documents`")
     })
 }
 
@@ -73,5 +108,19 @@ mod tests {
         assert_eq!(poison(Op::CreateCollection, br#"{"metadata": {"a": {}}}"#), None);
         assert_eq!(poison(Op::ModifyCollection, br#"{"new_metadata": {"a": 1}, "new_name": "b"}"#), None);
         assert_eq!(poison(Op::Upsert, br#"{"metadatas": [{"a": [1]}]}"#), None);
+    }
+
+    #[test]
+    fn what_stops_a_node_for_good_is_refused_however_it_is_spelt() {
+        for op in [Op::Add, Op::Upsert, Op::Update] {
+            for value in ["7", "null", "[]", "true"] {
+                for key in ["chroma:document", r"chroma\u003adocument"] {
+                    let body = format!(r#"{{"ids": ["a", "b"], "metadatas": [null, {{"{key}": {value}}}]}}"#);
+                    assert!(poison(op, body.as_bytes()).is_some(), "{body}");
+                }
+            }
+            assert_eq!(poison(op, br#"{"metadatas": [{"chroma:document": "text"}]}"#), None);
+            assert_eq!(poison(op, br#"{"documents": ["chroma:document"], "metadatas": [{"a": 7}]}"#), None);
+        }
     }
 }

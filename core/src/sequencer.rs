@@ -2,10 +2,10 @@
 //! together: it is changed synchronously, under one lock, by the actors, which then do what it says.
 //! It performs nothing itself. The parts: `node` (one node's position), `acting` (who judges), `suspicion`
 //! (which entry is to blame), `copy` (what a node must be given anew), `leading` (whether it may go on at
-//! all), `ready` (what may go next),
+//! all), `ready` (what may go next), `run` (what may go along),
 //! `outcome` (what a finished request changes), `view` (what readers and operators see).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::catalog::Catalog;
@@ -15,7 +15,9 @@ use crate::port::Recovered;
 use crate::pressure::{BatchSize, Pressure};
 
 mod acting;
+mod ahead;
 pub mod copy;
+mod courtesy;
 mod doubt;
 mod inspection;
 mod leading;
@@ -29,6 +31,7 @@ pub mod outcome;
 mod pages;
 pub mod quarantine;
 pub mod ready;
+mod run;
 pub mod shared;
 mod standing;
 pub mod step;
@@ -58,11 +61,13 @@ struct StreamState {
     decided: Seq,
     /// Everything up to here was acknowledged: no read may show less.
     acked: Seq,
+    /// Entries that the log acknowledged ahead of their verdict.
+    ahead: VecDeque<Seq>,
     /// The node that has been asked about the first undecided entry.
     asked: Option<NodeId>,
-    /// That entry as it was handed out. Its effect is fixed on this copy: every other copy gives way to
-    /// it until the entry is decided.
-    given: Option<Arc<Entry>>,
+    /// That entry, and those that went along, as they were handed out. Effects are fixed on these copies:
+    /// every other copy gives way to them until the entry is decided.
+    given: Vec<Arc<Entry>>,
 }
 
 #[derive(Debug)]
@@ -83,6 +88,8 @@ pub struct Sequencer {
     pressure: Pressure,
     /// How many entries are read at a time, by node.
     batches: Vec<BatchSize>,
+    /// Reads under way at each node.
+    readers: Vec<u32>,
     /// Rises with every recovery: pages that were read before it do not count.
     life: u64,
     /// Whether this balancer holds the lease. Without it no step is given out.
@@ -109,6 +116,7 @@ impl Sequencer {
             limits,
             pressure: Pressure::Calm,
             batches: vec![limits.batch(); nodes],
+            readers: vec![0; nodes],
             life: 0,
             leading: false,
             verification: Verification::default(),
@@ -156,6 +164,7 @@ impl Sequencer {
             debug_assert_eq!(entry.seq, self.head.next(), "the log has no gaps");
             self.head = entry.seq;
             self.note(entry);
+            self.acknowledge_logged(entry);
             for node in &mut self.nodes {
                 if node.fed == entry.seq.prev() {
                     node.offer(entry, &limits);
@@ -204,7 +213,7 @@ impl Sequencer {
         if entry.draft.op.is_destructive() && entry.decision().is_none() && entry.seq > state.decided {
             self.destructive.insert(entry.seq, Arc::clone(entry));
         }
-        let given = state.given.as_ref().filter(|given| given.seq == entry.seq);
+        let given = state.given.iter().find(|given| given.seq == entry.seq);
         Arc::clone(given.unwrap_or(entry))
     }
 

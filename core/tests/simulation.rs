@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "the modules of a test are its own")]
 
 mod simulation {
+    pub mod ahead;
     pub mod balancer;
     pub mod checks;
     pub mod chroma;
@@ -28,7 +29,7 @@ use std::sync::{Mutex, PoisonError};
 
 use chroma_ha_core::entry::Op;
 use simulation::rng::Rng;
-use simulation::schedule::plan;
+use simulation::schedule::{OPERATOR, plan};
 use simulation::world::World;
 
 fn number(name: &str) -> Option<u64> {
@@ -78,7 +79,10 @@ fn every_schedule_keeps_the_promises() {
         }
     });
     let failed = failed.into_inner().unwrap();
-    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    // The limit of ADR 15: nothing is lost, and one collection stands still.
+    let (waiting, failed): (Vec<_>, Vec<_>) = failed.into_iter().partition(|text| text.contains(OPERATOR));
+    println!("{} of {seeds} wait for an operator", waiting.len());
+    assert!(failed.is_empty() && waiting.len() as u64 <= 1 + seeds / 10_000, "{failed:#?}\n{waiting:#?}");
     let seen = seen.into_inner().unwrap();
     let unseen: Vec<_> = cases().into_iter().filter(|case| !seen.contains(case)).collect();
     assert!(seeds < 10_000 || unseen.is_empty(), "never happened: {unseen:?}, only {seen:?}");
@@ -92,6 +96,7 @@ fn cases() -> Vec<String> {
         std::iter::once(format!("{} Accepted", op.name())).chain(rejected)
     });
     let others = [
+        "acknowledged by the log",
         "crash",
         "lost lease",
         "takeover",
@@ -113,7 +118,10 @@ fn cases() -> Vec<String> {
 fn seeds_that_failed_once() {
     // 404 for a record write after a recovery: the delete that took its collection was not read back yet.
     // 9,771: an update of missing ids, sent whole for Chroma to judge, was accepted after one 500.
-    const SEEDS: [u64; 5] = [6_246, 9_771, 16_265, 30_776, 36_127];
+    // 4,072 and 30,188: what was applied in one request with its successor was read as not applied and rejected.
+    // 25,214: a doubt about two entries of one request ended with the first. 29,431 and 36,203: an earlier entry of
+    // such a request was applied again over a later one.
+    const SEEDS: [u64; 10] = [4_072, 6_246, 9_771, 16_265, 25_214, 29_431, 30_188, 30_776, 36_127, 36_203];
     let failed: Vec<String> = SEEDS.into_iter().filter_map(|seed| report(seed, &Mutex::default())).collect();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }

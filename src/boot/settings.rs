@@ -37,6 +37,7 @@ pub(super) fn settings(config: &Config) -> Result<Settings, BackoffError> {
             replica_ratio: config.reads.replica_ratio,
             read_wait: request.min(Duration::from_secs(15)),
             verdict_wait: request,
+            most_ahead: wal.most_ahead,
         },
         thresholds: config.pressure,
         backlog: wal.backlog,

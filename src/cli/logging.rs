@@ -3,7 +3,7 @@
 
 use std::io::IsTerminal;
 
-use tracing::{Level, Metadata};
+use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -29,13 +29,21 @@ pub(super) fn start(log: &Log, service: &str) -> Logging {
         Ok(spans) => (spans, None),
         Err(fault) => (None, Some(fault)),
     };
-    let shown = lines(log).with_filter(filter(log).and(filter_fn(is_harmless)));
     // An error means that a subscriber is set already.
-    let _ = Registry::default().with(shown).with(spans.as_ref().map(Exporter::layer)).try_init();
+    let _ = subscriber(log, spans.as_ref()).try_init();
     if let Some(fault) = fault {
         tracing::warn!(fault, "no spans are sent (see OTEL_EXPORTER_OTLP_ENDPOINT); all else goes on");
     }
     Logging { _spans: spans }
+}
+
+/// Only layers that are there: one that is `None` makes of every line that nobody wants one that somebody may
+/// want, so that all its fields are worked out, with every request.
+fn subscriber(log: &Log, spans: Option<&Exporter>) -> impl Subscriber + Send + Sync + use<> {
+    let shown = lines(log).with_filter(filter(log).and(filter_fn(is_harmless)));
+    let mut layers = vec![shown.boxed()];
+    layers.extend(spans.map(|spans| spans.layer().boxed()));
+    Registry::default().with(layers)
 }
 
 fn lines(log: &Log) -> Box<dyn Layer<Registry> + Send + Sync> {
@@ -56,4 +64,38 @@ fn filter(log: &Log) -> EnvFilter {
 /// The driver of PostgreSQL tells statements with their values: bodies, and the key of the log's balancers.
 fn is_harmless(line: &Metadata<'_>) -> bool {
     *line.level() <= Level::INFO || !line.target().starts_with(links::DRIVER)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tracing::subscriber::Interest;
+
+    use super::*;
+
+    /// Keeps what is known of a line before anybody was asked whether he wants it.
+    #[derive(Clone, Default)]
+    struct Seen(Arc<Mutex<Option<&'static Metadata<'static>>>>);
+
+    impl<S: Subscriber> Layer<S> for Seen {
+        fn register_callsite(&self, line: &'static Metadata<'static>) -> Interest {
+            if line.target() == "a line for a test" {
+                *self.0.lock().unwrap() = Some(line);
+            }
+            Interest::sometimes()
+        }
+    }
+
+    #[test]
+    fn a_line_that_nobody_wants_costs_nothing() {
+        let seen = Seen::default();
+        tracing::subscriber::with_default(Registry::default().with(seen.clone()), || {
+            tracing::debug!(target: "a line for a test", "told");
+        });
+        let line = seen.0.lock().unwrap().expect("a line");
+        let log = |filter: &str| Log { filter: filter.to_owned(), format: LogFormat::Text, collector: None };
+        assert!(subscriber(&log("info"), None).register_callsite(line).is_never());
+        assert!(!subscriber(&log("debug"), None).register_callsite(line).is_never());
+    }
 }

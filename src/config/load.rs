@@ -118,6 +118,7 @@ fn wal(env: &mut Reader) -> Wal {
     Wal {
         lease_time: env.seconds("LEASE_TIME"),
         write_ack: env.word("WRITE_ACK", WriteAck::parse).unwrap_or_default(),
+        most_ahead: env.count("WRITE_ACK_BACKLOG"),
         batch_size,
         high_volume_batch_size,
         sync_interval: env.seconds("WAL_SYNC_INTERVAL"),

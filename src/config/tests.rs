@@ -92,7 +92,7 @@ fn all_problems_come_at_once_one_line_each() {
             "CHECK_INTERVAL=\"fast\\nlane\" is refused: accepted is a number from 0.1 to 60 s",
             "WAL_ENABLED=\"false\" is refused: every write goes through the log, so it cannot be off; accepted \
              is true",
-            "WRITE_ACK=\"maybe\" is refused: accepted is applied, all",
+            "WRITE_ACK=\"maybe\" is refused: accepted is applied, all, log",
         ]
     );
 }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use actix_web::HttpRequest;
+use actix_web::dev::RequestHead;
 use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, HeaderName};
 use chroma_ha_actors::trace::{self, millis};
 use chroma_ha_core::route::Route;
@@ -18,7 +18,7 @@ const CLIENT_LEFT: u16 = 499;
 
 /// One request that is being answered.
 pub(super) struct Access<'a> {
-    request: &'a HttpRequest,
+    request: &'a RequestHead,
     pub(super) route: &'static str,
     pub(super) class: &'static str,
     pub(super) span: Span,
@@ -31,12 +31,12 @@ pub(super) struct Access<'a> {
 }
 
 impl<'a> Access<'a> {
-    pub(super) fn begin(request: &'a HttpRequest, route: &Route) -> Access<'a> {
+    pub(super) fn begin(request: &'a RequestHead, route: &Route) -> Access<'a> {
         Access {
             request,
             route: route.label(),
             class: route.class(),
-            span: trace::begin(parent(request.headers())),
+            span: trace::begin(parent(&request.headers)),
             begun: Instant::now(),
             write_id: None,
             answered: false,
@@ -72,14 +72,14 @@ impl<'a> Access<'a> {
             ($level:ident) => {
                 tracing::$level!(
                     target: "access",
-                    method = %request.method(),
-                    path = request.uri().path(),
+                    method = %request.method,
+                    path = request.uri.path(),
                     route = self.route,
                     status,
                     duration_ms = millis(self.took()),
                     write_id,
                     seq = answer.and_then(|answer| answer.seq).map(|seq| seq.0),
-                    request_bytes = announced(request.headers()),
+                    request_bytes = announced(&request.headers),
                     answer_bytes = answer.and_then(Outgoing::length),
                     trace_id = %span.trace,
                     span_id = %span.id,
@@ -163,7 +163,7 @@ mod tests {
         let path = "/api/v2/tenants/t/databases/d/collections";
         let request = TestRequest::post().uri(path).to_http_request();
         let lines = shown(|| {
-            let mut access = Access::begin(&request, &classify("POST", path));
+            let mut access = Access::begin(request.head(), &classify("POST", path));
             access.is_named("a-write");
         });
         assert_eq!(lines.lines().count(), 1, "{lines}");
@@ -176,7 +176,7 @@ mod tests {
         let request = TestRequest::post().uri(path).to_http_request();
         let refused = |unfit| {
             shown(|| {
-                let mut access = Access::begin(&request, &classify("POST", path));
+                let mut access = Access::begin(request.head(), &classify("POST", path));
                 access.is_refused(unfit);
                 access.end(&Outgoing::json(503, "{}"));
             })
@@ -190,7 +190,9 @@ mod tests {
         let path = "/api/v2/tenants/t/databases/d/collections";
         let request = TestRequest::default().uri(path).to_http_request();
         let answered = |method, status| {
-            shown(|| Access::begin(&request, &classify(method, path)).end(&Outgoing::json(status, "{}")))
+            shown(|| {
+                Access::begin(request.head(), &classify(method, path)).end(&Outgoing::json(status, "{}"))
+            })
         };
         assert_eq!(answered("POST", 201).lines().count(), 1);
         assert_eq!(answered("GET", 500).lines().count(), 1);

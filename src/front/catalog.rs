@@ -79,7 +79,7 @@ fn with_logical_id(worker: &Worker, value: &mut Value) -> bool {
         return false;
     };
     let sequencer = worker.shared.system.board.sequencer();
-    let logical = (0..worker.urls.len()).find_map(|n| sequencer.logical(NodeId(n), own));
+    let logical = (0..worker.shared.addresses.len()).find_map(|n| sequencer.logical(NodeId(n), own));
     if let Some(logical) = logical {
         value["id"] = Value::String(logical.to_string());
     }

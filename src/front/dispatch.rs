@@ -1,36 +1,40 @@
 //! Every request that is not the balancer's own: its route, what it takes of the bounds, its body, and the
 //! part that answers it.
 
+use actix_web::dev::{Payload, RequestHead};
 use actix_web::http::ConnectionType;
 use actix_web::{HttpRequest, HttpResponse, web};
-use chroma_ha_core::route::{self, Route, Share};
+use chroma_ha_core::route::{self, Route};
 
 use super::access::Access;
 use super::exchange::{Incoming, Outgoing};
 use super::intake::{self, Unfit, incoming};
 use super::{Worker, forward, read, rescue, turn, v1, write};
 
-pub(super) async fn dispatch(
+/// What is no route of the balancer's own.
+pub(super) async fn any(
     request: HttpRequest,
-    mut payload: web::Payload,
+    payload: web::Payload,
     worker: web::Data<Worker>,
 ) -> HttpResponse {
-    let (method, path) = (request.method().as_str(), request.uri().path());
-    let route = route::classify(method, path);
-    let share = Share::of(&route, method, path);
-    let mut access = Access::begin(&request, &route);
-    let (answer, taken_in) = match incoming(&worker, &request, &mut payload, share, access.span).await {
+    dispatch(request.head(), payload.into_inner(), &worker).await
+}
+
+pub(super) async fn dispatch(request: &RequestHead, mut payload: Payload, worker: &Worker) -> HttpResponse {
+    let route = route::classify(request.method.as_str(), request.uri.path());
+    let mut access = Access::begin(request, &route);
+    let (answer, taken_in) = match incoming(worker, request, &mut payload, &route, access.span).await {
         Ok(incoming) => {
             access.is_named(&incoming.attempt.write_id);
             let forwarded = incoming.attempt.forwarded;
-            (forward::disclaim(turn::answer(&worker, route, incoming).await, forwarded), true)
+            (forward::disclaim(turn::answer(worker, route, incoming).await, forwarded), true)
         }
         Err(unfit) => {
             access.is_refused(unfit);
-            (refuse(&worker, unfit), false)
+            (refuse(worker, unfit), false)
         }
     };
-    worker.shared.system.stats.front.request(access.route, access.class, answer.status, access.took());
+    worker.tally.request(access.route, access.class, answer.status, access.took());
     access.end(&answer);
     let mut response = answer.into_response();
     if worker.shared.stopping() {
@@ -48,12 +52,12 @@ fn refuse(worker: &Worker, unfit: Unfit) -> Outgoing {
 }
 
 /// One request through the part that answers its route.
-pub(super) async fn answer(worker: &Worker, route: Route, incoming: Incoming) -> Outgoing {
+pub(super) async fn answer(worker: &Worker, route: &Route, incoming: &Incoming) -> Outgoing {
     match route {
-        Route::Read(read) => read::read(worker, &read, incoming).await,
-        Route::Write(write) => write::write(worker, &write, incoming).await,
-        Route::Refused(refusal) => refused(&refusal),
-        Route::V1 => v1::v1(worker, incoming).await,
+        Route::Read(read) => read::read(worker, read, incoming).await,
+        Route::Write(write) => Box::pin(write::write(worker, write, incoming.clone())).await,
+        Route::Refused(refusal) => refused(refusal),
+        Route::V1 => Box::pin(v1::v1(worker, incoming.clone())).await,
     }
 }
 

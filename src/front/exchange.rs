@@ -5,8 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use actix_web::HttpResponse;
-use actix_web::body::SizedStream;
+use actix_web::body::{BodyStream, BoxBody, SizedStream};
 use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use bytes::{Bytes, BytesMut};
 use chroma_ha_actors::gate::Ticket;
 use chroma_ha_core::ids::Seq;
@@ -15,13 +16,16 @@ use futures_util::{Stream, StreamExt};
 
 use super::forward::Attempt;
 
+/// A header, as the server read it: a copy of one costs no allocation.
+pub(super) type Field = (HeaderName, HeaderValue);
+
 /// A request, whole.
 #[derive(Clone, Debug)]
 pub(super) struct Incoming {
     pub(super) method: String,
     /// As the client sent it, or as the old API's translation made it.
     pub(super) path_and_query: String,
-    pub(super) headers: Vec<(String, String)>,
+    pub(super) headers: Vec<Field>,
     pub(super) body: Bytes,
     pub(super) attempt: Attempt,
     /// What it has taken of the bounds: to be kept by whatever goes on with it.
@@ -40,8 +44,14 @@ impl Incoming {
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(n, _)| n == name).and_then(|(_, value)| value.to_str().ok())
     }
+}
+
+/// Headers from elsewhere; what is none is left out.
+pub(super) fn fields(pairs: impl IntoIterator<Item = (String, String)>) -> Vec<Field> {
+    let field = |(name, value): (String, String)| Some((name.parse().ok()?, value.try_into().ok()?));
+    pairs.into_iter().filter_map(field).collect()
 }
 
 pub(super) type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, std::io::Error>>>>;
@@ -55,7 +65,7 @@ pub(super) enum Body {
 /// An answer on its way to the client.
 pub(super) struct Outgoing {
     pub(super) status: u16,
-    pub(super) headers: Vec<(String, String)>,
+    pub(super) headers: Vec<Field>,
     pub(super) body: Body,
     /// Neither answered nor, as far as that is known, logged: this balancer may not answer now, another one
     /// may, and it may be tried again.
@@ -65,13 +75,13 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    pub(super) fn whole(status: u16, headers: Vec<(String, String)>, body: impl Into<Bytes>) -> Outgoing {
+    pub(super) fn whole(status: u16, headers: Vec<Field>, body: impl Into<Bytes>) -> Outgoing {
         Outgoing { status, headers, body: Body::Whole(body.into()), untaken: false, seq: None }
     }
 
     pub(super) fn streamed(
         status: u16,
-        headers: Vec<(String, String)>,
+        headers: Vec<Field>,
         stream: ByteStream,
         length: Option<u64>,
     ) -> Outgoing {
@@ -79,7 +89,7 @@ impl Outgoing {
     }
 
     pub(super) fn json(status: u16, body: impl Into<Bytes>) -> Outgoing {
-        Outgoing::whole(status, vec![("content-type".to_owned(), "application/json".to_owned())], body)
+        Outgoing::whole(status, vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body)
     }
 
     /// Chroma's own form of an error.
@@ -87,13 +97,13 @@ impl Outgoing {
         Outgoing::json(status, serde_json::json!({ "error": error, "message": message }).to_string())
     }
 
-    pub(super) fn with(mut self, name: &str, value: impl Into<String>) -> Outgoing {
-        self.headers.push((name.to_owned(), value.into()));
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Outgoing {
+        self.headers.extend(fields([(name.to_owned(), value.into())]));
         self
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(n, _)| n == name).and_then(|(_, value)| value.to_str().ok())
     }
 
     /// In bytes, where it is known before the body is sent.
@@ -105,7 +115,7 @@ impl Outgoing {
     }
 
     /// Reads the rest of a streamed body.
-    pub(super) async fn collect(self) -> std::io::Result<(u16, Vec<(String, String)>, Bytes)> {
+    pub(super) async fn collect(self) -> std::io::Result<(u16, Vec<Field>, Bytes)> {
         let body = match self.body {
             Body::Whole(bytes) => bytes,
             Body::Stream(mut stream, _) => {
@@ -121,14 +131,15 @@ impl Outgoing {
 
     pub(super) fn into_response(self) -> HttpResponse {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_GATEWAY);
-        let mut response = HttpResponse::build(status);
+        let body = match self.body {
+            Body::Whole(bytes) => BoxBody::new(bytes),
+            Body::Stream(stream, Some(length)) => BoxBody::new(SizedStream::new(length, stream)),
+            Body::Stream(stream, None) => BoxBody::new(BodyStream::new(stream)),
+        };
+        let mut response = HttpResponse::with_body(status, body);
         for (name, value) in self.headers {
-            response.append_header((name, value));
+            response.headers_mut().append(name, value);
         }
-        match self.body {
-            Body::Whole(bytes) => response.body(bytes),
-            Body::Stream(stream, Some(length)) => response.body(SizedStream::new(length, stream)),
-            Body::Stream(stream, None) => response.streaming(stream),
-        }
+        response
     }
 }

@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use actix_web::http::header::HeaderValue;
 use chroma_ha_core::trace::TRACEPARENT;
-use reqwest::{Client, Method, RequestBuilder, Response};
+use http::HeaderMap;
+use reqwest::{Client, Method, RequestBuilder};
 
-use super::exchange::Incoming;
+use super::exchange::{Field, Incoming};
 
 /// Headers that concern one connection, that the client library sets itself, or that are for us.
 const NOT_PASSED: [&str; 11] = [
@@ -38,16 +40,17 @@ pub(super) fn request(
     let method = Method::from_bytes(incoming.method.as_bytes()).unwrap_or(Method::GET);
     let mut request = client.request(method, url).timeout(wait);
     request = request.header(TRACEPARENT, incoming.span.as_parent().header());
-    for (name, value) in incoming.headers.iter().filter(|(name, _)| passes(name)) {
-        request = request.header(name, value);
+    for (name, value) in incoming.headers.iter().filter(|(name, _)| passes(name.as_str())) {
+        request = request.header(name.as_str(), value.as_bytes());
     }
     if incoming.body.is_empty() { request } else { request.body(incoming.body.clone()) }
 }
 
 /// Those of an answer's headers that the client gets.
-pub(super) fn headers(response: &Response) -> Vec<(String, String)> {
-    let passed = response.headers().iter().filter(|(name, _)| passes(name.as_str()));
-    passed
-        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
-        .collect()
+pub(super) fn headers(answer: &HeaderMap) -> Vec<Field> {
+    let passed = answer.iter().filter(|(name, value)| passes(name.as_str()) && value.to_str().is_ok());
+    let field = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        Some((name.as_str().parse().ok()?, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+    };
+    passed.filter_map(field).collect()
 }

@@ -6,18 +6,23 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{Payload, RequestHead};
 use actix_web::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
-use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use chroma_ha_actors::gate::{Shed, Ticket};
-use chroma_ha_core::route::Share;
+use chroma_ha_core::route::{Route, Share};
 use chroma_ha_core::trace::Span;
 use futures_util::StreamExt;
 use tokio::time::{Instant, timeout_at};
 
-use super::exchange::Incoming;
+use super::exchange::{Field, Incoming};
 use super::{Worker, access, forward, key};
+
+/// Longest path with its query, in bytes. What is put before it and in it on its way to a node may make it
+/// longer, and 64 KiB are the end of what can be sent.
+const LONGEST_TARGET: usize = 16 << 10;
 
 /// Room for a body of unknown length is taken in such steps, and doubled.
 const STEP: usize = 64 << 10;
@@ -27,6 +32,8 @@ const STEP: usize = 64 << 10;
 pub(super) enum Unfit {
     /// Longer than a request may be.
     TooLong(usize),
+    /// So long may a path with its query be.
+    LongTarget(usize),
     /// Longer than all that may be held in memory.
     TooLongToHold(usize),
     /// The client did not send for so long, or not all of it in time.
@@ -44,12 +51,14 @@ impl From<Shed> for Unfit {
 
 pub(super) async fn incoming(
     worker: &Worker,
-    request: &HttpRequest,
-    payload: &mut web::Payload,
-    share: Share,
+    request: &RequestHead,
+    payload: &mut Payload,
+    route: &Route,
     span: Span,
 ) -> Result<Incoming, Unfit> {
+    let path_and_query = target(request)?;
     let system = &worker.shared.system;
+    let share = Share::of(route, request.method.as_str(), request.uri.path());
     if let Some(shed) = Shed::under(system.load.load().pressure, share) {
         return Err(Unfit::Shed(shed));
     }
@@ -59,13 +68,12 @@ pub(super) async fn incoming(
         length => read_body(worker, payload, length, &mut ticket).await?,
     };
     ticket.enter().await?;
-    let headers = request.headers().iter().filter(|(name, _)| !access::is_replaced(name, &span));
-    let mut headers =
-        headers.filter_map(|(name, value)| Some((name.as_str().to_owned(), text(name, value)?))).collect();
-    let attempt = forward::attempt(worker, &mut headers);
+    let headers = request.headers.iter().filter(|(name, _)| !access::is_replaced(name, &span));
+    let mut headers = headers.filter(|(name, value)| is_text(name, value)).map(copied).collect();
+    let attempt = forward::attempt(worker, &mut headers, route);
     Ok(Incoming {
-        method: request.method().as_str().to_owned(),
-        path_and_query: request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned(),
+        method: request.method.as_str().to_owned(),
+        path_and_query,
         headers,
         body,
         attempt,
@@ -74,12 +82,22 @@ pub(super) async fn incoming(
     })
 }
 
-/// What is no text is left out; but a key that cannot be read is refused, not ignored.
-fn text(name: &HeaderName, value: &HeaderValue) -> Option<String> {
-    match value.to_str() {
-        Ok(text) => Some(text.to_owned()),
-        Err(_) => (name == key::HEADER).then(|| "\u{fffd}".to_owned()),
+fn target(request: &RequestHead) -> Result<String, Unfit> {
+    match request.uri.path_and_query().map_or("/", |target| target.as_str()) {
+        long if long.len() > LONGEST_TARGET => Err(Unfit::LongTarget(LONGEST_TARGET)),
+        plain if plain.starts_with('/') => Ok(plain.to_owned()),
+        // `GET http://host?query`: the path is empty.
+        bare => Ok(format!("/{bare}")),
     }
+}
+
+/// What is no text is left out; but a key that cannot be read is refused, not ignored.
+fn is_text(name: &HeaderName, value: &HeaderValue) -> bool {
+    name == key::HEADER || value.to_str().is_ok()
+}
+
+fn copied((name, value): (&HeaderName, &HeaderValue)) -> Field {
+    (name.clone(), value.clone())
 }
 
 /// How long the body is, as the request says.
@@ -91,13 +109,13 @@ enum Length {
 }
 
 impl Length {
-    fn of(request: &HttpRequest) -> Length {
-        let length = request.headers().get(CONTENT_LENGTH);
+    fn of(request: &RequestHead) -> Length {
+        let length = request.headers.get(CONTENT_LENGTH);
         match length.map(|value| value.to_str().ok().and_then(|text| text.parse().ok())) {
             Some(Some(0)) => Length::None,
             Some(Some(length)) => Length::Known(length),
             Some(None) => Length::Unknown,
-            None if request.headers().contains_key(TRANSFER_ENCODING) => Length::Unknown,
+            None if request.headers.contains_key(TRANSFER_ENCODING) => Length::Unknown,
             None => Length::None,
         }
     }
@@ -105,7 +123,7 @@ impl Length {
 
 async fn read_body(
     worker: &Worker,
-    payload: &mut web::Payload,
+    payload: &mut Payload,
     length: Length,
     ticket: &mut Ticket,
 ) -> Result<Bytes, Unfit> {
@@ -141,13 +159,13 @@ async fn read_body(
 
 /// An answer whose request's body was not read to its end: that is kept unread until the answer is sent, so
 /// that the connection is closed then instead of reading on for as long as the client likes to send.
-pub(super) fn unread(response: HttpResponse, rest: web::Payload) -> HttpResponse {
+pub(super) fn unread(response: HttpResponse, rest: Payload) -> HttpResponse {
     response.map_body(|_, answer| BoxBody::new(Unread { answer, _rest: rest }))
 }
 
 struct Unread {
     answer: BoxBody,
-    _rest: web::Payload,
+    _rest: Payload,
 }
 
 impl MessageBody for Unread {

@@ -15,9 +15,9 @@ const LONGEST: usize = 255;
 
 /// The request's claim, if it bears a key; or why the key is refused.
 pub(super) fn claim(incoming: &Incoming) -> Result<Option<Claim>, String> {
-    let mut keys = incoming.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(HEADER));
+    let mut keys = incoming.headers.iter().filter(|(name, _)| name == HEADER);
     let Some((_, key)) = keys.next() else { return Ok(attempted(incoming)) };
-    let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
+    let visible = key.as_bytes().iter().all(u8::is_ascii_graphic);
     if keys.next().is_some() || key.is_empty() || key.len() > LONGEST || !visible {
         return Err(format!(
             "Idempotency-Key must be given once, with 1 to {LONGEST} visible ASCII characters and no spaces; the write was not logged"
@@ -62,6 +62,7 @@ mod tests {
     use chroma_ha_core::route::Share;
 
     use super::*;
+    use crate::front::exchange::fields;
     use crate::front::forward::Attempt;
 
     fn incoming(headers: &[(&str, &str)], body: &str) -> Incoming {
@@ -69,7 +70,7 @@ mod tests {
         Incoming {
             method: "POST".into(),
             path_and_query: "/x".into(),
-            headers: headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+            headers: fields(headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))),
             body: Bytes::from(body.to_owned()),
             attempt: Attempt { write_id: "w".to_owned(), repeatable: false, forwarded: false },
             ticket: Arc::new(RequestGate::new(limits).ticket(Share::Writes)),

@@ -1,6 +1,7 @@
 //! The one place where causes become answers of our own: which status, which text, whether and when to
 //! try again.
 
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use chroma_ha_actors::gate::{Scarce, Shed};
 use chroma_ha_actors::proxy::Refusal;
 use chroma_ha_core::port::{NodeFault, StoreError};
@@ -39,6 +40,9 @@ pub(super) fn refusal(refusal: &Refusal) -> Outgoing {
         }
         Refusal::Lost(id) => unavailable(&format!(
             "every Chroma server lost collection [{id}]; an operator can delete it, to create it anew"
+        )),
+        Refusal::FarAhead(id) => unavailable(&format!(
+            "too many writes of collection [{id}] are acknowledged and not yet applied, so this one was not logged; try again (WRITE_ACK_BACKLOG)"
         )),
         Refusal::NoReadableNode => {
             unavailable("no Chroma server that holds everything acknowledged can answer now; try again")
@@ -109,7 +113,7 @@ fn shed(shed: Shed) -> Outgoing {
 /// What was not taken in. About bodies as Chroma answers it: plain text.
 pub(super) fn unfit(unfit: Unfit) -> Outgoing {
     let text = |status, text: String| {
-        let headers = vec![("content-type".to_owned(), "text/plain; charset=utf-8".to_owned())];
+        let headers = vec![(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))];
         Outgoing::whole(status, headers, text)
     };
     match unfit {
@@ -119,10 +123,18 @@ pub(super) fn unfit(unfit: Unfit) -> Outgoing {
         Unfit::TooLongToHold(most) => {
             text(413, format!("Payload too large: at most {most} bytes fit into memory (MAX_BODY_MEMORY)"))
         }
+        Unfit::LongTarget(most) => {
+            text(414, format!("the request's path and query are too long: at most {most} bytes are accepted"))
+        }
         Unfit::Slow => text(408, "the request's body did not come in time; send it again".to_owned()),
         Unfit::Broken => text(400, "the request's body broke off".to_owned()),
         Unfit::Shed(reason) => shed(reason),
     }
+}
+
+/// No node was asked.
+pub(super) fn unspeakable(cause: &str) -> Outgoing {
+    Outgoing::error(400, "InvalidArgumentError", &format!("the request cannot be passed on: {cause}"))
 }
 
 pub(super) fn node(fault: &NodeFault) -> Outgoing {

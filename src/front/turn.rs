@@ -19,22 +19,24 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) async fn answer(worker: &Worker, route: Route, mut incoming: Incoming) -> Outgoing {
     if matches!(route, Route::Refused(_) | Route::Read(Read::Server)) || incoming.attempt.forwarded {
-        return dispatch::answer(worker, route, incoming).await;
+        return dispatch::answer(worker, &route, &incoming).await;
     }
     let lease = &worker.shared.system.board.lease;
-    let mut holder = lease.watch();
-    let deadline = Instant::now() + worker.shared.config.wal.lease_time + TAKEOVER;
+    let begun = Instant::now();
     loop {
-        let now = holder.borrow_and_update().clone();
+        let now = lease.holder();
         let answer = match &now {
             Holder::Elsewhere(peer) => forward::forward(worker, peer, &mut incoming).await,
-            _ => dispatch::answer(worker, route.clone(), incoming.clone()).await,
+            _ => dispatch::answer(worker, &route, &incoming).await,
         };
         // Nobody can take the lease while PostgreSQL is away, and nobody knows for how long that is.
         let in_vain = matches!(now, Holder::Unknown | Holder::Lost) || !lease.log_answers();
+        let deadline = begun + worker.shared.config.wal.lease_time + TAKEOVER;
         if !answer.untaken || in_vain || Instant::now() >= deadline {
             return answer;
         }
-        let _ = timeout_at(deadline.min(Instant::now() + PAUSE), holder.changed()).await;
+        let mut holder = lease.watch();
+        let changed = holder.wait_for(|holder| *holder != now);
+        let _ = timeout_at(deadline.min(Instant::now() + PAUSE), changed).await;
     }
 }

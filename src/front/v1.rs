@@ -1,6 +1,7 @@
 //! The old API, served by translation: a v1 request becomes a v2 request, goes the same way as every
 //! other, and its answer gets the shape that old clients know. Nothing here touches a node or the log.
 
+use actix_web::http::header::CONTENT_LENGTH;
 use chroma_ha_actors::proxy::Refusal;
 use chroma_ha_core::ids::CollectionId;
 use chroma_ha_core::route;
@@ -46,14 +47,14 @@ pub(super) async fn v1(worker: &Worker, incoming: Incoming) -> Outgoing {
     if route == route::Route::V1 {
         return Outgoing::error(501, "Unimplemented", "this v1 request has no v2 counterpart");
     }
-    let answer = Box::pin(dispatch::answer(worker, route, incoming)).await;
+    let answer = Box::pin(dispatch::answer(worker, &route, &incoming)).await;
     if answer.untaken {
         return answer;
     }
     let seq = answer.seq;
     match answer.collect().await {
         Ok((status, mut headers, body)) => {
-            headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-length"));
+            headers.retain(|(name, _)| name != CONTENT_LENGTH);
             let (status, body) = v1::shape(&translated.shape, caller, status, &body);
             Outgoing { seq, ..Outgoing::whole(status, headers, body) }
         }

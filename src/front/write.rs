@@ -10,7 +10,7 @@ use chroma_ha_core::route::Write;
 use chroma_ha_core::trace::TRACEPARENT;
 use uuid::Uuid;
 
-use super::exchange::{Incoming, Outgoing};
+use super::exchange::{Incoming, Outgoing, fields};
 use super::{Worker, key, rescue};
 use crate::config::WriteAck;
 
@@ -60,8 +60,9 @@ fn ack(configured: WriteAck, incoming: &Incoming) -> Result<Ack, Outgoing> {
     match asked {
         Some(WriteAck::Applied) => Ok(Ack::Applied),
         Some(WriteAck::All) => Ok(Ack::All),
+        Some(WriteAck::Log) => Ok(Ack::Log),
         None => {
-            let message = format!("{ACK} accepts `applied` and `all`; the write was not logged");
+            let message = format!("{ACK} accepts `applied`, `all` and `log`; the write was not logged");
             Err(Outgoing::error(400, "InvalidArgumentError", &message))
         }
     }
@@ -92,7 +93,9 @@ fn draft(write: &Write, incoming: Incoming) -> Draft {
 fn answered(written: Written, record: bool) -> Outgoing {
     let Written { write_id, seq, outcome, replayed } = written;
     let outgoing = match outcome {
-        WriteOutcome::Answered(answer) => Outgoing::whole(answer.status, answer.headers, answer.body),
+        WriteOutcome::Answered(answer) | WriteOutcome::Acknowledged(answer) => {
+            Outgoing::whole(answer.status, fields(answer.headers), answer.body)
+        }
         WriteOutcome::Queued => Outgoing::json(202, "{}"),
         WriteOutcome::Pending => rescue::pending(&write_id, record),
     };

@@ -23,12 +23,12 @@ pub(super) const APPEND: &str = "WITH fence AS ( \
         UPDATE wal_head SET head = $2 \
         WHERE head = $3 AND EXISTS (SELECT FROM wal_lease WHERE epoch = $1) RETURNING head) \
     INSERT INTO wal_pending_writes \
-        (seq, write_id, op, target, stream, method, path, data, headers, timestamp) \
+        (seq, write_id, op, target, stream, method, path, data, headers, timestamp, acknowledged) \
     SELECT e.seq, e.write_id, e.op, e.target, e.stream, e.method, e.path, e.data, e.headers, \
-        to_timestamp(e.logged_at_ms / 1000.0) \
+        to_timestamp(e.logged_at_ms / 1000.0), e.acknowledged \
     FROM fence CROSS JOIN unnest($4::bigint[], $5::text[], $6::text[], $7::uuid[], $8::uuid[], \
-        $9::text[], $10::text[], $11::bytea[], $12::jsonb[], $13::bigint[]) \
-        AS e (seq, write_id, op, target, stream, method, path, data, headers, logged_at_ms)";
+        $9::text[], $10::text[], $11::bytea[], $12::jsonb[], $13::bigint[], $14::bool[]) \
+        AS e (seq, write_id, op, target, stream, method, path, data, headers, logged_at_ms, acknowledged)";
 
 /// The same for a group in which clients named writes with a key: the claims come and go with the entries.
 /// A key that is taken makes the whole statement fail; whoever appends has looked it up before.
@@ -36,14 +36,14 @@ pub(super) const APPEND_CLAIMING: &str = "WITH fence AS ( \
         UPDATE wal_head SET head = $2 \
         WHERE head = $3 AND EXISTS (SELECT FROM wal_lease WHERE epoch = $1) RETURNING head), \
     claims AS (INSERT INTO wal_outcomes (seq, write_id, key, digest) \
-        SELECT c.* FROM fence CROSS JOIN unnest($14::bigint[], $15::text[], $16::bytea[], $17::bytea[]) AS c) \
+        SELECT c.* FROM fence CROSS JOIN unnest($15::bigint[], $16::text[], $17::bytea[], $18::bytea[]) AS c) \
     INSERT INTO wal_pending_writes \
-        (seq, write_id, op, target, stream, method, path, data, headers, timestamp, keyed) \
+        (seq, write_id, op, target, stream, method, path, data, headers, timestamp, acknowledged, keyed) \
     SELECT e.seq, e.write_id, e.op, e.target, e.stream, e.method, e.path, e.data, e.headers, \
-        to_timestamp(e.logged_at_ms / 1000.0), e.seq = ANY ($14) \
+        to_timestamp(e.logged_at_ms / 1000.0), e.acknowledged, e.seq = ANY ($15) \
     FROM fence CROSS JOIN unnest($4::bigint[], $5::text[], $6::text[], $7::uuid[], $8::uuid[], \
-        $9::text[], $10::text[], $11::bytea[], $12::jsonb[], $13::bigint[]) \
-        AS e (seq, write_id, op, target, stream, method, path, data, headers, logged_at_ms)";
+        $9::text[], $10::text[], $11::bytea[], $12::jsonb[], $13::bigint[], $14::bool[]) \
+        AS e (seq, write_id, op, target, stream, method, path, data, headers, logged_at_ms, acknowledged)";
 
 /// Rows that one statement completes or removes: a long transaction would hold back everybody else.
 const COMPLETE_BATCH: i64 = 5_000;
@@ -71,12 +71,14 @@ pub(super) async fn append(held: &Held, entries: &[Arc<Entry>]) -> Result<(), St
     let headers: Vec<Value> = entries.iter().map(|e| headers_to_json(&e.draft.headers)).collect();
     let logged: Vec<i64> =
         entries.iter().map(|e| i64::try_from(e.logged_at_ms).unwrap_or(i64::MAX)).collect();
+    let acknowledged: Vec<bool> = entries.iter().map(|e| e.is_acknowledged()).collect();
     let (through, before) = (number(last.seq), number(first.seq.prev()));
     let write_ids = column(|e| &e.draft.write_id);
     let ops = column(|e| e.draft.op.name());
     let (methods, paths) = (column(|e| &e.draft.method), column(|e| &e.draft.path));
     let mut row: Vec<&(dyn ToSql + Sync)> = vec![&held.epoch, &through, &before, &seqs, &write_ids, &ops];
     row.extend([&targets as &(dyn ToSql + Sync), &streams, &methods, &paths, &data, &headers, &logged]);
+    row.push(&acknowledged);
     let claims = Claims::of(entries);
     let client = &held.session.client;
     let inserted = if claims.seqs.is_empty() {

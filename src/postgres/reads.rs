@@ -23,7 +23,7 @@ use super::{number, seq_of};
 const PAGE: &str = "SELECT seq, write_id, op, target, method, path, \
         CASE WHEN n = 1 OR (n <= $3 AND total <= $4) THEN data END AS data, headers, \
         round(extract(epoch FROM timestamp) * 1000)::bigint AS logged_at_ms, status, \
-        effect::text AS effect, accepted, keyed, {conversions} AS conversions, n = 1 OR (n <= $3 AND total <= $4) AS fits \
+        effect::text AS effect, accepted, keyed, acknowledged, {conversions} AS conversions, n = 1 OR (n <= $3 AND total <= $4) AS fits \
     FROM (SELECT *, octet_length(coalesce(data, '')) AS size, row_number() OVER w AS n, \
             sum(octet_length(coalesce(data, ''))) OVER (w ROWS UNBOUNDED PRECEDING) AS total \
         FROM wal_pending_writes WHERE status <> 'rejected' AND {filter} \
@@ -85,7 +85,8 @@ fn entry(row: &Row) -> Result<Entry, StoreError> {
     let done = matches!(row.get::<_, Option<&str>>("status"), Some("completed" | "failed"));
     let decision = (done || row.get("accepted")).then_some(Decision::Accepted);
     let logged_at_ms = u64::try_from(row.get::<_, Option<i64>>("logged_at_ms").unwrap_or_default());
-    let entry = Entry::new(seq, draft, logged_at_ms.unwrap_or_default()).keyed(row.get("keyed"));
+    let entry = Entry::new(seq, draft, logged_at_ms.unwrap_or_default());
+    let entry = entry.keyed(row.get("keyed")).acknowledged(row.get("acknowledged"));
     for (node, ids) in conversions::read(row.get("conversions")) {
         entry.convert(node, ids);
     }
@@ -104,7 +105,7 @@ pub(super) fn headers_from_json(value: Option<Value>) -> Vec<(String, String)> {
 }
 
 pub(super) async fn find(client: &Client, write_id: &str) -> Result<Option<WriteRow>, StoreError> {
-    let sql = "SELECT write_id, seq, op, stream, accepted, method, path, coalesce(status, '') AS status, \
+    let sql = "SELECT write_id, seq, op, stream, accepted, acknowledged, method, path, coalesce(status, '') AS status, \
             coalesce(retry_count, 0) AS retry_count, error_message, \
             to_char(timestamp AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS logged, \
             to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS updated \
@@ -126,6 +127,7 @@ pub(super) async fn find(client: &Client, write_id: &str) -> Result<Option<Write
         method: row.get("method"),
         path: row.get("path"),
         status,
+        acknowledged: row.get("acknowledged"),
         retry_count: row.get("retry_count"),
         error_message: row.get("error_message"),
         timestamp: row.get::<_, Option<String>>("logged").unwrap_or_default(),

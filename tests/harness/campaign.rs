@@ -52,7 +52,7 @@ impl Campaign {
     pub(crate) async fn prepare(plan: Plan) -> Self {
         let options = Options { own_postgres: true, chaos: true, ..Options::default() };
         let options = options.env("REQUEST_TIMEOUT", REQUEST_TIMEOUT_S).env("LOG_LEVEL", "info");
-        let options = options.env("LOAD_BALANCE_STRATEGY", plan.strategy);
+        let options = options.env("LOAD_BALANCE_STRATEGY", plan.strategy).env("WRITE_ACK", plan.ack);
         let stack = Stack::start(options).await;
         let arena = Arena::over(stack, plan.balancers).await;
         let hub = Hub::over(&arena, plan.seed).await;

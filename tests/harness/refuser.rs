@@ -2,9 +2,11 @@
 //! server, but answers 400 itself to changes whose path ends as the test says, and falls under changes
 //! that hold a word: nothing that is under way gets an answer. One request a connection.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use reqwest::Method;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -12,12 +14,19 @@ use tokio::sync::watch;
 use super::client::client;
 
 /// What the front does otherwise than the server.
+#[derive(Default)]
 struct Whims {
     refused: Mutex<Option<&'static str>>,
     poison: Mutex<Option<Poison>>,
+    /// Records that it says it takes in one request.
+    batch_limit: Mutex<Option<usize>>,
+    /// The most ids that a record write had.
+    largest: AtomicUsize,
     /// How often it fell.
     falls: watch::Sender<usize>,
 }
+
+const VERBS: [&str; 4] = ["/add", "/upsert", "/update", "/delete"];
 
 /// Under changes that hold this word the node falls, each time.
 #[derive(Clone, Copy)]
@@ -36,8 +45,7 @@ impl Refuser {
     pub(crate) async fn before(server_url: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let (refused, poison) = (Mutex::default(), Mutex::default());
-        let whims = Arc::new(Whims { refused, poison, falls: watch::Sender::new(0) });
+        let whims = Arc::new(Whims::default());
         tokio::spawn(accept(listener, server_url, Arc::clone(&whims)));
         Self { port, whims }
     }
@@ -59,6 +67,16 @@ impl Refuser {
     pub(crate) fn falls(&self) -> usize {
         *self.whims.falls.borrow()
     }
+
+    /// Whoever asks from now on how many records it takes in one request is told so many.
+    pub(crate) fn tell_batch_limit(&self, records: usize) {
+        *self.whims.batch_limit.lock().expect("a word") = Some(records);
+    }
+
+    /// The most ids in one record write so far.
+    pub(crate) fn largest(&self) -> usize {
+        self.whims.largest.load(Ordering::Relaxed)
+    }
 }
 
 async fn accept(listener: TcpListener, server_url: String, whims: Arc<Whims>) {
@@ -74,6 +92,11 @@ async fn accept(listener: TcpListener, server_url: String, whims: Arc<Whims>) {
     }
 }
 
+fn batch_limit(whims: &Whims, path: &str) -> Option<usize> {
+    let limit = *whims.batch_limit.lock().expect("a word");
+    limit.filter(|_| path == "/api/v2/pre-flight-checks")
+}
+
 /// Ends without an answer when anything is wrong, as a broken server would.
 async fn pass(mut stream: TcpStream, server_url: &str, whims: &Whims) -> Option<()> {
     let (head, body) = request(&mut stream).await?;
@@ -87,7 +110,14 @@ async fn pass(mut stream: TcpStream, server_url: &str, whims: &Whims) -> Option<
         return None;
     }
     let end = *whims.refused.lock().expect("a word");
-    let (status, text) = if method != "GET" && end.is_some_and(|end| path.ends_with(end)) {
+    let batch_limit = batch_limit(whims, path);
+    if VERBS.iter().any(|verb| path.ends_with(verb)) {
+        let body: Value = serde_json::from_slice(&body).ok()?;
+        whims.largest.fetch_max(body["ids"].as_array().map_or(0, Vec::len), Ordering::Relaxed);
+    }
+    let (status, text) = if let Some(records) = batch_limit {
+        (200, json!({ "max_batch_size": records }).to_string())
+    } else if method != "GET" && end.is_some_and(|end| path.ends_with(end)) {
         (400, r#"{"error":"InvalidArgumentError","message":"refused by the <b>test</b>"}"#.to_owned())
     } else {
         let method = Method::from_bytes(method.as_bytes()).ok()?;

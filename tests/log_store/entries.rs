@@ -12,7 +12,7 @@ async fn what_is_appended_is_read_back() {
     let written = vec![
         create(1, 1),
         add(2, 1, 0),
-        Arc::new(Entry::new(Seq(3), update, 1_700_000_000_999)),
+        Arc::new(Entry::new(Seq(3), update, 1_700_000_000_999).acknowledged(true)),
         Arc::new(Entry::new(Seq(4), draft(4, Op::Reset, None, vec![]), 5)),
         add(5, 2, 100),
     ];
@@ -29,6 +29,8 @@ async fn what_is_appended_is_read_back() {
         assert_eq!(format!("{:?}", read.draft), format!("{:?}", wrote.draft));
         assert_eq!((read.seq, read.logged_at_ms), (wrote.seq, wrote.logged_at_ms));
     }
+    let acknowledged: Vec<_> = pages.entries.iter().map(|entry| entry.is_acknowledged()).collect();
+    assert_eq!(acknowledged, [false, false, true, false, false]);
     let decided: Vec<_> = pages.entries.iter().map(|entry| entry.decision()).collect();
     assert_eq!(decided, [None, None, None, Some(Decision::Accepted), None]);
     assert_eq!(pages.entries[2].effect(), Some(&strange));
@@ -41,6 +43,7 @@ async fn what_is_appended_is_read_back() {
 
     let row = log.find("write-3".to_owned()).await.unwrap().unwrap();
     assert_eq!((row.seq, row.op, row.status.as_str()), (Seq(3), Op::Update, "pending"));
+    assert!(row.acknowledged);
     assert_eq!(row.timestamp, "2023-11-14T22:13:20.999Z");
     assert!(row.updated_at.ends_with('Z'));
     assert!(log.find("nothing".to_owned()).await.unwrap().is_none());

@@ -76,7 +76,7 @@ fn a_write_that_waits_to_be_appended_holds_what_it_took_although_nobody_waits_fo
             ticket.enter().await.unwrap();
             let ticket = Arc::new(ticket);
             let draft = draft(seq, Op::Add, Some(Uuid::from_u128(1)), Vec::new());
-            wal.do_send(Append { draft, claim: None, ticket });
+            wal.do_send(Append { draft, claim: None, ticket, sound: false });
         }
         // Answered after both were taken in: one is being appended, one waits.
         assert!(wal.send(Record { epoch: 0, changes: Vec::new() }).await.unwrap().is_err());

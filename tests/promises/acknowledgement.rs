@@ -45,7 +45,7 @@ async fn one_request_may_ask_for_all() {
         assert_eq!(upsert(&url, n, Some("all")).await.0, 200);
         assert_eq!(node_records(&stack.nodes[1].url(), "docs").await.len(), n + 1);
     }
-    let (status, refusal) = upsert(&url, 99, Some("log")).await;
+    let (status, refusal) = upsert(&url, 99, Some("later")).await;
     assert_eq!(status, 400, "{refusal}");
     assert_eq!(node_records(&stack.nodes[0].url(), "docs").await.len(), 20, "a refused write is not applied");
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::time::sleep;
 use tokio_postgres::Client;
 
-use super::embedded::connect;
+use crate::harness::sql::{connect, fill};
 use crate::harness::status::{pending, state};
 use crate::harness::surface::{create, document, exchange, metric, records, until_quiet, until_state};
 use crate::harness::{Options, Stack, assert_nodes_equal, get, until};
@@ -24,7 +24,7 @@ const QUEUE_BYTES: u64 = 8 << 20;
 const PROGRAM_BYTES: u64 = 100_000_000;
 /// Rows that the whole start, and what is asked afterwards, may read of the log: far fewer than it has.
 const ROWS_READ: i64 = 20_000;
-/// How much of the backlog is waited for: one by one it takes long.
+/// How much of the backlog is waited for: all of it takes long.
 const DRAINED: u64 = 500;
 
 fn entries() -> u64 {
@@ -47,55 +47,6 @@ fn assert_bounded(stack: &Stack, when: &str) {
     let (now, most) = memory(stack);
     println!("{when}: {:.0} MB resident, at most {:.0} MB", now as f64 / 1e6, most as f64 / 1e6);
     assert!(most < PROGRAM_BYTES + 2 * QUEUE_BYTES, "{when}: {most} bytes");
-}
-
-/// Rows as the balancer wrote them for the same outage, again and again, under positions of their own.
-async fn fill(client: &Client, many: u64) {
-    const ROWS: &str =
-        "op, target, stream, method, path, data, headers, retry_count, status, accepted, keyed";
-    let template = format!(
-        "SET synchronous_commit = off; \
-        CREATE TEMP TABLE template AS SELECT row_number() OVER (ORDER BY seq) - 1 AS nth, {ROWS} \
-            FROM wal_pending_writes WHERE status = 'pending'; \
-        CREATE UNIQUE INDEX ON template (nth); ANALYZE template"
-    );
-    client.batch_execute(&template).await.expect("a template");
-    let number = async |sql: &str| client.query_one(sql, &[]).await.expect("a number").get::<_, i64>(0);
-    let (head, kinds) =
-        (number("SELECT head FROM wal_head").await, number("SELECT count(*) FROM template").await);
-    assert_eq!(
-        kinds,
-        i64::try_from(COLLECTIONS * WRITES).expect("a number"),
-        "what the balancer itself logged"
-    );
-    let insert = format!(
-        "INSERT INTO wal_pending_writes (seq, write_id, timestamp, {ROWS}) \
-            SELECT $1 + n, gen_random_uuid()::text, now(), {ROWS} \
-            FROM generate_series($2::bigint, $3) n JOIN template ON nth = n % $4 ORDER BY n"
-    );
-    let indexes = "SELECT indexname::text, indexdef FROM pg_indexes \
-        WHERE tablename = 'wal_pending_writes' AND indexname LIKE 'idx%'";
-    // Made afterwards, they take a fraction of the time.
-    let indexes = client.query(indexes, &[]).await.expect("the indexes");
-    assert!(!indexes.is_empty());
-    for index in &indexes {
-        client.batch_execute(&format!("DROP INDEX {}", index.get::<_, &str>(0))).await.expect("an index");
-    }
-    let (many, piece) = (i64::try_from(many).expect("a number"), 200_000);
-    for first in (1..=many).step_by(200_000) {
-        let last = many.min(first + piece - 1);
-        client.execute(&insert, &[&head, &first, &last, &kinds]).await.expect("rows");
-    }
-    client.batch_execute("SET maintenance_work_mem = '256MB'").await.expect("memory");
-    for index in &indexes {
-        client.batch_execute(index.get(1)).await.expect("an index");
-    }
-    let end = head + many;
-    client.execute("UPDATE wal_head SET head = $1", &[&end]).await.expect("the head");
-    let of_primary = "UPDATE wal_cursors SET applied_seq = $1 WHERE node = 'primary'";
-    client.execute(of_primary, &[&end]).await.expect("the primary's cursor");
-    // As autovacuum does by itself, some time after.
-    client.batch_execute("ANALYZE wal_pending_writes").await.expect("statistics");
 }
 
 /// Rows of the log that statements have looked at so far. Sessions tell when they end.
@@ -190,7 +141,7 @@ async fn drain(stack: &mut Stack, client: &Client, ids: &[String]) {
     })
     .await;
     let seconds = begun.elapsed().as_secs_f64();
-    println!("{} entries applied in {seconds:.1} s, one by one", first - last);
+    println!("{} entries applied in {seconds:.1} s", first - last);
     // What is applied needs not be applied again by the next balancer, however much is still to come.
     until(SOON, "the cursor is durable", async || cursor().await > began_at + 200).await;
     // What the balancer before may have sent there is not forgotten for it.
@@ -224,7 +175,8 @@ async fn a_long_backlog_costs_neither_memory_nor_time_and_falls_when_the_node_re
     stack.balancer.stop().await;
 
     let begun = Instant::now();
-    fill(&client, many).await;
+    let kinds = fill(&client, many).await;
+    assert_eq!(kinds, COLLECTIONS * WRITES, "what the balancer itself logged");
     println!("{many} entries made in {:.1?}", begun.elapsed());
     let logged = many + (COLLECTIONS * WRITES) as u64;
     let before = rows_read(&client).await;

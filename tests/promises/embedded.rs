@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::harness::nodes::{collections_url, read};
 use crate::harness::shared;
+pub(super) use crate::harness::sql::connect;
 use crate::harness::stack::start_nodes;
 use crate::harness::{Place, difference, get, node_records, post, toolbox, until};
 
@@ -193,13 +194,6 @@ async fn what_is_missing_is_told_in_one_line() {
 async fn start_postgres(toolbox: &Toolbox, folder: &Path) -> Postgres {
     let started = Postgres::start(toolbox, PostgresOptions::new(folder)).await;
     started.unwrap_or_else(|reason| panic!("{reason}"))
-}
-
-pub(crate) async fn connect(url: &str) -> tokio_postgres::Client {
-    let (client, connection) =
-        tokio_postgres::connect(url, tokio_postgres::NoTls).await.expect("a connection");
-    tokio::spawn(connection);
-    client
 }
 
 async fn execute(url: &str, statements: &str) {

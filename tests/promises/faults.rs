@@ -24,35 +24,45 @@ const SPAN: Duration = Duration::from_secs(9);
 /// The same of a soak.
 const LONG_SPAN: Duration = Duration::from_secs(20);
 
-async fn campaign(seed: u64, span: Duration) -> Report {
-    let report = Campaign::run(Plan::new(seed, span)).await;
+async fn campaign(plan: Plan) -> Report {
+    let report = Campaign::run(plan).await;
     println!("{report}");
     report
 }
 
-async fn passes(seed: u64) {
-    let report = campaign(seed, SPAN).await;
+async fn passes(seed: u64, ack: &'static str) {
+    let report = campaign(Plan { ack, ..Plan::new(seed, SPAN) }).await;
     assert!(!report.is_bad(), "{}", report.complaints());
 }
 
 #[tokio::test]
 async fn nothing_is_lost_under_the_first_seed() {
-    passes(SEEDS[0]).await;
+    passes(SEEDS[0], "applied").await;
 }
 
 #[tokio::test]
 async fn nothing_is_lost_under_the_second_seed() {
-    passes(SEEDS[1]).await;
+    passes(SEEDS[1], "applied").await;
 }
 
 #[tokio::test]
 async fn nothing_is_lost_under_the_third_seed_with_two_balancers() {
-    passes(SEEDS[2]).await;
+    passes(SEEDS[2], "applied").await;
 }
 
 #[tokio::test]
 async fn nothing_is_lost_under_the_fourth_seed_with_two_balancers() {
-    passes(SEEDS[3]).await;
+    passes(SEEDS[3], "applied").await;
+}
+
+#[tokio::test]
+async fn nothing_that_the_log_acknowledges_is_lost() {
+    passes(SEEDS[0], "log").await;
+}
+
+#[tokio::test]
+async fn nothing_that_the_log_acknowledges_is_lost_with_two_balancers() {
+    passes(SEEDS[3], "log").await;
 }
 
 #[test]
@@ -146,7 +156,7 @@ async fn soak() {
     let mut summary = Summary::default();
     let mut seed = first.unwrap_or_else(|| seeds.below(1 << 32));
     loop {
-        summary.add(&campaign(seed, LONG_SPAN).await);
+        summary.add(&campaign(Plan::new(seed, LONG_SPAN)).await);
         if begun.elapsed() >= Duration::from_secs(60 * minutes) {
             break;
         }

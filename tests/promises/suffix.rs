@@ -17,6 +17,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::harness::campaign::Chance;
 use crate::harness::client::{delete, request};
 use crate::harness::nodes::{collections_url, difference, node_records};
 use crate::harness::stack::start_nodes;
@@ -32,63 +33,47 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// The same numbers for the same seed on every machine.
-struct Chance(u64);
+fn ids(chance: &mut Chance) -> Vec<&'static str> {
+    (0..=chance.below(3)).map(|_| chance.of(&["a", "b", "c", "d"])).collect()
+}
 
-impl Chance {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
-    }
+/// Ids come twice in a request now and then; one request in twelve is refused for its dimension.
+pub(super) fn rows(chance: &mut Chance, op: Op) -> Value {
+    let ids = ids(chance);
+    let wrong = chance.below(12) == 0;
+    let mut embedding = || match () {
+        () if wrong => json!([1, 2, 3]),
+        () if op == Op::Update && chance.below(2) == 0 => Value::Null,
+        () => json!([chance.below(5), chance.below(5)]),
+    };
+    let embeddings: Vec<Value> = ids.iter().map(|_| embedding()).collect();
+    let documents: Vec<&str> = ids.iter().map(|_| chance.of(&["red", "green", "red green"])).collect();
+    let metadatas: Vec<Value> = ids.iter().map(|_| metadata(chance, op != Op::Add)).collect();
+    json!({"ids": ids, "embeddings": embeddings, "documents": documents, "metadatas": metadatas})
+}
 
-    fn of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len())]
+fn metadata(chance: &mut Chance, removes: bool) -> Value {
+    let mut fields = Map::new();
+    for _ in 0..=chance.below(2) {
+        let value = if removes && chance.below(3) == 0 { Value::Null } else { Value::from(chance.below(3)) };
+        fields.insert(chance.of(&["k", "j"]).to_owned(), value);
     }
+    Value::Object(fields)
+}
 
-    fn ids(&mut self) -> Vec<&'static str> {
-        (0..=self.below(3)).map(|_| self.of(&["a", "b", "c", "d"])).collect()
+pub(super) fn deletion(chance: &mut Chance) -> Value {
+    let mut body = match chance.below(3) {
+        0 => return json!({"ids": ids(chance)}),
+        1 => json!({"where": {"k": chance.below(3)}}),
+        _ => json!({"where_document": {"$contains": "red"}}),
+    };
+    if chance.below(2) == 0 {
+        body["limit"] = json!(1 + chance.below(2));
     }
-
-    /// Ids come twice in a request now and then; one request in twelve is refused for its dimension.
-    fn rows(&mut self, op: Op) -> Value {
-        let ids = self.ids();
-        let wrong = self.below(12) == 0;
-        let embedding = |chance: &mut Chance| match () {
-            () if wrong => json!([1, 2, 3]),
-            () if op == Op::Update && chance.below(2) == 0 => Value::Null,
-            () => json!([chance.below(5), chance.below(5)]),
-        };
-        let embeddings: Vec<Value> = ids.iter().map(|_| embedding(self)).collect();
-        let documents: Vec<&str> = ids.iter().map(|_| self.of(&["red", "green", "red green"])).collect();
-        let metadatas: Vec<Value> = ids.iter().map(|_| self.metadata(op != Op::Add)).collect();
-        json!({"ids": ids, "embeddings": embeddings, "documents": documents, "metadatas": metadatas})
+    if chance.below(4) == 0 {
+        body["ids"] = json!(ids(chance));
     }
-
-    fn metadata(&mut self, removes: bool) -> Value {
-        let mut fields = Map::new();
-        for _ in 0..=self.below(2) {
-            let value = if removes && self.below(3) == 0 { Value::Null } else { Value::from(self.below(3)) };
-            fields.insert(self.of(&["k", "j"]).to_owned(), value);
-        }
-        Value::Object(fields)
-    }
-
-    fn deletion(&mut self) -> Value {
-        let mut body = match self.below(3) {
-            0 => return json!({"ids": self.ids()}),
-            1 => json!({"where": {"k": self.below(3)}}),
-            _ => json!({"where_document": {"$contains": "red"}}),
-        };
-        if self.below(2) == 0 {
-            body["limit"] = json!(1 + self.below(2));
-        }
-        if self.below(4) == 0 {
-            body["ids"] = json!(self.ids());
-        }
-        body
-    }
+    body
 }
 
 fn named(seed: u64) -> String {
@@ -103,7 +88,7 @@ async fn made(url: &str, name: &str) -> String {
 
 /// One client's requests; they are answered as Chroma likes.
 async fn history(url: &str, seed: u64) {
-    let (mut chance, name) = (Chance(seed), named(seed));
+    let (mut chance, name) = (Chance::new(seed), named(seed));
     let mut id = made(url, &name).await;
     for _ in 0..STEPS {
         let (op, body) = match chance.below(10) {
@@ -112,10 +97,10 @@ async fn history(url: &str, seed: u64) {
                 id = made(url, &name).await;
                 continue;
             }
-            1..=3 => (Op::Delete, chance.deletion()),
+            1..=3 => (Op::Delete, deletion(&mut chance)),
             _ => {
                 let op = chance.of(&[Op::Add, Op::Upsert, Op::Update]);
-                (op, chance.rows(op))
+                (op, rows(&mut chance, op))
             }
         };
         let (status, answer) = post(&format!("{}/{id}/{}", collections_url(url), op.name()), &body).await;
@@ -195,19 +180,19 @@ impl Target<'_> {
 
 /// What differs, after the server got the history with restarts.
 async fn replayed(bare: &str, node: &str, log: &[Arc<Entry>], seed: u64) -> Option<String> {
-    let (mut chance, name) = (Chance(seed ^ 0x5AFE), named(seed));
+    let (mut chance, name) = (Chance::new(seed ^ 0x5AFE), named(seed));
     let entries = of_history(log, &name);
     let mut target = Target { url: bare, name: name.clone(), held: None };
     let (mut position, mut restarts) = (0, Vec::new());
     for _ in 0..2 {
-        let crash = position + chance.below(entries.len() - position + 1);
+        let crash = position + chance.index(entries.len() - position + 1);
         target.deliver(&entries, position..crash).await;
-        position = chance.below(crash + 1);
+        position = chance.index(crash + 1);
         restarts.push((crash, position));
     }
     target.deliver(&entries, position..entries.len()).await;
     // Once more from anywhere, over the end.
-    let again = chance.below(entries.len());
+    let again = chance.index(entries.len());
     target.deliver(&entries, again..entries.len()).await;
     restarts.push((entries.len(), again));
     let differs = difference(&node_records(node, &name).await, &node_records(bare, &name).await)?;

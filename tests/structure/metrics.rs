@@ -70,8 +70,8 @@ fn names_and_labels_follow_the_convention() {
         }
         // What a client chooses freely would make the page grow without end.
         let bounded = [
-            "node", "state", "to", "role", "route", "status", "class", "op", "outcome", "bound", "actor",
-            "cause", "level", "version", "share", "resource",
+            "node", "state", "to", "role", "route", "status", "class", "op", "outcome", "bound", "reason",
+            "actor", "cause", "level", "version", "share", "resource",
         ];
         let others = family.labels.iter().filter(|label| !bounded.contains(label));
         wrong.extend(others.map(|label| format!("{} has the label {label}", family.name)));

@@ -143,18 +143,21 @@ impl Counted {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
+    use crate::stats::Tally;
 
     #[test]
     fn quantiles_are_of_the_requests_between_two_moments_and_of_one_class() {
-        let stats = Stats::try_new().expect("metrics");
-        (0..50).for_each(|_| stats.front.request("get", "read", 200, Duration::from_secs(10)));
+        let stats = Arc::new(Stats::try_new().expect("metrics"));
+        let tally = Tally::new(Arc::clone(&stats));
+        (0..50).for_each(|_| tally.request("get", "read", 200, Duration::from_secs(10)));
         let before = of_class(&stats, "read");
-        (0..90).for_each(|_| stats.front.request("get", "read", 200, Duration::from_millis(2)));
-        (0..10).for_each(|_| stats.front.request("query", "read", 200, Duration::from_millis(400)));
-        stats.front.request("add", "write", 200, Duration::from_secs(30));
+        (0..90).for_each(|_| tally.request("get", "read", 200, Duration::from_millis(2)));
+        (0..10).for_each(|_| tally.request("query", "read", 200, Duration::from_millis(400)));
+        tally.request("add", "write", 200, Duration::from_secs(30));
         let (count, seconds) = of_class(&stats, "read").since(&before);
         let [median, high] = seconds.expect("requests");
         assert_eq!(count, 100);

@@ -94,16 +94,21 @@ impl Latencies {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
+    use chroma_ha_core::coalesce::RunEnd;
+
     use super::*;
+    use crate::stats::Tally;
 
     #[test]
     fn a_node_is_as_fast_as_it_was_in_the_last_minute() {
-        let stats = Stats::try_new().expect("metrics");
+        let stats = Arc::new(Stats::try_new().expect("metrics"));
+        let tally = Tally::new(Arc::clone(&stats));
         let mut latencies = Latencies::default();
         let node = NodeId(1);
-        let read = |millis| stats.front.read("records", &node.name(), Duration::from_millis(millis));
+        let read = |millis| tally.read("records", node, Duration::from_millis(millis));
         assert_eq!(latencies.of(node).read_seconds, None);
         (0..10).for_each(|_| read(10_000));
         // What came before the first sample is not lost.
@@ -112,7 +117,7 @@ mod tests {
         assert_eq!(latencies.of(NodeId::PRIMARY).read_seconds, None, "another node's");
         for _ in 1..SAMPLES {
             (0..10).for_each(|_| read(2));
-            stats.nodes.apply(&node.name(), "following", Duration::from_millis(30), 4);
+            stats.nodes.apply(&node.name(), "following", Duration::from_millis(30), 4, RunEnd::Drained);
             latencies.take(&stats, 2);
         }
         let Latency { read_seconds, apply_seconds, applied_per_second } = latencies.of(node);

@@ -8,10 +8,12 @@ use actix::prelude::*;
 use chroma_ha_core::entry::Draft;
 use chroma_ha_core::ids::{CollectionId, Seq, Stream};
 use chroma_ha_core::port::StoreError;
+use chroma_ha_core::validation::Judgement;
 use tokio::sync::oneshot;
 
+use super::ahead::{self, Ahead};
 use super::repeat::{self, Repeat};
-use super::{Ack, Refusal, Submit, WriteOutcome, Written};
+use super::{Ack, ProxyConfig, Refusal, Submit, WriteOutcome, Written};
 use crate::board::{Board, Verdict};
 use crate::stats::Stats;
 use crate::wal::{Append, WalActor};
@@ -21,9 +23,10 @@ pub(super) async fn write(
     wal: &Addr<WalActor>,
     stats: &Stats,
     submit: Submit,
-    wait: Duration,
+    config: ProxyConfig,
 ) -> Result<Written, Refusal> {
     let Submit { draft, ticket, ack, claim } = submit;
+    let wait = config.verdict_wait;
     // What the log says under a key counts only while nobody else can append to it.
     leading(board)?;
     let turn = match &claim {
@@ -32,21 +35,35 @@ pub(super) async fn write(
             Repeat::First(turn) => Some(turn),
             Repeat::Again(first) => {
                 let outcome = repeat::outcome(board, wal, claim, &first, wait).await?;
-                acknowledged(board, &outcome, first.stream, first.seq, ack, wait).await;
+                everywhere(board, &outcome, first.stream, first.seq, ack, wait).await;
                 return Ok(Written { write_id: first.write_id, seq: first.seq, outcome, replayed: true });
             }
         },
     };
     let (stream, write_id) = (draft.stream(), draft.write_id.clone());
     admissible(board, &draft)?;
-    let append = Append { draft, claim, ticket: Arc::clone(&ticket) };
+    let ahead = match ack {
+        Ack::Log => Some(ahead::look_through(board, &draft, config.most_ahead)?),
+        Ack::Applied | Ack::All => None,
+    };
+    let sound = ahead.as_ref().is_some_and(Ahead::is_sound);
+    let append = Append { draft, claim, ticket: Arc::clone(&ticket), sound };
     let begun = Instant::now();
     let appended = wal.send(append).await.map_err(|_| Refusal::Restarting)??;
     stats.log.append(begun.elapsed());
     drop(turn);
     let seq = appended.seq;
-    let outcome = heard(board, seq, appended.verdict, wait).await;
-    acknowledged(board, &outcome, stream, seq, ack, wait).await;
+    if let Some(ahead) = &ahead {
+        stats.log.acknowledgement(ahead.told(appended.acknowledged));
+    }
+    let outcome = match ahead.as_ref().map(|ahead| &ahead.judgement) {
+        Some(Judgement::Sound(answer)) if appended.acknowledged => WriteOutcome::Acknowledged(answer.clone()),
+        _ => heard(board, seq, appended.verdict, wait).await,
+    };
+    if let Some(ahead) = &ahead {
+        ahead.learn(board, &outcome);
+    }
+    everywhere(board, &outcome, stream, seq, ack, wait).await;
     Ok(Written { write_id, seq, outcome, replayed: false })
 }
 
@@ -67,8 +84,9 @@ pub(super) async fn heard(
     }
 }
 
-/// In time or not, the write is accepted: a slow node must not turn it into a failure.
-async fn acknowledged(
+/// Waits for every node, if the client does. In time or not, the write is accepted: a slow node must not turn it
+/// into a failure.
+async fn everywhere(
     board: &Board,
     outcome: &WriteOutcome,
     stream: Stream,

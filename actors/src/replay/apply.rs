@@ -130,16 +130,15 @@ impl Delivery {
 
     /// Tells the client and the figures how the task ended.
     fn tell(&self, task: &Task, end: &End, took: Duration) {
-        if let Some(answer) = &end.answer {
-            for entry in &task.entries {
-                self.board.answer(entry.seq, Verdict::Answer(answer.clone()));
-            }
+        for (entry, answer) in task.entries.iter().zip(&end.answers) {
+            self.board.answer(entry.seq, Verdict::Answer(answer.clone()));
         }
         if let Outcome::Applied(_) = &end.outcome {
-            self.stats.nodes.apply(&self.node.name(), role(task), took, task.entries.len());
+            self.stats.nodes.apply(&self.node.name(), role(task), took, task.entries.len(), end.run_end);
         }
         if end.counts {
             self.tell_conversion(task, end.tally);
+            self.tell_if_refused(task, &end.outcome);
         }
         if let (Some(trouble), Some(entry)) = (&end.trouble, task.entries.first()) {
             self.board.attempts.note(entry.seq, task.attempts + 1, trouble);

@@ -75,9 +75,11 @@ impl Drop for Open<'_> {
 
 async fn look(delivery: &Delivery, adopt: bool) -> Result<Findings, PeerError> {
     let peer = delivery.peer(delivery.node);
+    // A server that does not tell is found out by its refusals.
+    let batch_limit = peer.batch_limit().await.ok();
     if adopt {
         adopt_contents(delivery, &peer).await?;
-        return Ok(Findings { lost: Vec::new(), joined: true });
+        return Ok(Findings { lost: Vec::new(), joined: true, batch_limit });
     }
     let expected = expected(delivery);
     ensure_places(&peer, &expected).await?;
@@ -99,7 +101,7 @@ async fn look(delivery: &Delivery, adopt: bool) -> Result<Findings, PeerError> {
     if !changes.is_empty() {
         delivery.record(changes).await.map_err(|_| PeerError::LogAway)?;
     }
-    Ok(Findings { lost, joined: true })
+    Ok(Findings { lost, joined: true, batch_limit })
 }
 
 fn expected(delivery: &Delivery) -> Expected {

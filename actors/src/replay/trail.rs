@@ -77,7 +77,7 @@ impl Trail {
     /// What people must know.
     fn trouble(&self, task: &Task, entry: &Entry, span: &Span, end: &End) {
         let (what, reason) = match &end.outcome {
-            Outcome::Rejected if end.answer.as_ref().is_some_and(|answer| answer.status == 500) => {
+            Outcome::Rejected if end.answers.first().is_some_and(|answer| answer.status == 500) => {
                 ("a write was rejected because nodes failed under it", None)
             }
             Outcome::DeadLetter { reason, .. } => {
@@ -128,6 +128,7 @@ fn outcome(end: Option<&End>) -> &'static str {
     match end.outcome {
         Outcome::Applied(_) => "applied",
         Outcome::Rejected => "rejected",
+        Outcome::Split => "split",
         Outcome::Retry { .. } => "tried_again",
         Outcome::InDoubt => "in_doubt",
         Outcome::Quarantine { .. } => "quarantined",

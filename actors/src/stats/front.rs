@@ -1,8 +1,7 @@
 //! What do clients ask, and how long do they wait? Counted where a request enters and where a node is read.
 
-use std::time::Duration;
-
-use prometheus::{Error, HistogramVec, IntCounterVec};
+use chroma_ha_core::ids::NodeId;
+use prometheus::{Error, Histogram, HistogramVec, IntCounter, IntCounterVec};
 
 use super::family::{Families, SECONDS};
 use crate::gate::{Scarce, Shed};
@@ -12,7 +11,7 @@ pub struct FrontStats {
     requests: IntCounterVec,
     pub(crate) request_seconds: HistogramVec,
     pub writes: IntCounterVec,
-    pub reads: IntCounterVec,
+    pub(super) reads: IntCounterVec,
     pub(crate) read_seconds: HistogramVec,
     shed: IntCounterVec,
 }
@@ -34,7 +33,7 @@ impl FrontStats {
             writes: families.counters(
                 "chroma_ha_writes_total",
                 &["op", "outcome"],
-                "Logged writes answered. Outcome: applied, rejected, queued, pending or refused.",
+                "Logged writes answered. Outcome: applied, acknowledged (by the log alone), rejected, queued, pending or refused.",
             )?,
             reads: families.counters("chroma_ha_reads_total", &["node"], "Reads sent to a node.")?,
             read_seconds: families.histograms(
@@ -54,16 +53,18 @@ impl FrontStats {
         Ok(front)
     }
 
-    pub fn request(&self, route: &str, class: &str, status: u16, took: Duration) {
-        self.requests.with_label_values(&[route, &status.to_string()]).inc();
-        self.request_seconds.with_label_values(&[class, route]).observe(took.as_secs_f64());
+    pub(super) fn of_requests(&self, route: &str, class: &str, status: u16) -> (IntCounter, Histogram) {
+        let answered = self.requests.with_label_values(&[route, &status.to_string()]);
+        (answered, self.request_seconds.with_label_values(&[class, route]))
     }
 
     pub fn shed(&self, shed: Shed) {
         self.shed.with_label_values(&[shed.scarce().name()]).inc();
     }
 
-    pub fn read(&self, class: &str, node: &str, took: Duration) {
-        self.read_seconds.with_label_values(&[class, node]).observe(took.as_secs_f64());
+    pub(super) fn of_reads(&self, class: &str, node: NodeId) -> (IntCounter, Histogram) {
+        let node = node.name();
+        let sent = self.reads.with_label_values(&[&node]);
+        (sent, self.read_seconds.with_label_values(&[class, &node]))
     }
 }

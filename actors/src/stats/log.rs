@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use prometheus::{Error, Histogram, IntCounter};
+use chroma_ha_core::validation::Doubt;
+use prometheus::{Error, Histogram, IntCounter, IntCounterVec};
 
 use super::family::{ENTRIES, Families, SECONDS};
 
@@ -14,6 +15,8 @@ pub struct LogStats {
     commit_seconds: Histogram,
     commit_entries: Histogram,
     append_seconds: Histogram,
+    acknowledgements: IntCounterVec,
+    refused_late: IntCounter,
 }
 
 impl LogStats {
@@ -38,7 +41,20 @@ impl LogStats {
             &SECONDS,
             "Time of one write from the proxy until it is in the log, the wait for its turn included.",
         )?;
+        let acknowledgements = families.counters(
+            "chroma_ha_log_acknowledgements_total",
+            &["outcome"],
+            "Writes logged with `WRITE_ACK=log`. Outcome: log (answered by it), else why they waited for the verdict: catalog, collection, spelling, size, form, rows, embeddings, dimension or deletion.",
+        )?;
+        for outcome in Doubt::ALL.map(Doubt::name).into_iter().chain(["log"]) {
+            acknowledgements.with_label_values(&[outcome]);
+        }
         Ok(LogStats {
+            acknowledgements,
+            refused_late: families.counter(
+                "chroma_ha_refused_late_total",
+                "Writes that the log acknowledged and Chroma refused afterwards; each is alerted.",
+            )?,
             appended: families.counter("chroma_ha_wal_appended_total", "Writes committed to the log.")?,
             commits: families
                 .counter("chroma_ha_wal_commits_total", "Log transactions that appended writes.")?,
@@ -63,6 +79,15 @@ impl LogStats {
             }
             None => self.commit_failures.inc(),
         }
+    }
+
+    /// By whom a write was answered whose client wanted the log to, or why not by it.
+    pub fn acknowledgement(&self, outcome: &str) {
+        self.acknowledgements.with_label_values(&[outcome]).inc();
+    }
+
+    pub fn refused_late(&self) {
+        self.refused_late.inc();
     }
 
     pub fn append(&self, took: Duration) {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use chroma_ha_core::coalesce::RunEnd;
 use chroma_ha_core::conversion::Tally;
 use chroma_ha_core::ids::NodeId;
 use prometheus::{Error, HistogramVec, IntCounterVec};
@@ -15,6 +16,7 @@ pub struct NodeStats {
     apply_entries: HistogramVec,
     applied: IntCounterVec,
     apply_requests: IntCounterVec,
+    run_ends: IntCounterVec,
     pub state_changes: IntCounterVec,
     conversions: IntCounterVec,
     pub differences: IntCounterVec,
@@ -36,6 +38,11 @@ impl NodeStats {
                 "chroma_ha_apply_requests_total",
                 &["node"],
                 "Tasks that applied entries.",
+            )?,
+            run_ends: families.counters(
+                "chroma_ha_apply_run_ends_total",
+                &["reason"],
+                "Tasks that applied entries, by why no more entries went along. Reason: drained, writes, records, bytes, operation, encoding, shape or held.",
             )?,
             state_changes: families.counters(
                 "chroma_ha_node_state_changes_total",
@@ -68,7 +75,8 @@ impl NodeStats {
         }
     }
 
-    pub fn apply(&self, node: &str, role: &str, took: Duration, entries: usize) {
+    pub fn apply(&self, node: &str, role: &str, took: Duration, entries: usize, end: RunEnd) {
+        self.run_ends.with_label_values(&[end.name()]).inc();
         self.apply_seconds.with_label_values(&[node, role]).observe(took.as_secs_f64());
         self.apply_entries.with_label_values(&[node]).observe(entries as f64);
         self.applied.with_label_values(&[node, role]).inc_by(entries as u64);

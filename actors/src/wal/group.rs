@@ -20,6 +20,7 @@ pub(super) struct Waiting {
     pub(super) reply: oneshot::Sender<Result<Appended, StoreError>>,
     /// Travels with the write, so that the bounds cover the queue and the commit, too.
     pub(super) ticket: Arc<Ticket>,
+    pub(super) sound: bool,
 }
 
 /// Appends a group, hands it to the board and tells the writers. Returns how many entries it had.
@@ -28,11 +29,13 @@ pub(super) async fn commit_group(
     store: &dyn LogStore,
     group: Vec<Waiting>,
 ) -> Result<usize, StoreError> {
-    let head = {
+    let known = {
         let sequencer = board.sequencer();
-        sequencer.leading().then(|| sequencer.head())
+        // Everything logged before is known here: groups are committed one after the other.
+        let kept = || sequencer.surely_kept(group.iter().map(|waiting| &waiting.draft));
+        sequencer.leading().then(|| (sequencer.head(), kept()))
     };
-    let Some(mut seq) = head else {
+    let Some((mut seq, kept)) = known else {
         let error = StoreError::LeaseLost("another balancer may be sequencing".to_owned());
         group.into_iter().for_each(|w| drop(w.reply.send(Err(error.clone()))));
         return Err(error);
@@ -40,9 +43,10 @@ pub(super) async fn commit_group(
     let logged_at_ms = now_unix_ms();
     let mut entries = Vec::with_capacity(group.len());
     let mut replies = Vec::with_capacity(group.len());
-    for waiting in group {
+    for (waiting, kept) in group.into_iter().zip(kept) {
         seq = seq.next();
-        entries.push(Arc::new(Entry::new(seq, waiting.draft, logged_at_ms).under(waiting.claim)));
+        let entry = Entry::new(seq, waiting.draft, logged_at_ms).under(waiting.claim);
+        entries.push(Arc::new(entry.acknowledged(waiting.sound && kept)));
         replies.push((waiting.reply, waiting.ticket));
     }
     let begun = Instant::now();
@@ -53,12 +57,17 @@ pub(super) async fn commit_group(
     tell(&entries, begun.elapsed());
     let count = entries.len();
     let mut admitted = Vec::with_capacity(count);
-    for (entry, (reply, _held_until_here)) in entries.into_iter().zip(replies) {
+    let mut appended = Vec::with_capacity(count);
+    for entry in entries {
         let (tell, verdict) = oneshot::channel();
-        let _ = reply.send(Ok(Appended { seq: entry.seq, verdict }));
+        appended.push(Appended { seq: entry.seq, acknowledged: entry.is_acknowledged(), verdict });
         admitted.push((entry, tell));
     }
+    // First: a client that hears of its write must not read past it.
     board.admit(admitted);
+    for ((reply, _held_until_here), appended) in replies.into_iter().zip(appended) {
+        let _ = reply.send(Ok(appended));
+    }
     Ok(count)
 }
 

@@ -51,6 +51,7 @@ pub enum Kind {
     Lost,
     Divergence,
     Poison,
+    RefusedLate,
     Unmatched,
     Pressure,
     Actor,

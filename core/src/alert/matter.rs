@@ -45,7 +45,7 @@ pub fn opened(key: &str, node: &str, matter: &Matter, at_ms: u64) -> Alert {
             Words::new(
                 "Chroma servers fail under one write",
                 format!("Entry {seq} of {} failed each time that it was tried.", named(place)),
-                "It is judged by what the servers hold: taken, or rejected. Until then only what comes after it there waits.",
+                "It is judged by what the servers hold: taken, or rejected; one that the log acknowledged is rejected only if every server falls under it. Until then what comes after it there waits.",
                 "See \"Nodes fall under one write\" in the operations manual.",
             ),
         ),
@@ -126,6 +126,17 @@ pub fn unmatched(node: &str, stream: &str, write_id: &str, records: u32, at_ms: 
         format!("Delete them there, or have it copied anew: `chroma-ha rebuild {node} {stream}`."),
     );
     Kind::Unmatched.notice(&format!("{node}:{stream}"), Severity::Warning, at_ms, words)
+}
+
+/// Its client believes that the write was done.
+pub fn refused_late(stream: &str, write_id: &str, at_ms: u64) -> Alert {
+    let words = Words::new(
+        "A write that was acknowledged was refused",
+        format!("Write {write_id}: the log acknowledged it, and Chroma refused it afterwards."),
+        "Its client believes that it was done; no server holds it. The log keeps it for WAL_RETENTION_DAYS.",
+        format!("See why in /wal/writes/{write_id} and send it again, or tell its client."),
+    );
+    Kind::RefusedLate.notice(stream, Severity::Critical, at_ms, words)
 }
 
 #[cfg(test)]

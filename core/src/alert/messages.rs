@@ -115,6 +115,7 @@ fn matters() -> Vec<Alert> {
         [matter::opened(key, "replica-1", open, 100_000), matter::resolved(key, "replica-1", open, 160_000)]
     };
     let mut told: Vec<Alert> = all.iter().flat_map(both).collect();
+    told.push(matter::refused_late(ID, "w-1", 100_000));
     told.push(matter::unmatched("replica-1", ID, "w-1", 3, 100_000));
     told
 }

@@ -66,6 +66,10 @@ impl Case<'_> {
         match meaning(self.entry.draft.op, status, name_taken) {
             Meaning::Accepted => Found::Done { answer, catalog: None },
             Meaning::Refused if gone() => Found::Gone,
+            // What stands before the node refuses it, say: its credentials are wrong.
+            Meaning::Refused if self.task.is_promised() && !is_judgement(status) => {
+                Found::Failed(Failure::Status(status), Some(answer))
+            }
             Meaning::Refused => Found::Refused(answer),
             Meaning::Trouble => Found::Failed(Failure::Status(status), Some(answer)),
         }
@@ -87,6 +91,11 @@ impl Case<'_> {
         };
         Answer { status, headers, body }
     }
+}
+
+/// What Chroma answers to a write for what is in it.
+fn is_judgement(status: u16) -> bool {
+    matches!(status, 400 | 404 | 409 | 422 | 501)
 }
 
 pub(super) fn lost(what: &str) -> Found {

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::record::empty_answer;
 use super::{Attempt, CatalogFound, End, Found, Input, Next, Stage};
 use crate::answer::Answer;
 use crate::entry::{Entry, Op};
@@ -74,8 +73,9 @@ impl Attempt {
         let Some(answer) = verdict.answer.as_ref().filter(|_| self.task.role == Role::Acting) else {
             return Vec::new();
         };
-        let keyed = self.task.entries.iter().filter(|entry| entry.is_keyed());
-        keyed.map(|entry| Change::Outcome { seq: entry.seq, answer: answer.clone() }).collect()
+        let told = self.task.entries.iter().zip(self.answers(answer));
+        let keyed = told.filter(|(entry, _)| entry.is_keyed());
+        keyed.map(|(entry, answer)| Change::Outcome { seq: entry.seq, answer }).collect()
     }
 
     /// A failed record may have been committed: nothing else may be decided until that is known.
@@ -125,13 +125,22 @@ impl Attempt {
     fn end(&self, verdict: Verdict, counts: bool) -> End {
         let Verdict { outcome, answer, failure, trouble, retry_in, .. } = verdict;
         let answer = answer.filter(|_| counts && self.task.role == Role::Acting);
-        End { outcome, counts, answer, failure, trouble, retry_in, tally: self.counted() }
+        let answers = answer.map_or_else(Vec::new, |answer| self.answers(&answer));
+        let run_end = self.task.end;
+        End { outcome, counts, answers, run_end, failure, trouble, retry_in, tally: self.counted() }
     }
 
     fn verdict(&self, sequencer: &Shared, now_ms: u64, found: Found) -> Verdict {
         let applied = || Outcome::Applied(CatalogOutcome::default());
         match found {
-            Found::Gone => Verdict::judged(applied(), Vec::new(), empty_answer(Op::Update)),
+            Found::Split => {
+                Verdict { observation: Some(Observation::RequestOk), ..Verdict::new(Outcome::Split) }
+            }
+            // Whose fault it is, is asked once each goes alone.
+            Found::Failed(failure, answer) if self.is_run() => {
+                self.troubled(now_ms, failure, answer.as_ref())
+            }
+            Found::Gone => Verdict::judged(applied(), Vec::new(), Answer::accepted(Op::Update, 0)),
             Found::Done { answer, catalog: None } => {
                 let mut changes = self.letter_closed(sequencer);
                 changes.extend(self.hard_won(sequencer));

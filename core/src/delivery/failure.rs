@@ -52,7 +52,7 @@ impl Attempt {
     }
 
     fn rejections(&self, answer: &Answer) -> Vec<Change> {
-        let reason = format!("{} {}", answer.status, text(answer));
+        let reason = told(answer);
         let change = |entry: &Arc<Entry>| Change::Rejected { seq: entry.seq, reason: reason.clone() };
         self.task.entries.iter().map(change).collect()
     }
@@ -93,6 +93,8 @@ impl Attempt {
         answer: Option<Answer>,
     ) -> Verdict {
         let blame = match &failure {
+            // Told, but not counted: the node is at fault.
+            Failure::Status(400..=500) if self.task.is_promised() => Some(Blame::Silent),
             Failure::Status(500) => Some(Blame::Own),
             // Whether another node applied it is not read, so such an entry is never rejected.
             Failure::Fault(NodeFault::Lost(_)) if self.task.stream == Stream::Catalog => Some(Blame::Silent),
@@ -103,12 +105,9 @@ impl Attempt {
         let alone = || sequencer.lock().is_alone(self.ticket());
         let counts = blame == Some(Blame::Own) || blame == Some(Blame::Broke) && alone();
         let last = counts && self.task.failures + 1 >= self.terms.attempts;
-        let in_doubt = matches!(&failure, Failure::Fault(fault) if fault.in_doubt());
-        let observation = Some(Observation::ApplyFailed(failure.clone()));
-        let said = answer.as_ref().map(|answer| format!("{} {}", answer.status, text(answer)));
-        let trouble = said.or_else(|| Some(failure.to_string()));
-        let next = if in_doubt { Verdict::new(Outcome::InDoubt) } else { self.retry(now_ms) };
-        let again = Verdict { failure: Some(failure), trouble, ..next };
+        let again = self.troubled(now_ms, failure, answer.as_ref());
+        let observation = again.observation.clone();
+        let in_doubt = matches!(again.outcome, Outcome::InDoubt);
         let verdict = match (self.task.role, self.task.stream, answer) {
             // Asked often enough: the node's own error is the verdict.
             (Role::Acting, Stream::Catalog, Some(answer)) if last && !self.is_doubtful(sequencer) => {
@@ -124,6 +123,15 @@ impl Attempt {
         Verdict { observation, blame, ..verdict }
     }
 
+    /// No judgement: nobody is blamed, and it is tried again, at once or once the node has settled.
+    pub(super) fn troubled(&self, now_ms: u64, failure: Failure, answer: Option<&Answer>) -> Verdict {
+        let in_doubt = matches!(&failure, Failure::Fault(fault) if fault.in_doubt());
+        let next = if in_doubt { Verdict::new(Outcome::InDoubt) } else { self.retry(now_ms) };
+        let trouble = answer.map_or_else(|| failure.to_string(), told);
+        let observation = Some(Observation::ApplyFailed(failure.clone()));
+        Verdict { failure: Some(failure), trouble: Some(trouble), observation, ..next }
+    }
+
     /// The collection could be copied to the node, or cannot be copied at all.
     fn is_spare(&self, sequencer: &Shared) -> bool {
         let Stream::Collection(id) = self.task.stream else { return true };
@@ -137,17 +145,15 @@ impl Attempt {
 
     /// Tried again, there or elsewhere; who rejects it must not trust that this node lacks it.
     pub(super) fn unread(&self, now_ms: u64, answer: &Answer) -> Verdict {
-        let failure = Failure::Status(answer.status);
-        let observation = Some(Observation::ApplyFailed(failure.clone()));
-        let trouble = Some(format!("{} {}", answer.status, text(answer)));
-        let blame = Some(Blame::Silent);
-        Verdict { observation, failure: Some(failure), trouble, blame, ..self.retry(now_ms) }
+        let troubled = self.troubled(now_ms, Failure::Status(answer.status), Some(answer));
+        Verdict { blame: Some(Blame::Silent), ..troubled }
     }
 }
 
 /// What an answer says, as far as it is kept.
-pub(super) fn text(answer: &Answer) -> String {
-    String::from_utf8_lossy(&answer.body).chars().take(REASON_CHARS).collect()
+pub(super) fn told(answer: &Answer) -> String {
+    let text: String = String::from_utf8_lossy(&answer.body).chars().take(REASON_CHARS).collect();
+    format!("{} {text}", answer.status)
 }
 
 /// PostgreSQL refuses to store what would have to be durable first.

@@ -168,6 +168,7 @@ impl Case<'_> {
             {
                 Found::Done { answer: applied_answer(self.entry), catalog: None }
             }
+            Found::Done { .. } if self.sequencer().is_masked(self.node, self.entry) => self.unread(refusal),
             Found::Done { .. } => self.not_applied(refusal),
             // What is asked here is not the write: only that the collection is gone says something about it.
             Found::Refused(answer) if answer.status != 404 => self.unread(refusal),
@@ -183,7 +184,9 @@ impl Case<'_> {
 
     fn not_applied(&self, refusal: NodeResponse) -> Found {
         let answer = self.answer(refusal);
-        if self.acting() && self.is_nearly_exhausted() {
+        // Errors do not reject what was promised; connections that break under it at last do.
+        let enough = if self.task.is_promised() { self.is_exhausted() } else { self.is_nearly_exhausted() };
+        if self.acting() && enough {
             Found::Refused(answer)
         } else {
             Found::Failed(Failure::Status(answer.status), Some(answer))
@@ -193,7 +196,7 @@ impl Case<'_> {
     pub(super) fn send(&self, send: Send) -> Turn {
         match send {
             Send::Empty => {
-                Turn::Found(Found::Done { answer: empty_answer(self.entry.draft.op), catalog: None })
+                Turn::Found(Found::Done { answer: Answer::accepted(self.entry.draft.op, 0), catalog: None })
             }
             Send::Body(body) => {
                 let request = self.request("POST", self.own_path(&self.entry.draft.path), body);
@@ -210,28 +213,14 @@ impl Case<'_> {
 }
 
 /// What Chroma would have answered to a write that was applied.
-fn applied_answer(entry: &Entry) -> Answer {
-    let ids = |body: &Bytes| serde_json::from_slice::<Value>(body).ok()?.get("ids")?.as_array().map(Vec::len);
-    match entry.draft.op {
-        Op::Add => Answer::json(201, "{}"),
-        Op::Delete => {
-            let deleted = match entry.effect() {
-                Some(Effect::Ids { ids }) => ids.len(),
-                Some(Effect::Deletion(deletion)) => deletion.deleted,
-                _ => ids(&entry.draft.body).unwrap_or_default(),
-            };
-            Answer::json(200, serde_json::json!({ "deleted": deleted }).to_string())
-        }
-        _ => Answer::json(200, "{}"),
-    }
-}
-
-/// What Chroma answers to a write that changes nothing.
-pub(super) fn empty_answer(op: Op) -> Answer {
-    match op {
-        Op::Delete => Answer::json(200, r#"{"deleted":0}"#),
-        _ => Answer::json(200, "{}"),
-    }
+pub(super) fn applied_answer(entry: &Entry) -> Answer {
+    let deleted = match entry.effect() {
+        _ if entry.draft.op != Op::Delete => 0,
+        Some(Effect::Ids { ids }) => ids.len(),
+        Some(Effect::Deletion(deletion)) => deletion.deleted,
+        _ => effect::named_ids(&entry.draft.body).map_or(0, |ids| ids.len()),
+    };
+    Answer::accepted(entry.draft.op, deleted)
 }
 
 /// The `get` beside an `update` or `delete` of the same collection.

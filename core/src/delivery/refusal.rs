@@ -3,7 +3,7 @@
 
 use super::Attempt;
 use super::conclusion::Verdict;
-use super::failure::text;
+use super::failure::told;
 use crate::answer::Answer;
 use crate::entry::Entry;
 use crate::ids::Stream;
@@ -13,7 +13,7 @@ use crate::sequencer::{Blame, Outcome, Shared};
 
 impl Attempt {
     pub(super) fn refused_by_follower(&self, sequencer: &Shared, now_ms: u64, answer: &Answer) -> Verdict {
-        let refusal = format!("{} {}", answer.status, text(answer));
+        let refusal = told(answer);
         let again = Verdict { trouble: Some(refusal), blame: Some(Blame::Own), ..self.retry(now_ms) };
         let last = self.task.failures + 1 >= self.terms.attempts;
         if last { self.dead_letter(sequencer, now_ms, again) } else { again }
@@ -57,10 +57,10 @@ impl Attempt {
 
     /// The node took an entry that it had refused.
     pub(super) fn letter_closed(&self, sequencer: &Shared) -> Vec<Change> {
-        let Some(entry) = self.task.entries.first() else { return Vec::new() };
-        if sequencer.lock().node(self.node).letter(self.task.stream) != Some(entry.seq) {
+        let letter = sequencer.lock().node(self.node).letter(self.task.stream);
+        let Some(entry) = self.task.entries.iter().find(|entry| letter == Some(entry.seq)) else {
             return Vec::new();
-        }
+        };
         let node = self.node.name();
         let letters = Letters::Entry(entry.seq);
         let closed = Change::LettersClosed { node: node.clone(), letters, how: Closing::Applied };

@@ -3,12 +3,18 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use uuid::Uuid;
+
 use super::*;
 use crate::catalog::{DEFAULT_DATABASE, DEFAULT_TENANT};
+use crate::coalesce::Bounds;
 use crate::entry::{Decision, Draft, Op};
+use crate::ids::CollectionId;
 use crate::ids::{Seq, Stream};
 use crate::port::{Leftover, LeftoverState, Recovered, RecoveredNode};
 use crate::sequencer::{Findings, Limits, Matter, ReplayTask, Sequencer, Standing, Step};
+
+mod together;
 
 const DOCS: CollectionId = CollectionId(Uuid::from_u128(7));
 const UP: Standing = Standing { applies: true, serves: true, gone: false, suspect: false };
@@ -57,17 +63,34 @@ impl Bench {
     }
 
     fn up(&self, node: NodeId) {
+        self.up_with(node, None);
+    }
+
+    /// It tells how many records it takes in one request.
+    fn up_with(&self, node: NodeId, batch_limit: Option<usize>) {
         self.0.lock().set_standing(node, UP);
         let steps = self.0.lock().steps(node, 0);
         for step in steps {
             if let Step::Inspect { generation, .. } = step {
-                let findings = Findings { lost: Vec::new(), joined: true };
+                let findings = Findings { joined: true, batch_limit, ..Findings::default() };
                 self.0.lock().inspected(node, generation, Some(findings));
             }
         }
     }
 
     fn admit(&self, op: Op, body: &Value) {
+        self.admit_as(op, body, false);
+    }
+
+    fn admit_text(&self, op: Op, body: &str) {
+        self.admit_spelt(op, Bytes::from(body.to_owned()), false);
+    }
+
+    fn admit_as(&self, op: Op, body: &Value, acknowledged: bool) {
+        self.admit_spelt(op, Bytes::from(body.to_string()), acknowledged);
+    }
+
+    fn admit_spelt(&self, op: Op, body: Bytes, acknowledged: bool) {
         let base = format!("/api/v2/tenants/{DEFAULT_TENANT}/databases/{DEFAULT_DATABASE}/collections");
         let path = if op.is_record() { format!("{base}/{DOCS}/{}", op.name()) } else { base };
         let mut sequencer = self.0.lock();
@@ -79,10 +102,10 @@ impl Bench {
             target,
             method: "POST".into(),
             path,
-            body: Bytes::from(body.to_string()),
+            body,
             headers: Vec::new(),
         };
-        sequencer.admit(&[Arc::new(Entry::new(seq, draft, 0))]);
+        sequencer.admit(&[Arc::new(Entry::new(seq, draft, 0).acknowledged(acknowledged))]);
     }
 
     /// What the node starts at this moment.
@@ -178,7 +201,7 @@ fn a_write_under_which_nodes_die_is_judged_by_what_they_hold() {
         };
         assert!(durable, "{changes:?}");
         let end = done(bench.next(&mut attempt, Input::Recorded(Ok(()))));
-        assert_eq!(end.answer.map(|a| a.status), Some(status));
+        assert_eq!(end.answers.first().map(|a| a.status), Some(status));
     }
 }
 
@@ -231,10 +254,63 @@ fn errors_become_the_verdict_after_looks_and_who_was_silent_is_set_aside() {
         let aside = |change: &Change| matches!(change, Change::Quarantined { node, .. } if *node == B.name());
         assert_eq!(changes.iter().any(aside), silent, "{changes:?}");
         let end = done(bench.next(&mut attempt, Input::Recorded(Ok(()))));
-        assert!(end.answer.is_some_and(|a| a.body.starts_with(br#"{"message":"own words"#)));
+        assert!(end.answers.first().is_some_and(|a| a.body.starts_with(br#"{"message":"own words"#)));
         assert_eq!(bench.0.lock().node(B).is_quarantined(Stream::Collection(DOCS)), silent);
         assert!(!bench.0.lock().node(A).is_quarantined(Stream::Collection(DOCS)));
     }
+}
+
+#[test]
+fn no_trouble_of_a_node_rejects_what_the_log_acknowledged() {
+    let bench = Bench::new();
+    bench.admit_as(Op::Upsert, &row(), true);
+    for now_ms in (0..20).map(|n| n * 60_000) {
+        for node in [A, B] {
+            let Some(mut attempt) = bench.starts(node, now_ms).pop() else { continue };
+            let end = if now_ms % 120_000 == 0 {
+                done(answer_500(&bench, &mut attempt))
+            } else {
+                assert_eq!(bench.begin(&mut attempt), "upsert");
+                done(bench.next(&mut attempt, answer(401, &json!({}))))
+            };
+            assert!(matches!(end.outcome, Outcome::Retry { .. }), "{end:?}");
+        }
+    }
+    assert!(poison(&bench).is_some(), "nobody is told");
+    let mut attempt = bench.starts(A, 9_000_000).pop().expect("it is tried for ever");
+    assert_eq!(bench.begin(&mut attempt), "upsert");
+    let Next::Record(changes) = bench.next(&mut attempt, answer(422, &json!({}))) else { panic!() };
+    assert!(matches!(changes[..], [Change::Rejected { .. }, ..]), "{changes:?}");
+}
+
+/// Its client was told of success, and two of three failures were broken connections.
+#[test]
+fn an_error_is_never_the_last_failure_of_what_the_log_acknowledged() {
+    let bench = Bench::new();
+    bench.admit_as(Op::Upsert, &row(), true);
+    (0..3).for_each(|n| crash(&bench, n));
+    let mut attempt = bench.starts(A, 9).pop().expect("a task");
+    let end = done(answer_500(&bench, &mut attempt));
+    assert!(matches!(end.outcome, Outcome::Retry { .. }), "{end:?}");
+}
+
+#[test]
+fn a_follower_that_refuses_what_the_log_acknowledged_is_set_aside_as_for_any_other() {
+    let bench = Bench::new();
+    bench.admit_as(Op::Upsert, &row(), true);
+    let mut attempt = bench.starts(A, 0).pop().expect("a task");
+    bench.begin(&mut attempt);
+    assert!(matches!(done(bench.next(&mut attempt, answer(200, &json!({})))).outcome, Outcome::Applied(_)));
+    for now_ms in (1..3).map(|n| n * 60_000) {
+        let mut attempt = bench.starts(B, now_ms).pop().expect("a task");
+        bench.begin(&mut attempt);
+        let end = done(bench.next(&mut attempt, answer(401, &json!({}))));
+        assert!(matches!(end.outcome, Outcome::Retry { .. }), "{end:?}");
+    }
+    let mut attempt = bench.starts(B, 180_000).pop().expect("a task");
+    bench.begin(&mut attempt);
+    let Next::Record(changes) = bench.next(&mut attempt, answer(401, &json!({}))) else { panic!() };
+    assert!(matches!(changes[..], [Change::DeadLetter { .. }, ..]), "{changes:?}");
 }
 
 #[test]

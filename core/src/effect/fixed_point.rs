@@ -43,8 +43,8 @@ pub fn holds(op: Op, written: &[u8], shown: &[u8]) -> bool {
     let (wanted, shown) = (records(&wanted), records(&shown));
     match op {
         Op::Delete => shown.is_empty(),
-        // What existed stays as it is.
-        Op::Add => wanted.keys().all(|id| shown.contains_key(id)),
+        // What existed stays as it is, but Chroma refuses another dimension all the same.
+        Op::Add => wanted.iter().all(|(id, want)| shown.get(id).is_some_and(|there| as_long(want, there))),
         _ => wanted.iter().all(|(id, want)| shown.get(id).is_some_and(|there| agrees(want, there))),
     }
 }
@@ -101,6 +101,15 @@ fn close(shown: Option<Vec<f32>>, wanted: Option<Vec<f32>>) -> bool {
     let length = wanted.iter().map(|number| number * number).sum::<f32>().sqrt();
     let near = |(a, b): (&f32, &f32)| (a - b).abs() <= length * 1e-5;
     shown.len() == wanted.len() && shown.iter().zip(&wanted).all(near)
+}
+
+/// Where both say something.
+fn as_long(want: &Record, there: &Record) -> bool {
+    let length = |record: &Record| record.fields.get("embeddings").and_then(embedding).map(|all| all.len());
+    match (length(want), length(there)) {
+        (Some(want), Some(there)) => want == there,
+        _ => true,
+    }
 }
 
 fn embedding(value: &Value) -> Option<Vec<f32>> {
@@ -176,6 +185,9 @@ mod tests {
         let body = json!({"ids": ["a", "b"], "documents": ["x", "y"]});
         assert!(held(Op::Add, body.clone(), json!({"ids": ["b", "a"], "documents": ["1", "2"]})));
         assert!(!held(Op::Add, body.clone(), json!({"ids": ["a"], "documents": ["x"]})));
+        let long = json!({"ids": ["a"], "embeddings": [[1, 2]]});
+        assert!(held(Op::Add, long.clone(), json!({"ids": ["a"], "embeddings": [[7, 8]]})));
+        assert!(!held(Op::Add, long, json!({"ids": ["a"], "embeddings": [[7, 8, 9]]})));
         assert!(held(Op::Delete, json!({"ids": ["a"]}), json!({"ids": []})));
         assert!(!held(Op::Delete, json!({"ids": ["a"]}), json!({"ids": ["a"]})));
     }

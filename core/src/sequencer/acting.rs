@@ -8,7 +8,7 @@ use crate::lane::Phase;
 
 impl Sequencer {
     /// The node to be asked about an undecided entry: the most preferred that has applied everything
-    /// before it. A more preferred one that is a single entry behind is waited for, so that the
+    /// before it. A more preferred one that is a single request behind is waited for, so that the
     /// primary acts again under a steady load.
     pub(super) fn acting(&self, entry: &Entry, now_ms: u64) -> Option<NodeId> {
         let stream = entry.stream();
@@ -37,7 +37,7 @@ impl Sequencer {
                 Phase::Idle | Phase::Loading | Phase::Asking | Phase::Committing { .. } => true,
             };
         }
-        let close = lane.second().is_some_and(|next| next.seq == entry.seq);
+        let close = lane.next_run().is_some_and(|next| next.seq == entry.seq);
         close && matches!(lane.phase, Phase::Idle | Phase::Asking | Phase::Committing { .. })
     }
 

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{CopyFailure, CopyTask, Inspection, NodeLog, Sequencer, Step};
 use crate::ids::{CollectionId, NodeId, Seq, Stream};
-use crate::lane::Phase;
+use crate::lane::{Lane, Phase};
 use crate::port::{Leftover, LeftoverState};
 
 /// After a copy failed, its next attempt waits so long.
@@ -144,6 +144,18 @@ impl NodeLog {
         });
         self.in_flight -= usize::from(was_in_flight);
         self.isolated = self.isolated.filter(|alone| *alone != stream);
+    }
+
+    pub fn quarantined(&self) -> Vec<(Stream, String)> {
+        let reason = |lane: &Lane| match &lane.phase {
+            Phase::Quarantined { reason } => Some(reason.clone()),
+            _ => None,
+        };
+        self.lanes.iter().filter_map(|(s, l)| reason(l).map(|r| (*s, r))).collect()
+    }
+
+    pub fn is_quarantined(&self, stream: Stream) -> bool {
+        self.lanes.get(&stream).is_some_and(|l| matches!(l.phase, Phase::Quarantined { .. }))
     }
 
     /// Collections that are not served from the node.

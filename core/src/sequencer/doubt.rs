@@ -45,6 +45,8 @@ pub struct Doubt {
     looks: usize,
     /// The stream was applied again from `first`.
     pub replayed: bool,
+    /// It is being: the first was read and not sent.
+    begun: bool,
     /// How often it was, since the last entry came into doubt.
     pub rounds: u32,
     /// It had been applied up to here when it was last applied again.
@@ -60,6 +62,13 @@ impl Doubt {
     /// Nothing was done about it: a restart must find it again.
     pub fn is_fresh(&self) -> bool {
         self.looks == 0 && !self.replayed
+    }
+
+    /// The lane is past this entry; `read`: what was sent before counts as its being applied again. With what
+    /// went along in one request, that is complete once the last of them was applied again, too.
+    pub(super) fn passed(&mut self, seq: Seq, read: bool) {
+        self.begun |= read && self.first.max(self.through) >= seq;
+        self.replayed |= self.begun && self.last <= seq.max(self.through);
     }
 
     /// With every other id, if there is room for them.
@@ -111,7 +120,7 @@ impl Doubts {
             doubt.remember(ids, IDS_BYTES.saturating_sub(others));
             self.bytes = others + doubt.bytes;
             doubt.version += 1;
-            (doubt.looks, doubt.replayed, doubt.rounds) = (0, false, 0);
+            (doubt.looks, doubt.replayed, doubt.begun, doubt.rounds) = (0, false, false, 0);
             (doubt.due_ms, doubt.alone_since_ms) = (0, None);
         }
     }
@@ -213,8 +222,8 @@ impl NodeLog {
 
     /// What is asked right now is given up: the node may execute it at any time.
     pub(super) fn doubt_asked(&mut self) {
-        let entries = self.asked();
-        self.doubts.note(&entries);
+        let asked = self.asked();
+        asked.iter().for_each(|run| self.doubts.note(run));
     }
 
     /// The node's collection is another one now, or none.

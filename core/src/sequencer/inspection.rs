@@ -68,6 +68,7 @@ impl Sequencer {
         }
         log.inspection = Inspection::Seen;
         log.joined |= findings.joined;
+        log.batch_limit = findings.batch_limit;
         for id in findings.lost {
             log.map(id, None);
             // One that was deleted since is not missed; its entries find that the node has none.

@@ -12,7 +12,7 @@ pub struct Limits {
     pub node_bytes: usize,
     /// Requests in flight on one node, over all lanes.
     pub in_flight: usize,
-    /// Entries read from the log at a time, as a rule.
+    /// Entries read from the log at a time, and writes in one request to a node, as a rule.
     pub page_entries: usize,
     /// The same for a node that stays far behind.
     pub far_page_entries: usize,
@@ -29,7 +29,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
-            lane_entries: 128,
+            lane_entries: 400,
             node_bytes: 64 << 20,
             in_flight: 16,
             page_entries: 100,

@@ -54,6 +54,8 @@ pub struct NodeLog {
     /// The node belongs to the cluster: its contents are adopted or copied.
     pub joined: bool,
     pub inspection: Inspection,
+    /// The most records that it takes in one request; none: it did not tell.
+    pub(super) batch_limit: Option<usize>,
     /// It was looked at before it last lost its standing.
     pub(super) familiar: bool,
     /// The collection that is being copied onto the node.
@@ -135,18 +137,6 @@ impl NodeLog {
     pub fn candidates(&self, limit: usize) -> Vec<(Seq, Stream)> {
         let moves = |(_, stream): &&(Seq, Stream)| !self.is_quarantined(*stream);
         self.waiting.iter().filter(moves).take(limit).copied().collect()
-    }
-
-    pub fn quarantined(&self) -> Vec<(Stream, String)> {
-        let reason = |lane: &Lane| match &lane.phase {
-            Phase::Quarantined { reason } => Some(reason.clone()),
-            _ => None,
-        };
-        self.lanes.iter().filter_map(|(s, l)| reason(l).map(|r| (*s, r))).collect()
-    }
-
-    pub fn is_quarantined(&self, stream: Stream) -> bool {
-        self.lanes.get(&stream).is_some_and(|l| matches!(l.phase, Phase::Quarantined { .. }))
     }
 
     /// Takes the next entry of the log.

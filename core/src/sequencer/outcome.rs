@@ -27,6 +27,9 @@ pub enum Outcome {
     Applied(CatalogOutcome),
     /// The acting node refused the entry. Already durable.
     Rejected,
+    /// The node refused a request with several entries, or was found not to have applied one: they are sent
+    /// again in smaller ones.
+    Split,
     /// The node failed, or refuses for now: the lane tries again at this moment.
     Retry { until_ms: u64 },
     /// There was no answer: the request may have been executed, or may be at any later time. Nothing is
@@ -108,8 +111,9 @@ impl Sequencer {
                     }
                 }
                 self.take_catalog(node, catalog);
+                let read = self.nodes[node.0].change(stream, |lane| lane.taken_together(entries.len()));
                 for entry in entries {
-                    self.settle_doubt(node, entry);
+                    self.settle_doubt(node, entry, read);
                     self.decide(entry, Decision::Accepted);
                     self.pass(node, entry);
                 }
@@ -121,11 +125,21 @@ impl Sequencer {
                     self.pass(node, entry);
                 }
             }
-            Outcome::Retry { until_ms } => self.nodes[node.0].change(stream, |lane| {
-                lane.attempts += 1;
-                lane.phase = Phase::BackOff { until_ms };
+            Outcome::Split => self.nodes[node.0].change(stream, |lane| {
+                lane.refused_together(entries.len());
+                lane.phase = Phase::Idle;
             }),
-            Outcome::InDoubt => self.nodes[node.0].leave_in_doubt(stream, entries),
+            Outcome::Retry { until_ms } => {
+                self.part(node, entries);
+                self.nodes[node.0].change(stream, |lane| {
+                    lane.attempts += 1;
+                    lane.phase = Phase::BackOff { until_ms };
+                });
+            }
+            Outcome::InDoubt => {
+                self.part(node, entries);
+                self.nodes[node.0].leave_in_doubt(stream, entries);
+            }
             // What is left of a deleted collection is passed over, not judged.
             Outcome::Quarantine { .. } if self.is_deleted(stream) => {
                 self.nodes[node.0].change(stream, |lane| lane.phase = Phase::Idle);
@@ -173,7 +187,7 @@ impl Sequencer {
             && entry.seq > state.decided
         {
             state.decided = entry.seq;
-            state.given = None;
+            state.given.retain(|given| given.seq > entry.seq);
             if decision == Decision::Accepted {
                 state.acked = state.acked.max(entry.seq);
             }

@@ -34,7 +34,7 @@ impl Sequencer {
         self.pressure
     }
 
-    /// How many entries are read at a time for the node.
+    /// How many entries are read at a time for the node, and how many of them go to it in one request.
     pub fn batch(&self, node: NodeId) -> usize {
         self.batches[node.0].current()
     }

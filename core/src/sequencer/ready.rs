@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
+use super::run::Run;
 use super::{Role, Sequencer, Step, Task};
+use crate::coalesce::Bounds;
 use crate::effect::Effect;
 use crate::entry::{Decision, Entry, Op};
 use crate::ids::{CollectionId, NodeId, Stream};
@@ -12,7 +14,7 @@ use crate::route::{Route, Write};
 
 /// What stands between an entry and the node.
 #[derive(Debug, PartialEq, Eq)]
-enum Readiness {
+pub(super) enum Readiness {
     Go(Role),
     /// Decided as rejected, or its collection is gone: nothing to send.
     Skip,
@@ -108,6 +110,7 @@ impl Sequencer {
                     self.quarantine_lane(node, stream, reason);
                     return true;
                 }
+                Readiness::Go(Role::Following) if self.yields(node) => return true,
                 Readiness::Go(role) => {
                     let suspected = self.suspects.is_suspected(node, role, &entry);
                     if suspected && self.nodes[node.0].in_flight > 0 {
@@ -131,21 +134,33 @@ impl Sequencer {
     fn start(&mut self, node: NodeId, stream: Stream, entry: &Arc<Entry>, role: Role) -> Task {
         self.disturb(node, stream);
         let subject = self.subject(entry);
+        let Run { entries, end, read } = self.run(node, stream, entry, role);
         if let Some(state) = self.streams.get_mut(&stream).filter(|_| role == Role::Acting) {
             state.asked = Some(node);
-            state.given = Some(Arc::clone(entry));
-            self.nodes.iter_mut().for_each(|other| other.adopt(entry));
+            state.given.clone_from(&entries);
+            let nodes = &mut self.nodes;
+            entries.iter().for_each(|entry| nodes.iter_mut().for_each(|other| other.adopt(entry)));
         }
         let log = &mut self.nodes[node.0];
         log.in_flight += 1;
         let generation = log.generation;
-        let (entries, attempts) = log.change(stream, |lane| {
-            lane.phase = Phase::Asking;
-            (lane.run(), lane.attempts)
+        let attempts = log.change(stream, |lane| {
+            lane.send(entries.len());
+            lane.attempts
         });
-        let node_collection = subject.and_then(|id| log.node_collection(id));
-        let failures = self.suspects.failures(node, role, entry);
-        Task { stream, entries, role, node_collection, subject, generation, attempts, failures }
+        Task {
+            stream,
+            entries,
+            end,
+            bounds: Bounds::of_node(log.batch_limit),
+            read,
+            role,
+            node_collection: subject.and_then(|id| log.node_collection(id)),
+            subject,
+            generation,
+            attempts,
+            failures: self.suspects.failures(node, role, entry),
+        }
     }
 
     /// The collection that an entry is about.
@@ -172,7 +187,7 @@ impl Sequencer {
         }
     }
 
-    fn following(&self, node: NodeId, entry: &Entry) -> Readiness {
+    pub(super) fn following(&self, node: NodeId, entry: &Entry) -> Readiness {
         let log = &self.nodes[node.0];
         if log.troubles.skips.contains(&entry.seq) {
             return Readiness::Skip;

@@ -1,9 +1,12 @@
 //! What follows when a node loses its standing or wins it back: who must be asked instead, which entries
 //! are suspected, what is tried at once. What the standing is, `health` says.
 
+use std::sync::Arc;
+
 use super::{NodeLog, Sequencer, Standing};
+use crate::entry::Entry;
 use crate::ids::NodeId;
-use crate::lane::Phase;
+use crate::lane::{Lane, Phase};
 
 impl Sequencer {
     pub fn set_standing(&mut self, node: NodeId, standing: Standing) {
@@ -39,6 +42,11 @@ impl Sequencer {
 }
 
 impl NodeLog {
+    /// What the node is being asked about, by request.
+    pub(super) fn asked(&self) -> Vec<Vec<Arc<Entry>>> {
+        self.lanes.values().filter(|lane| lane.phase == Phase::Asking).map(Lane::run).collect()
+    }
+
     /// The node came back: whatever waits is tried at once.
     pub fn end_back_off(&mut self) {
         for lane in self.lanes.values_mut() {

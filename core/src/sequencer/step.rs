@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::coalesce::{Bounds, RunEnd};
 use crate::entry::{Decision, Entry};
 use crate::ids::{CollectionId, NodeId, Seq, Stream};
 use crate::port::{Leftover, Page};
@@ -44,6 +45,12 @@ pub enum Step {
 pub struct Task {
     pub stream: Stream,
     pub entries: Vec<Arc<Entry>>,
+    /// Why no more.
+    pub end: RunEnd,
+    /// How much of them may go in the request.
+    pub bounds: Bounds,
+    /// They went out together before, without an answer: it is read whether the node has applied them.
+    pub read: bool,
     pub role: Role,
     /// The node's own id of the collection that the entries are about.
     pub node_collection: Option<Uuid>,
@@ -54,6 +61,14 @@ pub struct Task {
     pub attempts: u32,
     /// Failures that were the entry's own.
     pub failures: u32,
+}
+
+impl Task {
+    /// Its one client was told of success: only a judgement about the write itself rejects it, no trouble of a
+    /// node.
+    pub fn is_promised(&self) -> bool {
+        self.role == Role::Acting && matches!(&self.entries[..], [entry] if entry.is_acknowledged())
+    }
 }
 
 /// What is known about a node's contents since it came back.
@@ -84,6 +99,8 @@ pub struct Findings {
     pub lost: Vec<CollectionId>,
     /// The node belongs to the cluster from now on.
     pub joined: bool,
+    /// The most records that it takes in one request, if it told.
+    pub batch_limit: Option<usize>,
 }
 
 /// One collection to be copied onto a node.

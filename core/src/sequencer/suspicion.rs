@@ -8,10 +8,9 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{NodeLog, Role, Sequencer, Ticket};
+use super::{Role, Sequencer, Ticket};
 use crate::entry::Entry;
 use crate::ids::{CollectionId, NodeId, Seq, Stream};
-use crate::lane::{Lane, Phase};
 use crate::port::{Leftover, LeftoverState};
 
 /// What went wrong under an entry.
@@ -41,6 +40,9 @@ struct Suspect {
 #[derive(Debug, Default)]
 pub struct Suspects {
     entries: HashMap<(Stream, Option<NodeId>), Suspect>,
+    /// Undecided entries of the stream up to here went in one request that came to nothing: each may have
+    /// been applied.
+    unanswered: HashMap<Stream, Seq>,
     /// Streams whose last verdict was a rejection because nodes failed under the entry.
     rejected: HashMap<Stream, Seq>,
 }
@@ -70,10 +72,23 @@ impl Suspects {
         self.get(node, role, entry).map_or(0, |suspect| suspect.failures)
     }
 
+    pub(super) fn unanswered(&mut self, stream: Stream, through: Seq) {
+        let known = self.unanswered.entry(stream).or_default();
+        *known = through.max(*known);
+    }
+
+    /// The undecided entry was in a request with others that came to nothing, on whatever node.
+    pub(super) fn was_along(&self, entry: &Entry) -> bool {
+        self.unanswered.get(&entry.stream()).is_some_and(|through| entry.seq <= *through)
+    }
+
     /// The entry is decided.
     pub(super) fn decided(&mut self, entry: &Entry) {
         let stream = entry.stream();
         self.entries.remove(&(stream, None));
+        if self.unanswered.get(&stream).is_some_and(|through| *through <= entry.seq) {
+            self.unanswered.remove(&stream);
+        }
         if self.rejected.get(&stream).is_some_and(|rejected| *rejected < entry.seq) {
             self.rejected.remove(&stream);
         }
@@ -121,13 +136,15 @@ impl Sequencer {
 
     /// Something went wrong under the undecided entry.
     pub fn is_under_suspicion(&self, node: NodeId, entry: &Entry) -> bool {
-        self.suspects.get(node, Role::Acting, entry).is_some()
+        self.suspects.get(node, Role::Acting, entry).is_some() || self.suspects.was_along(entry)
     }
 
     /// Whether some node may have applied the undecided entry unnoticed. What was sent under an earlier lease
     /// is not known.
     pub fn is_doubtful(&self, node: NodeId, entry: &Entry) -> bool {
-        self.suspects.is_suspected(node, Role::Acting, entry) || entry.seq <= self.recovered_head
+        self.suspects.is_suspected(node, Role::Acting, entry)
+            || self.suspects.was_along(entry)
+            || entry.seq <= self.recovered_head
     }
 
     /// Other nodes that may have applied the entry, once it failed too often: all that have the collection,
@@ -189,29 +206,23 @@ impl Sequencer {
         self.decision(entry).is_some() && doubt.is_some_and(|doubt| doubt.through >= entry.seq)
     }
 
-    /// The node has the entry. If it failed so often that it was only read, not sent, then what was sent before
+    /// The node has the entry. If it was only read, as what failed too often is, not sent, then what was sent before
     /// is as if the entry had been applied again; to do that once more would make the node fall once more.
-    pub(super) fn settle_doubt(&mut self, node: NodeId, entry: &Entry) {
+    pub(super) fn settle_doubt(&mut self, node: NodeId, entry: &Entry, read: bool) {
         let role = if self.decision(entry).is_none() { Role::Acting } else { Role::Following };
-        let read = self.suspects.failures(node, role, entry) >= self.limits.attempts;
-        if let Some(doubt) = self.nodes[node.0].doubts.of_mut(entry.stream()).filter(|_| read) {
-            doubt.replayed |= doubt.first.max(doubt.through) >= entry.seq;
+        let read = read || self.suspects.failures(node, role, entry) >= self.limits.attempts;
+        if let Some(doubt) = self.nodes[node.0].doubts.of_mut(entry.stream()) {
+            doubt.passed(entry.seq, read);
         }
     }
 
     /// The node lost its standing: what was in flight there is suspected.
     pub(super) fn suspect_in_flight(&mut self, node: NodeId) {
-        for entry in self.nodes[node.0].asked() {
-            let role = if self.decision(&entry).is_none() { Role::Acting } else { Role::Following };
-            self.suspects.suspect(node, role, &entry).unanswered = true;
+        for run in self.nodes[node.0].asked() {
+            let Some(first) = run.first() else { continue };
+            let role = if self.decision(first).is_none() { Role::Acting } else { Role::Following };
+            self.suspects.suspect(node, role, first).unanswered = true;
+            self.part(node, &run);
         }
-    }
-}
-
-impl NodeLog {
-    /// What the node is being asked about.
-    pub(super) fn asked(&self) -> Vec<Arc<Entry>> {
-        let asking = self.lanes.values().filter(|lane| lane.phase == Phase::Asking);
-        asking.flat_map(Lane::run).collect()
     }
 }

@@ -8,12 +8,15 @@ use crate::ids::CollectionId;
 use bytes::Bytes;
 use uuid::Uuid;
 
+mod ahead;
 mod attacks;
 mod carried_out;
+mod courtesy;
 mod in_doubt;
 mod late;
 mod late_copies;
 mod memory;
+mod together;
 
 const A: NodeId = NodeId(0);
 const B: NodeId = NodeId(1);
@@ -42,7 +45,7 @@ fn trust(s: &mut Sequencer) {
 
 /// Nodes that are up and know the collection `docs`; the log is empty.
 fn nodes(count: usize) -> Sequencer {
-    let mut s = Sequencer::new(Limits { lane_entries: 2, page_entries: 2, ..Limits::default() }, count);
+    let mut s = Sequencer::new(Limits { lane_entries: 2, page_entries: 1, ..Limits::default() }, count);
     s.recover(Recovered::default());
     trust(&mut s);
     let (tenant, database, name) = (DEFAULT_TENANT.into(), DEFAULT_DATABASE.into(), "docs".into());
@@ -68,7 +71,11 @@ fn starts(s: &mut Sequencer, node: NodeId) -> (String, Vec<Task>) {
     for step in s.steps(node, 0) {
         match step {
             Step::Inspect { generation, .. } => {
-                assert!(s.inspected(node, generation, Some(Findings { lost: Vec::new(), joined: true })));
+                assert!(s.inspected(
+                    node,
+                    generation,
+                    Some(Findings { joined: true, ..Findings::default() })
+                ));
                 return starts(s, node);
             }
             Step::Copy(task) => words.push(format!("c{}", task.position)),
@@ -185,7 +192,7 @@ fn the_primary_acts_again_under_a_steady_load() {
     s.loaded(A, s.life, STREAM, Seq(1), vec![entry(1, Op::Add)], Seq(1));
     assert!(applied(&mut s, B, &first));
     admit(&mut s, &[Op::Add]);
-    idle(&mut s, B); // the primary is a single entry behind
+    idle(&mut s, B); // the primary is a single request behind
     let first = one(&mut s, A, "f1");
     idle(&mut s, B);
     assert!(applied(&mut s, A, &first));

@@ -82,11 +82,24 @@ impl Sequencer {
         }
     }
 
-    /// Nodes that have applied everything acknowledged in the stream, most preferred first, and the
-    /// node's own id of the collection. Nodes that may serve come first; if there is none, those that
-    /// are in doubt but not gone.
+    /// The last acknowledged entry, as of now: no read that begins now may show less.
+    pub fn due(&self, gate: Gate) -> Seq {
+        let Gate::Stream(stream) = gate else { return Seq::ZERO };
+        self.streams.get(&stream).map_or(Seq::ZERO, |s| s.acked).max(self.recovered_head)
+    }
+
+    /// For a read that begins now.
     pub fn readable(&self, gate: Gate) -> Vec<(NodeId, Option<Uuid>)> {
-        let fit: Vec<_> = self.node_ids().filter_map(|n| self.fits(n, gate).map(|own| (n, own))).collect();
+        self.readable_since(gate, self.due(gate))
+    }
+
+    /// Nodes that have applied what was due in the stream when the read began, most preferred first, and the
+    /// node's own id of the collection. What is acknowledged later is not waited for: under a steady load
+    /// that would never end. Nodes that may serve come first; if there is none, those that are in doubt
+    /// but not gone.
+    pub fn readable_since(&self, gate: Gate, due: Seq) -> Vec<(NodeId, Option<Uuid>)> {
+        let fits = |n: NodeId| self.fits(n, gate, due).map(|own| (n, own));
+        let fit: Vec<_> = self.node_ids().filter_map(fits).collect();
         let serving: Vec<_> = fit.iter().copied().filter(|(n, _)| self.nodes[n.0].standing.serves).collect();
         if serving.is_empty() {
             // What came back and was not looked at yet may have lost its disk.
@@ -105,11 +118,10 @@ impl Sequencer {
         if sure.is_empty() { serving } else { sure }
     }
 
-    fn fits(&self, node: NodeId, gate: Gate) -> Option<Option<Uuid>> {
+    fn fits(&self, node: NodeId, gate: Gate, due: Seq) -> Option<Option<Uuid>> {
         let log = &self.nodes[node.0];
         let Gate::Stream(stream) = gate else { return Some(None) };
-        let shown = self.streams.get(&stream).map_or(Seq::ZERO, |s| s.acked).max(self.recovered_head);
-        let fresh = log.fed >= shown && log.first(stream).is_none_or(|first| first > shown);
+        let fresh = log.fed >= due && log.first(stream).is_none_or(|first| first > due);
         if !fresh || log.is_quarantined(stream) || (log.standing.serves && !log.inspection.is_made()) {
             return None;
         }

@@ -65,12 +65,7 @@ impl World {
         };
         let world = Rc::clone(self);
         self.spawn(&lasting(), async move {
-            let mut seq = world.sequencer.lock().head();
-            let mut entries = Vec::new();
-            for draft in group {
-                seq = seq.next();
-                entries.push(Arc::new(Entry::new(seq, draft, 0)));
-            }
+            let entries = world.entries(group);
             let committed = world.append(entries.clone()).await;
             world.committing.set(false);
             if committed {
@@ -85,9 +80,12 @@ impl World {
     fn admit(&self, entries: &[Arc<Entry>]) {
         for entry in entries {
             self.say(|| format!("admit {} {}", entry.seq, describe(&entry.draft)));
-            self.waiters.borrow_mut().insert(entry.seq, Arc::clone(entry));
+            if !entry.is_acknowledged() {
+                self.waiters.borrow_mut().insert(entry.seq, Arc::clone(entry));
+            }
         }
         self.sequencer.lock().admit(entries);
+        self.acknowledge(entries);
         if self.sequencer.lock().all_gone() {
             self.release_waiters();
         }
@@ -117,7 +115,8 @@ impl World {
     pub fn decided(&self, entry: &Entry, decision: Decision, moot: bool) {
         let how = if moot { "moot " } else { "" };
         self.saw(format!("{how}{} {decision:?}", entry.draft.op.name()));
-        let failed = self.failed_often(entry.seq);
+        let promised = entry.is_acknowledged();
+        let failed = if promised { self.fell_often(entry.seq) } else { self.failed_often(entry.seq) };
         if failed {
             self.saw(format!("failing {decision:?}"));
         }

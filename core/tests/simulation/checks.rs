@@ -36,7 +36,7 @@ impl World {
                         node,
                         stream,
                         |seq| self.oracle.borrow().records(id, seq) == *shown,
-                        |e| self.with_entry(id, e) == *shown,
+                        |first| self.is_on_its_way(node, id, first, shown),
                     )
                     .map_err(|text| format!("{text}: {shown:?}")),
                 );
@@ -49,8 +49,8 @@ impl World {
                 node,
                 Stream::Catalog,
                 |seq| self.oracle.borrow().names(seq) == shown,
-                |e| {
-                    predicted(e, &self.oracle.borrow().names(e.seq.prev()))
+                |first| {
+                    predicted(&self.entry(first), &self.oracle.borrow().names(first.prev()))
                         .is_some_and(|n| shown.is_nearly(&n))
                 },
             );
@@ -64,13 +64,13 @@ impl World {
     }
 
     /// `state`: what is shown is the state at this position. `next`: or the state after the first
-    /// entry that the node is not known to have.
+    /// entry that the node is not known to have, or those that went along with it.
     fn shows(
         &self,
         node: NodeId,
         stream: Stream,
         state: impl Fn(Seq) -> bool,
-        next: impl Fn(&Entry) -> bool,
+        next: impl Fn(Seq) -> bool,
     ) -> Result<(), String> {
         let (first, fed) = {
             let sequencer = self.sequencer.lock();
@@ -85,7 +85,7 @@ impl World {
             return Ok(()); // records were read as they were then
         }
         let ahead = first.filter(|seq| self.sent.borrow().contains(&(node, *seq)));
-        if state(at) || ahead.is_some_and(|seq| next(&self.entry(seq))) {
+        if state(at) || ahead.is_some_and(next) {
             return Ok(());
         }
         Err(format!("{node} shows what {stream} never was at {at}"))
@@ -95,15 +95,51 @@ impl World {
     pub fn entry(&self, seq: Seq) -> Entry {
         let store = self.store.borrow();
         let row = store.row(seq);
-        Entry::new(seq, row.draft.clone(), 0).recovered(row.effect.clone(), None)
+        let entry = Entry::new(seq, row.draft.clone(), 0).acknowledged(row.acknowledged);
+        entry.recovered(row.effect.clone(), None)
     }
 
-    fn with_entry(&self, id: CollectionId, entry: &Entry) -> Records {
-        let mut records = self.oracle.borrow().records(id, entry.seq.prev());
-        if let Send::Body(body) = effect::send(entry) {
-            let _ = records.apply(entry.draft.op, &parsed(&body), 0);
-        }
-        records
+    /// Whether the records are as the entries that were sent, from this one on, leave them one after the other.
+    /// What went wrong may have been applied: then they may show its entries once more, for as long as nobody
+    /// has made sure.
+    fn is_on_its_way(&self, node: NodeId, id: CollectionId, first: Seq, shown: &Records) -> bool {
+        let doubted = {
+            let sequencer = self.sequencer.lock();
+            let doubt = sequencer.node(node).doubts.of(Stream::Collection(id));
+            doubt.filter(|doubt| doubt.is_fresh()).map(|doubt| doubt.first)
+        };
+        self.is_reached(node, id, first, doubted.is_some(), shown)
+            || doubted.is_some_and(|doubted| self.is_reached(node, id, doubted.min(first), true, shown))
+    }
+
+    fn is_reached(
+        &self,
+        node: NodeId,
+        id: CollectionId,
+        first: Seq,
+        doubtful: bool,
+        shown: &Records,
+    ) -> bool {
+        let sent: Vec<Seq> =
+            self.sent.borrow().range((node, first)..=(node, Seq(u64::MAX))).map(|(_, seq)| *seq).collect();
+        let ours = |seq: Seq| {
+            let rejected = self.oracle.borrow().fate(seq) == Some(Decision::Rejected);
+            Some(self.entry(seq)).filter(|entry| entry.collection() == Some(id) && !rejected)
+        };
+        let sent: Vec<Entry> = sent.into_iter().filter_map(ours).collect();
+        let mut once = self.oracle.borrow().records(id, first.prev());
+        sent.iter().enumerate().any(|(at, entry)| {
+            apply(&mut once, entry);
+            let again = doubtful
+                && (0..=at).any(|from| {
+                    let mut twice = once.clone();
+                    sent[from..=at].iter().any(|entry| {
+                        apply(&mut twice, entry);
+                        twice == *shown
+                    })
+                });
+            once == *shown || again
+        })
     }
 
     fn shown_names(&self, node: NodeId) -> Names {
@@ -142,5 +178,11 @@ impl World {
                 self.fail(format!("{seq} is rejected in the log only"));
             }
         }
+    }
+}
+
+fn apply(records: &mut Records, entry: &Entry) {
+    if let Send::Body(body) = effect::send(entry) {
+        let _ = records.apply(entry.draft.op, &parsed(&body), 0);
     }
 }

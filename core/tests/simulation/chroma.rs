@@ -14,7 +14,7 @@ use super::names::{Database, Names, Place};
 use super::rng::mix;
 
 /// Every collection of the simulation has this dimension; anything else is refused.
-const DIMENSION: usize = 2;
+pub const DIMENSION: usize = 2;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {

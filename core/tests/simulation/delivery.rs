@@ -2,21 +2,24 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chroma_ha_core::backoff::Backoff;
 use chroma_ha_core::delivery::{Attempt, End, Input, Next, Terms};
-use chroma_ha_core::entry::Decision;
+use chroma_ha_core::effect::{self, Send};
+use chroma_ha_core::entry::{Decision, Entry};
 use chroma_ha_core::health::{Failure, Observation};
 use chroma_ha_core::ids::{NodeId, Seq};
 use chroma_ha_core::port::{NodeFault, NodeRequest, NodeResponse, StoreError};
 use chroma_ha_core::sequencer::{Outcome, Role, Task};
+use serde_json::Value;
 
 use super::peer::is_change;
 use super::world::{Lost, World};
 
 /// Failures of an entry until it is judged by what the node holds.
-const ATTEMPTS: u32 = 3;
+pub const ATTEMPTS: u32 = 3;
 
 pub struct Delivery {
     world: Rc<World>,
@@ -83,8 +86,20 @@ impl Delivery {
     /// A request that may change the node.
     fn note(&self, request: &NodeRequest) {
         if is_change(request) {
+            self.assert_bounded(request);
             let seqs = self.attempt.task().entries.iter().map(|entry| (self.node, entry.seq));
             self.world.sent.borrow_mut().extend(seqs);
+        }
+    }
+
+    /// What was made of several entries has no more records than the node takes.
+    fn assert_bounded(&self, request: &NodeRequest) {
+        let sent = |entry: &&Arc<Entry>| effect::send(entry) != Send::Empty;
+        let entries = self.attempt.task().entries.iter().filter(sent).count();
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let records = body["ids"].as_array().map_or(0, Vec::len);
+        if entries > 1 && self.world.plan.batch_limit.is_some_and(|limit| records > limit) {
+            self.world.fail(format!("{}: {records} records of {entries} writes", self.node));
         }
     }
 
@@ -97,6 +112,9 @@ impl Delivery {
         if failed && task.role == Role::Acting {
             let mut broke = self.world.broke.borrow_mut();
             task.entries.iter().for_each(|entry| *broke.entry(entry.seq).or_default() += 1);
+            let mut fell = self.world.fell.borrow_mut();
+            let fallen = task.entries.iter().filter(|_| response.is_err());
+            fallen.for_each(|entry| *fell.entry(entry.seq).or_default() += 1);
         }
     }
 
@@ -119,10 +137,8 @@ impl Delivery {
                 world.decided(entry, decision, false);
             }
         }
-        if let Some(answer) = &end.answer {
-            for entry in &task.entries {
-                world.answered(entry.seq, answer);
-            }
+        for (entry, answer) in task.entries.iter().zip(&end.answers) {
+            world.answered(entry.seq, answer);
         }
     }
 }
@@ -139,7 +155,8 @@ fn decision(outcome: &Outcome) -> Option<Decision> {
     match outcome {
         Outcome::Applied(_) => Some(Decision::Accepted),
         Outcome::Rejected => Some(Decision::Rejected),
-        Outcome::Retry { .. }
+        Outcome::Split
+        | Outcome::Retry { .. }
         | Outcome::InDoubt
         | Outcome::Quarantine { .. }
         | Outcome::DeadLetter { .. } => None,

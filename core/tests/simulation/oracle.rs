@@ -56,6 +56,12 @@ impl Oracle {
         self.acknowledge(entry);
     }
 
+    /// A client hears of its write although nobody has judged it.
+    pub fn acknowledged(&mut self, entry: &Entry) {
+        self.promised.push(entry.seq);
+        self.acknowledge(entry);
+    }
+
     /// A client hears of its write.
     pub fn answered(&mut self, entry: &Entry, answer: &Answer) -> Result<(), String> {
         if answer.status >= 300 {
@@ -93,6 +99,10 @@ impl Oracle {
             Some(first) if first == decision => return Ok(()),
             Some(first) => return Err(format!("{} was {first:?} and is {decision:?}", entry.seq)),
             None => {}
+        }
+        if entry.is_acknowledged() && decision == Decision::Rejected && failed {
+            // Told to a person.
+            self.promised.retain(|seq| *seq != entry.seq);
         }
         match entry.collection() {
             Some(id) => self.record_write(id, entry, decision, [moot, failed]),

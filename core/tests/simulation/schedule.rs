@@ -3,9 +3,10 @@
 
 use std::rc::Rc;
 
-use chroma_ha_core::ids::{NodeId, Seq};
+use chroma_ha_core::entry::Decision;
+use chroma_ha_core::ids::{NodeId, Seq, Stream};
 use chroma_ha_core::pressure::Pressure;
-use chroma_ha_core::sequencer::Limits;
+use chroma_ha_core::sequencer::{Limits, NodeLog};
 
 use super::chroma::COPY;
 use super::peer::is_change;
@@ -25,6 +26,9 @@ const SCANS: usize = 20;
 /// Faults that copies meet once all others have stopped: before, few are under way.
 const COPY_FAULTS: usize = 3;
 
+/// How a run ended that meets the limit of ADR 15.
+pub const OPERATOR: &str = "a collection waits for an operator";
+
 pub fn plan(rng: &Rng) -> Plan {
     let nodes = 1 + rng.weighted(&[1, 6, 4]).unwrap_or(0);
     let small = rng.percent(60);
@@ -40,11 +44,13 @@ pub fn plan(rng: &Rng) -> Plan {
         held_entries: size(rng.below(4), 250) as u64,
         attempts: 3,
     };
+    let batch_limit = [Some(1), Some(3), None][rng.below(3)];
     let forgetful = (nodes > 1 && rng.percent(40)).then(|| NodeId(rng.below(nodes)));
     Plan {
         forgetful,
         nodes,
         limits,
+        batch_limit,
         writes: 6 + rng.below(18) + if forgetful.is_some() { 15 } else { 0 },
         faults: [0, 5, 20, 60, 120][rng.below(5)],
         pace: [0; 3].map(|_| 1 + rng.below(8)),
@@ -86,7 +92,26 @@ impl World {
                 self.wake_all();
             }
         }
-        self.fail(format!("stuck: {}", self.state()));
+        let stuck = format!("stuck: {}", self.state());
+        self.fail(if self.waits_for_an_operator() { format!("{OPERATOR}, {stuck}") } else { stuck });
+    }
+
+    /// An accepted write under which every node falls that could have it.
+    fn waits_for_an_operator(&self) -> bool {
+        let sequencer = self.sequencer.lock();
+        let nodes = || sequencer.node_ids().map(|node| sequencer.node(node));
+        let ids = self.oracle.borrow().names(Seq(u64::MAX)).ids();
+        ids.into_iter().map(Stream::Collection).any(|stream| {
+            let fells = |first: Option<Seq>| {
+                first.is_some_and(|seq| {
+                    let accepted = self.oracle.borrow().fate(seq) == Some(Decision::Accepted);
+                    let body = self.entry(seq).draft.body;
+                    accepted && String::from_utf8_lossy(&body).contains("poison")
+                })
+            };
+            let waits = |node: &NodeLog| fells(node.first(stream)) && !node.is_quarantined(stream);
+            nodes().any(waits) && nodes().all(|node| waits(node) || node.is_quarantined(stream))
+        })
     }
 
     fn is_copying(&self) -> bool {

@@ -26,6 +26,7 @@ pub enum Status {
 #[derive(Clone, Debug)]
 pub struct Row {
     pub draft: Draft,
+    pub acknowledged: bool,
     pub effect: Option<Effect>,
     pub accepted: bool,
     pub status: Status,
@@ -67,7 +68,9 @@ impl Store {
         }
         for entry in entries {
             let draft = entry.draft.clone();
-            self.rows.push(Row { draft, effect: None, accepted: false, status: Status::Pending });
+            let acknowledged = entry.is_acknowledged();
+            let status = Status::Pending;
+            self.rows.push(Row { draft, acknowledged, effect: None, accepted: false, status });
         }
         true
     }
@@ -219,7 +222,7 @@ impl Store {
         let mut bytes = 0;
         for seq in (page.from.0..=through.0).map(Seq) {
             let row = self.row(seq);
-            let entry = Entry::new(seq, row.draft.clone(), 0);
+            let entry = Entry::new(seq, row.draft.clone(), 0).acknowledged(row.acknowledged);
             if row.status == Status::Rejected || page.stream.is_some_and(|s| s != entry.stream()) {
                 continue;
             }

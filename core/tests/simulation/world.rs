@@ -33,6 +33,8 @@ type Task = Pin<Box<dyn Future<Output = ()>>>;
 pub struct Plan {
     pub nodes: usize,
     pub limits: Limits,
+    /// The most records that a node takes in one request, where it tells.
+    pub batch_limit: Option<usize>,
     pub writes: usize,
     /// Out of 1,000 events, how many are faults.
     pub faults: usize,
@@ -136,6 +138,8 @@ pub struct World {
     pub sent: RefCell<BTreeSet<(NodeId, Seq)>>,
     /// How often an acting node broke the connection, or answered 500, under an entry.
     pub broke: RefCell<BTreeMap<Seq, u32>>,
+    /// How often it broke the connection.
+    pub fell: RefCell<BTreeMap<Seq, u32>>,
     /// What the run has seen: a simulation that never meets a case proves nothing about it.
     pub seen: RefCell<BTreeSet<String>>,
     pub failure: RefCell<Option<String>>,
@@ -177,6 +181,7 @@ impl World {
             submitted: Cell::new(0),
             sent: RefCell::default(),
             broke: RefCell::default(),
+            fell: RefCell::default(),
             seen: RefCell::default(),
             failure: RefCell::default(),
             plan,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::Campaign;
 use super::report::Report;
-use crate::promises::embedded::connect;
+use crate::harness::sql::connect;
 
 const ROWS: &str = "SELECT to_jsonb(w) - 'data' FROM wal_pending_writes w ORDER BY seq";
 

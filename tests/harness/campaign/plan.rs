@@ -85,6 +85,8 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) balancers: usize,
     pub(crate) strategy: &'static str,
+    /// When a write is answered: `WRITE_ACK`.
+    pub(crate) ack: &'static str,
     pub(crate) strikes: Vec<Strike>,
 }
 
@@ -100,7 +102,7 @@ fn ms(milliseconds: u64) -> Duration {
 impl Plan {
     /// Nothing fails.
     pub(crate) fn calm(seed: u64) -> Self {
-        Self { seed, balancers: 1, strategy: "round_robin", strikes: Vec::new() }
+        Self { seed, balancers: 1, strategy: "round_robin", ack: "applied", strikes: Vec::new() }
     }
 
     /// Faults that begin within `span`.
@@ -108,7 +110,9 @@ impl Plan {
         let mut chance = Chance::new(seed);
         let balancers = if chance.percent(35) { 2 } else { 1 };
         let strategy = chance.of(&["optimized_read_replica", "round_robin", "least_outstanding"]);
-        let mut plan = Self { seed, balancers, strategy, strikes: Vec::new() };
+        // From chance of its own: the strikes of a seed stay what they are.
+        let ack = if Chance::new(!seed).percent(40) { "log" } else { "applied" };
+        let mut plan = Self { seed, balancers, strategy, ack, strikes: Vec::new() };
         let mut busy = BTreeMap::<Target, Duration>::new();
         let mut at = ms(300 + chance.below(700));
         while at < span {

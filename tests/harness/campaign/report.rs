@@ -12,6 +12,7 @@ use super::verdict::{Kind, Verdict, Wrong};
 pub(crate) struct Report {
     pub(crate) seed: u64,
     pub(crate) balancers: usize,
+    pub(crate) ack: &'static str,
     /// By what was struck and how.
     pub(crate) faults: BTreeMap<String, usize>,
     /// By kind of request and outcome.
@@ -28,6 +29,7 @@ impl Report {
         Self {
             seed: plan.seed,
             balancers: plan.balancers,
+            ack: plan.ack,
             faults: plan.kinds(),
             outcomes: hub.book().outcomes.clone(),
             wrong: verdict.wrong,
@@ -61,10 +63,11 @@ impl fmt::Display for Report {
         };
         write!(
             f,
-            "seed {}: {} balancers, {} faults, {} writes, {} reads, {} name requests, {} objects judged ({} undecided), \
+            "seed {}: {} balancers, WRITE_ACK={}, {} faults, {} writes, {} reads, {} name requests, {} objects judged ({} undecided), \
              converged in {} ms, {} wrong",
             self.seed,
             self.balancers,
+            self.ack,
             self.faults.values().sum::<usize>(),
             sum("write "),
             sum("read "),

@@ -118,7 +118,7 @@ pub(super) fn work(nodes: &[NodeReading], families: &mut Families) -> Result<(),
     families.gauges(
         "chroma_ha_node_batch_entries",
         ["node"],
-        "Entries that are read from the log at a time for a node that is behind.",
+        "Entries that are read from the log at a time for a node that is behind, and the most that go to a node in one request.",
         each(nodes, |node| node.batch as f64),
     )
 }

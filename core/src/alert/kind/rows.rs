@@ -5,7 +5,7 @@ use super::{Kind, Row};
 const ONCE: &str = "said once";
 
 /// One row a kind.
-pub(super) const ROWS: [Row; 21] = [
+pub(super) const ROWS: [Row; 22] = [
     Row {
         kind: Kind::NodeDown,
         name: "node-down",
@@ -122,6 +122,15 @@ pub(super) const ROWS: [Row; 21] = [
         opens: "Chroma servers fail under one write: it has no verdict, or was rejected for that",
         resolved: "a later write there was decided",
         heading: "Nodes fall under one write",
+    },
+    Row {
+        kind: Kind::RefusedLate,
+        name: "refused-late",
+        of: "<collection>",
+        severity: "critical",
+        opens: "Chroma refused a write that the log had acknowledged (`WRITE_ACK=log`)",
+        resolved: ONCE,
+        heading: "A write that was acknowledged was refused",
     },
     Row {
         kind: Kind::Unmatched,

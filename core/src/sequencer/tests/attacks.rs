@@ -157,7 +157,7 @@ fn a_write_that_is_queued_before_it_is_admitted_counts_as_acknowledged() {
     assert_eq!(readable(&s), [] as [usize; 0]);
     let generation = s.node(A).generation;
     s.steps(A, 0);
-    assert!(s.inspected(A, generation, Some(Findings { lost: Vec::new(), joined: true })));
+    assert!(s.inspected(A, generation, Some(Findings { joined: true, ..Findings::default() })));
     assert_eq!(readable(&s), [] as [usize; 0]);
 }
 

@@ -47,7 +47,7 @@ fn what_comes_after_the_standing_was_lost_is_not_recorded() {
     shared.lock().set_standing(A, SUSPECT);
     let ended = first.next(&shared, 0, answer(400, "{}"));
     let Do::Done(end) = ended else { panic!("{ended:?}") };
-    assert!(!end.counts && end.answer.is_none());
+    assert!(!end.counts && end.answers.is_empty());
     assert_eq!(starts(&mut shared.lock(), B).0, "a1");
 }
 
@@ -63,7 +63,7 @@ fn what_is_being_recorded_counts_although_the_standing_is_lost_meanwhile() {
     shared.lock().set_standing(A, DOWN);
     assert_eq!(starts(&mut shared.lock(), B).0, "");
     let ended = first.next(&shared, 0, Input::Recorded(Ok(())));
-    assert!(matches!(&ended, Do::Done(end) if end.counts && end.answer.is_some()), "{ended:?}");
+    assert!(matches!(&ended, Do::Done(end) if end.counts && !end.answers.is_empty()), "{ended:?}");
     assert_eq!(starts(&mut shared.lock(), B).0, "", "it is refused everywhere");
 }
 
@@ -173,7 +173,7 @@ fn a_client_with_a_key_hears_nothing_before_it_is_durable() {
                     "{changes:?}"
                 );
             }
-            Do::Done(end) => assert!(!keyed && end.answer.is_some()),
+            Do::Done(end) => assert!(!keyed && !end.answers.is_empty()),
             other => panic!("{other:?}"),
         }
     }

@@ -10,6 +10,7 @@ use crate::port::NodeFault;
 
 mod alone;
 mod kept;
+mod looks;
 
 fn in_doubt(s: &mut Sequencer, node: NodeId, task: &Task) {
     assert!(s.finish(ticket(node, task), &task.entries, Outcome::InDoubt));
@@ -84,27 +85,6 @@ fn records_in_doubt_are_read_back_and_others_are_read_first() {
         assert_eq!(s.compared(B, &task, Finding::Equal { records: 1 }, now_ms), Next::Nothing);
     }
     assert!(s.steps(B, u64::MAX / 2).is_empty());
-}
-
-#[test]
-fn a_difference_counts_only_if_nothing_was_sent_meanwhile() {
-    let mut s = given_up();
-    let task = comparison(&mut s, B, 0);
-    assert_eq!(s.look(B, &task, false), Look::Go);
-    s.admit(&[write(2, "a")]);
-    let second = one(&mut s, A, "a2");
-    assert_eq!(s.compared(B, &task, differs(), 0), Next::LookAgain);
-    assert_eq!(s.look(B, &task, false), Look::Wait);
-    // Held: both come to the same position, and go no further.
-    assert_eq!(s.look(B, &task, true), Look::Wait);
-    assert!(applied(&mut s, A, &second));
-    s.admit(&[write(3, "a")]);
-    idle(&mut s, A);
-    let second = one(&mut s, B, "f2");
-    assert!(applied(&mut s, B, &second));
-    assert_eq!(s.look(B, &task, true), Look::Go);
-    assert_eq!(s.compared(B, &task, Finding::Equal { records: 1 }, 0), Next::Nothing);
-    one(&mut s, A, "a3");
 }
 
 #[test]

@@ -132,7 +132,7 @@ impl Sequencer {
     /// How far the node is once what is under way has ended.
     fn reached(&self, node: NodeId, stream: Stream) -> Seq {
         let log = &self.nodes[node.0];
-        let asked = log.lane(stream).filter(|lane| lane.is_busy()).and_then(Lane::first);
+        let asked = log.lane(stream).and_then(|lane| lane.run().last().map(|entry| entry.seq));
         asked.unwrap_or_else(|| log.position(stream)).max(log.doubts.shown_through(stream))
     }
 

@@ -17,16 +17,23 @@ pub(super) const LOG: &[Variable] = &[
         "WRITE_ACK",
         "",
         Value("applied"),
-        Word(&["applied", "all"]),
+        Word(&["applied", "all", "log"]),
         "When a write is answered: in the log and applied on the acting node, or on every \
-         node that is up",
+         node that is up; `log`: in the log, for record writes that Chroma will surely take",
+    ),
+    row(
+        "WRITE_ACK_BACKLOG",
+        "writes",
+        Value("10000"),
+        Whole(1, 1_000_000),
+        "Writes of one collection that the log may acknowledge ahead of their verdicts; checked before the append, beyond it 503",
     ),
     row(
         "WAL_BATCH_SIZE",
         "entries",
         Value("100"),
         Whole(1, 5000),
-        "Entries that a node that is behind is read from the log at a time; a quarter while memory is nearly used up",
+        "Entries that a node that is behind is read from the log at a time, and the most writes in one request to a node (at most 1,000 records, or as many as it says it takes, and 8 MiB); a quarter while memory is nearly used up",
     ),
     row(
         "WAL_HIGH_VOLUME_BATCH_SIZE",
@@ -54,7 +61,7 @@ pub(super) const LOG: &[Variable] = &[
         "attempts",
         Value("3"),
         Whole(1, 100),
-        "Refusals or failures of a node under one entry, until it is judged, or a dead letter",
+        "Refusals or failures of a node under one entry, until it is judged, or a dead letter; what the log acknowledged is rejected only if every node falls under it, or for a judgement of Chroma's",
     ),
     row(
         "WAL_RETRY_DELAY",

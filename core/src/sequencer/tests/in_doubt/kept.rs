@@ -24,7 +24,7 @@ fn restarted(head: Seq, doubts: Vec<(Stream, Seq)>) -> Sequencer {
     for node in [A, B] {
         s.set_standing(node, UP);
         let Some(Step::Inspect { generation, .. }) = s.steps(node, 0).pop() else { panic!("no inspection") };
-        assert!(s.inspected(node, generation, Some(Findings { lost: Vec::new(), joined: true })));
+        assert!(s.inspected(node, generation, Some(Findings { joined: true, ..Findings::default() })));
     }
     s
 }
