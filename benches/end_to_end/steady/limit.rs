@@ -29,8 +29,8 @@ pub(crate) enum Pace {
 
 pub(crate) fn name(records: u64, pace: Pace) -> String {
     let words = match pace {
-        Pace::Both => "the next when both are done",
-        Pace::Each => "each at its own pace",
+        Pace::Both => "in step",
+        Pace::Each => "at its own pace",
     };
     format!("requests of {records}, {words}")
 }
