@@ -53,11 +53,12 @@ impl Row {
         format!("{}{range}", short(median))
     }
 
-    /// The balancer by another side; the smaller one of several.
+    /// The balancer by another side; by the better one of several.
     fn ratio(&self, to: &[Side]) -> String {
-        let other = to.iter().filter_map(|side| self.median(*side)).fold(f64::INFINITY, f64::min);
-        match self.median(Side::Balancer) {
-            Some(ours) if other.is_finite() && other > 0.0 => format!("{} ×", short(ours / other)),
+        let better = if self.unit.ends_with("/s") { f64::max } else { f64::min };
+        let other = to.iter().filter_map(|side| self.median(*side)).reduce(better);
+        match self.median(Side::Balancer).zip(other) {
+            Some((ours, other)) if other > 0.0 => format!("{} ×", short(ours / other)),
             _ => String::new(),
         }
     }
@@ -165,7 +166,7 @@ impl Figures {
         let to_direct = sides.contains(&Side::Direct) && sides.contains(&Side::Balancer);
         let to_proxies = proxies.iter().any(|side| sides.contains(side));
         lines[0].extend(to_direct.then(|| "to direct".to_owned()));
-        lines[0].extend(to_proxies.then(|| "to the lower proxy".to_owned()));
+        lines[0].extend(to_proxies.then(|| "to the better proxy".to_owned()));
         lines.push(vec!["---".to_owned(); lines[0].len()]);
         for row in rows {
             let mut cells = vec![row.measure.clone(), row.unit.to_owned()];

@@ -15,7 +15,7 @@ use crate::end_to_end::load::clients;
 use crate::end_to_end::requests::{Ack, Requests};
 use crate::end_to_end::wire::Wire;
 
-pub(crate) const SECTION: &str = "Two bare servers, both written by one client: what these cores give";
+pub(crate) const SECTION: &str = "Two bare servers, both written by one client: what this machine gives";
 
 const SIZES: [u64; 4] = [1, 16, 32, 100];
 
@@ -29,8 +29,8 @@ pub(crate) enum Pace {
 
 pub(crate) fn name(records: u64, pace: Pace) -> String {
     let words = match pace {
-        Pace::Both => "the next when both are done",
-        Pace::Each => "each at its own pace",
+        Pace::Both => "in step",
+        Pace::Each => "at its own pace",
     };
     format!("requests of {records}, {words}")
 }
