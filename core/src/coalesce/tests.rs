@@ -124,6 +124,12 @@ fn bounds_end_a_request_but_never_leave_it_empty() {
     assert_eq!(of(Bounds { bytes: 1, ..wide }), (1, RunEnd::Bytes));
 }
 
+#[test]
+fn a_node_that_takes_more_than_usual_gets_as_usual() {
+    let records = |told| Bounds::of_node(told).records;
+    assert_eq!((records(None), records(Some(5_461)), records(Some(5))), (1_000, 1_000, 5));
+}
+
 proptest! {
     /// Whatever is thrown in: some go, they are the first, and every row of theirs is there in order.
     #[test]

@@ -117,3 +117,15 @@ pub(super) fn collection_of(body: &Bytes) -> Option<(Uuid, String)> {
     let id = Uuid::parse_str(value.get("id")?.as_str()?).ok()?;
     Some((id, value.get("name")?.as_str()?.to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a server or a proxy says about itself judges no write.
+    #[test]
+    fn only_what_is_said_about_the_write_judges_it() {
+        let judge = (100..600).filter(|status| is_judgement(*status)).collect::<Vec<u16>>();
+        assert_eq!(judge, [400, 404, 409, 422, 501]);
+    }
+}

@@ -24,7 +24,7 @@ impl Sequencer {
     pub(super) fn run(&self, node: NodeId, stream: Stream, first: &Arc<Entry>, role: Role) -> Run {
         let alone = |end| Run { entries: vec![Arc::clone(first)], end, read: false };
         let Some(lane) = self.nodes[node.0].lane(stream) else { return alone(RunEnd::Drained) };
-        if !first.draft.op.is_record() || self.is_single(node, first) {
+        if !first.draft.op.is_record() || self.is_single(first) {
             return alone(RunEnd::Operation);
         }
         let unread = lane.unread();
@@ -67,9 +67,8 @@ impl Sequencer {
     }
 
     /// What a deletion reaches may differ from node to node, and is looked up for each.
-    fn is_single(&self, node: NodeId, entry: &Entry) -> bool {
-        entry.draft.op == Op::Delete
-            && entry.collection().is_some_and(|id| self.is_adopted(id) || self.has_other_ids(node, id))
+    fn is_single(&self, entry: &Entry) -> bool {
+        entry.draft.op == Op::Delete && entry.collection().is_some_and(|id| self.is_adopted(id))
     }
 
     fn goes_along(&self, node: NodeId, stream: Stream, entry: &Arc<Entry>, role: Role) -> bool {

@@ -1,7 +1,7 @@
 //! What went out together and came to nothing is read as a whole, or not at all.
 
 use super::*;
-use crate::entry::Draft;
+use crate::entry::{Draft, Op};
 use crate::lane::Span;
 use crate::lane::tests::entry;
 
@@ -21,9 +21,11 @@ fn what_went_out_together_is_looked_at_together_once_all_of_it_is_in_memory() {
     lane.together.alone_through = Seq(2);
     assert_eq!(lane.unread().len(), 2);
     lane.together.alone_through = Seq(3);
-    let other = Draft { path: "/other".into(), ..entry(2).draft.clone() };
-    lane.queue[1] = Arc::new(Entry::new(Seq(2), other, 20));
-    assert_eq!(lane.unread().len(), 1);
+    let draft = entry(2).draft.clone();
+    for other in [Draft { path: "/other".into(), ..draft.clone() }, Draft { op: Op::Upsert, ..draft }] {
+        lane.queue[1] = Arc::new(Entry::new(Seq(2), other, 20));
+        assert_eq!(lane.unread().len(), 1);
+    }
     lane.spill();
     let span = lane.wanted();
     assert_eq!(span, Some(Span { first: Seq(1), last: Seq(4) }));

@@ -14,11 +14,13 @@ fn a_node_that_falls_under_a_request_is_asked_what_it_has_of_it() {
 /// What adds may be done again, in any order.
 #[test]
 fn only_requests_whose_order_matters_are_read_back() {
-    let mut s = together(1);
-    admit(&mut s, &[Op::Add, Op::Add]);
-    let both = expect(&mut s, A, &[1, 2], RunEnd::Drained);
-    broken(&mut s, A, &both);
-    assert!(!expect(&mut s, A, &[1], RunEnd::Held).read);
+    for op in [Op::Add, Op::Delete] {
+        let mut s = together(1);
+        admit(&mut s, &[op, op]);
+        let both = expect(&mut s, A, &[1, 2], RunEnd::Drained);
+        broken(&mut s, A, &both);
+        assert!(!expect(&mut s, A, &[1], RunEnd::Held).read);
+    }
 }
 
 #[test]
