@@ -117,9 +117,12 @@ mod tests {
                 for key in ["chroma:document", r"chroma\u003adocument"] {
                     let body = format!(r#"{{"ids": ["a", "b"], "metadatas": [null, {{"{key}": {value}}}]}}"#);
                     assert!(poison(op, body.as_bytes()).is_some(), "{body}");
+                    let list = format!(r#" [["a"], [[1, 2]], null, null, [{{"{key}": {value}}}]]"#);
+                    assert!(poison(op, list.as_bytes()).is_some(), "{list}");
                 }
             }
             assert_eq!(poison(op, br#"{"metadatas": [{"chroma:document": "text"}]}"#), None);
+            assert_eq!(poison(op, br#"[["a"], [[1, 2]], null, null, [{"a": 7}]]"#), None);
             assert_eq!(poison(op, br#"{"documents": ["chroma:document"], "metadatas": [{"a": 7}]}"#), None);
         }
     }
