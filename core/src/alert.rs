@@ -8,6 +8,7 @@ pub mod acting;
 pub mod actor;
 pub mod backlog;
 mod desk;
+pub mod file;
 pub mod fold;
 pub mod kind;
 pub mod log;

@@ -162,6 +162,10 @@ fn of_node(node: &NodeFacts, facts: &Facts) -> Option<Headline> {
             let action = "Restart that Chroma server; it catches up by itself.";
             (Severity::Warning, format!("{name} is down"), format!("{others}{missing}."), action)
         }
+        NodeState::Draining => {
+            let what = format!("{name} is being taken out by an operator: what is under way there ends");
+            (Severity::Info, what, format!("{others}."), "Wait until it is drained before you stop it.")
+        }
         NodeState::Drained => {
             let what = format!("{name} is taken out by an operator");
             (Severity::Info, what, format!("{others}{missing}."), "Put it back when you are done.")

@@ -29,7 +29,9 @@ pub enum NodeState {
     CatchingUp,
     /// Its collections are being copied anew from another node.
     Rebuilding,
-    /// Taken out by an operator; stays so until the operator undrains it.
+    /// An operator takes it out: what is under way there ends, nothing is begun.
+    Draining,
+    /// Taken out by an operator, and nothing is under way there; stays so until the operator undrains it.
     Drained,
 }
 
@@ -42,6 +44,7 @@ impl NodeState {
             NodeState::Settling { .. } => "settling",
             NodeState::CatchingUp => "catching-up",
             NodeState::Rebuilding => "rebuilding",
+            NodeState::Draining => "draining",
             NodeState::Drained => "drained",
         }
     }
@@ -54,6 +57,11 @@ impl NodeState {
     /// Whether it may be read where its position allows it.
     pub fn serves(self) -> bool {
         matches!(self, NodeState::Up | NodeState::CatchingUp)
+    }
+
+    /// Whether an operator wants it left alone.
+    pub fn is_taken_out(self) -> bool {
+        matches!(self, NodeState::Draining | NodeState::Drained)
     }
 
     /// Whether nobody should wait for it.
@@ -103,6 +111,8 @@ pub enum Observation {
     Rebuilt,
     /// An operator takes the node out.
     Drain,
+    /// Nothing is under way there any more. Meant for `draining`, ignored elsewhere.
+    Emptied,
     /// An operator puts the node back.
     Undrain,
     /// Only time has passed.
@@ -145,6 +155,9 @@ pub enum HealthReason {
     /// By an operator.
     #[error("drained by an operator")]
     Drain,
+    /// Nothing is under way there.
+    #[error("drained: nothing is under way there")]
+    Emptied,
     /// By an operator.
     #[error("undrained by an operator")]
     Undrain,

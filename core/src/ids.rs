@@ -45,6 +45,15 @@ impl NodeId {
             n => format!("replica-{n}"),
         }
     }
+
+    /// The node of a name.
+    pub fn parse(name: &str) -> Option<NodeId> {
+        let node = match name.strip_prefix("replica-") {
+            Some(number) => NodeId(number.parse().ok()?),
+            None => NodeId::PRIMARY,
+        };
+        (node.name() == name).then_some(node)
+    }
 }
 
 impl fmt::Display for NodeId {

@@ -5,6 +5,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::orders::Followed;
+
 /// A balancer on the same log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
@@ -23,6 +25,8 @@ pub struct Company {
     pub others: Vec<String>,
     /// By what balancers on one log know each other.
     pub key: PeerKey,
+    /// What operators ordered about nodes, and who has not done it yet.
+    pub followed: Followed,
 }
 
 /// A secret that only balancers on one log know.

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `ids` | what names a node, a position in the log, a stream |
 //! | `route` | what does this request mean, and how is its path spelt for one node |
+//! | `access` | may whoever shows this API key do that |
 //! | `v1` | which v2 request does a v1 request stand for, and how does its answer look |
 //! | `entry` | what is one logged write, and which decisions about it are legal |
 //! | `coalesce` | which writes go to a node as one request, and how is that spelt |
@@ -32,12 +33,17 @@
 //! | `supervision` | how long does a fallen actor wait, when does a restart no longer help, when is a silent one given up |
 //! | `alert` | which facts deserve a person, in which words, and which message repeats another |
 //! | `trace` | which trace does a request belong to, and how is that passed on |
+//! | `orders` | what did operators order about nodes, and are these all that hold |
 //! | `operator` | which words are kept of what operators do and must look at |
+//! | `backup` | what is a backup, and which requests restore it |
+//! | `preflight` | what may a client believe of every server |
 //! | `port` | the two things the actors need from outside: a log store and nodes |
 
+pub mod access;
 pub mod alert;
 pub mod answer;
 pub mod backoff;
+pub mod backup;
 pub mod catalog;
 pub mod coalesce;
 pub mod commit;
@@ -54,9 +60,11 @@ pub mod lease;
 pub mod likeness;
 pub mod listing;
 pub mod operator;
+pub mod orders;
 pub mod poison;
 pub mod port;
 pub mod portion;
+pub mod preflight;
 pub mod pressure;
 pub mod quantile;
 pub mod route;

@@ -1,7 +1,7 @@
 //! What operators do and what waits for them, as the log keeps it: the audit's rows and dead letters.
 //! Words only: who may act is the front's to say, what an act changes the sequencer's.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::entry::{Decision, Op};
 use crate::ids::{CollectionId, Seq, Stream};
@@ -99,10 +99,33 @@ impl Closing {
     }
 
     /// The letter's state from then on.
-    pub fn state(self) -> &'static str {
+    pub fn state(self) -> LetterState {
         match self {
-            Closing::Rebuilt | Closing::Applied => "resolved",
-            Closing::Discarded | Closing::DifferenceAccepted => "discarded",
+            Closing::Rebuilt | Closing::Applied => LetterState::Resolved,
+            Closing::Discarded | Closing::DifferenceAccepted => LetterState::Discarded,
+        }
+    }
+}
+
+/// Whether a dead letter still waits for somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LetterState {
+    /// The node still refuses the entry.
+    Open,
+    /// The node holds what the entry made.
+    Resolved,
+    /// An operator ended it.
+    Discarded,
+}
+
+impl LetterState {
+    const ALL: [LetterState; 3] = [LetterState::Open, LetterState::Resolved, LetterState::Discarded];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            LetterState::Open => "open",
+            LetterState::Resolved => "resolved",
+            LetterState::Discarded => "discarded",
         }
     }
 }
@@ -129,12 +152,20 @@ pub struct LetterRow {
 #[derive(Clone, Debug)]
 pub struct LetterPage {
     /// None: whatever the state.
-    pub state: Option<&'static str>,
+    pub state: Option<LetterState>,
     /// Only letters that come after this one in that order.
     pub before: Option<(String, Seq)>,
     /// Only this one.
     pub only: Option<(String, Seq)>,
     pub limit: u32,
+}
+
+impl LetterPage {
+    /// The state of a word that operators use; whatever the state, for `all`.
+    pub fn state(word: &str) -> Option<Option<LetterState>> {
+        let named = || LetterState::ALL.into_iter().find(|state| state.name() == word);
+        if word == "all" { Some(None) } else { named().map(Some) }
+    }
 }
 
 /// One write as the log shows it to an operator.
@@ -150,20 +181,70 @@ pub struct WriteRow {
     pub acknowledged: bool,
     pub retry_count: i32,
     pub error_message: Option<String>,
+    /// Size of what the client sent.
+    pub body_bytes: u64,
     /// RFC 3339, UTC.
     pub timestamp: String,
     /// RFC 3339, UTC.
     pub updated_at: String,
-    #[serde(skip)]
+    #[serde(serialize_with = "in_words")]
     pub stream: Stream,
     /// What the row itself says was decided; a pending record write may be accepted all the same.
     #[serde(skip)]
     pub decision: Option<Decision>,
 }
 
+fn in_words<S: Serializer>(stream: &Stream, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(stream)
+}
+
+/// Which writes to read: the latest first.
+#[derive(Clone, Debug)]
+pub struct WritePage {
+    pub states: Vec<&'static str>,
+    /// None: of every stream.
+    pub stream: Option<Stream>,
+    /// Only earlier ones; `None`: from the latest on.
+    pub before: Option<Seq>,
+    pub limit: u32,
+}
+
+impl WritePage {
+    /// The states of a word that operators use.
+    pub fn states(word: &str) -> Option<Vec<&'static str>> {
+        const ALL: [&str; 4] = ["pending", "failed", "rejected", "completed"];
+        match word {
+            "unfinished" => Some(ALL[..3].to_vec()),
+            "all" => Some(ALL.to_vec()),
+            _ => ALL.into_iter().find(|state| *state == word).map(|state| vec![state]),
+        }
+    }
+}
+
+/// How far a node was when that was written last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flushed {
+    pub node: String,
+    /// Every record entry up to here is applied.
+    pub applied: Seq,
+    /// Every catalog entry up to here is applied.
+    pub catalog: Seq,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_words_for_states_are_those_of_the_table() {
+        assert_eq!(WritePage::states("failed"), Some(vec!["failed"]));
+        assert_eq!(WritePage::states("unfinished").map(|states| states.len()), Some(3));
+        assert_eq!(WritePage::states("all").map(|states| states.len()), Some(4));
+        assert_eq!(WritePage::states("lost"), None);
+        assert_eq!(LetterPage::state("resolved"), Some(Some(LetterState::Resolved)));
+        assert_eq!(LetterPage::state("all"), Some(None));
+        assert_eq!(LetterPage::state("failed"), None);
+    }
 
     #[test]
     fn a_letter_is_found_by_its_name() {

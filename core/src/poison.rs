@@ -69,11 +69,13 @@ const LONGEST_NAME: usize = 1_000;
 /// but takes any tenant name, in a path as in a body.
 pub fn unkeepable_name(route: &Write, body: &[u8]) -> Option<String> {
     let body: Option<Value> = serde_json::from_slice(body).ok();
-    let named = body.as_ref().and_then(|body| body.get("name")?.as_str()).unwrap_or_default();
+    let field = if matches!(route, Write::ModifyCollection { .. }) { "new_name" } else { "name" };
+    let named = body.as_ref().and_then(|body| body.get(field)?.as_str()).unwrap_or_default();
     let names: [&str; 3] = match route {
         Write::CreateTenant => [named, "", ""],
         Write::CreateDatabase { tenant } => [tenant, named, ""],
         Write::CreateCollection { tenant, database } => [tenant, database, named],
+        Write::ModifyCollection { .. } => ["", "", named],
         _ => return None,
     };
     let bad = names.into_iter().find(|name| name.len() > LONGEST_NAME || name.contains('\0'))?;
@@ -95,6 +97,12 @@ mod tests {
         assert!(tenant("a\0b").is_some());
         let under = Write::CreateDatabase { tenant: "x".repeat(5_000) };
         assert!(unkeepable_name(&under, body("docs").as_bytes()).is_some());
+        let renamed = |name: &str| {
+            let body = serde_json::json!({ "new_name": name }).to_string();
+            let collection = crate::ids::CollectionId(uuid::Uuid::nil());
+            unkeepable_name(&Write::ModifyCollection { collection }, body.as_bytes())
+        };
+        assert!(renamed(&"x".repeat(LONGEST_NAME + 1)).is_some() && renamed("b").is_none());
         assert_eq!(unkeepable_name(&Write::Reset, b""), None);
     }
 

@@ -15,7 +15,9 @@ use crate::entry::Entry;
 use crate::idempotency::{Claimed, Fate};
 use crate::ids::{CollectionId, Seq, Stream};
 use crate::lease::Company;
-use crate::operator::{AuditPage, AuditRow, Closing, DeadLetter, Deed, LetterPage, LetterRow, Letters};
+use crate::operator::{
+    AuditPage, AuditRow, Closing, DeadLetter, Deed, LetterPage, LetterRow, Letters, WritePage,
+};
 
 mod recovered;
 
@@ -89,6 +91,10 @@ pub enum Change {
     Attempts { seq: Seq, retries: u32, error: String },
     /// A change of a node's state, kept as failover history.
     NodeState { node: String, from: String, to: String, reason: String },
+    /// An operator takes the node out under this order; `None`: puts it back.
+    Drained { node: String, order: Option<Uuid> },
+    /// An operator wants this node to act whenever it is up to date; `None`: the configured order.
+    Preferred { node: Option<String> },
     /// An operator did this; commits with what it changed.
     Audited { deed: Deed },
 }
@@ -129,8 +135,9 @@ pub trait LogStore: Send + Sync {
     /// Commits the entries, all or none, in one transaction on the lease's session.
     fn append(&self, entries: Vec<Arc<Entry>>) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Who else works on this log; says to them that this balancer lives.
-    fn company(&self) -> BoxFuture<'_, Result<Company, StoreError>>;
+    /// Who else works on this log; says to them that this balancer lives, and which drains it has carried
+    /// out: nothing of its own is under way at those nodes any more.
+    fn company(&self, drained: Vec<Uuid>) -> BoxFuture<'_, Result<Company, StoreError>>;
 
     /// Commits the changes, all or none, in one transaction.
     fn record(&self, changes: Vec<Change>) -> BoxFuture<'_, Result<(), StoreError>>;
@@ -140,6 +147,12 @@ pub trait LogStore: Send + Sync {
 
     /// One write by its id.
     fn find(&self, write_id: String) -> BoxFuture<'_, Result<Option<WriteRow>, StoreError>>;
+
+    /// Writes by state, the latest first.
+    fn writes(&self, page: WritePage) -> BoxFuture<'_, Result<Vec<WriteRow>, StoreError>>;
+
+    /// What the client of a write sent.
+    fn body(&self, write_id: String) -> BoxFuture<'_, Result<Option<Vec<u8>>, StoreError>>;
 
     /// What is kept under a client's key.
     fn recall(&self, key: [u8; 32]) -> BoxFuture<'_, Result<Option<Claimed>, StoreError>>;
@@ -188,6 +201,9 @@ pub enum NodeFault {
     /// The connection was refused: the request was not delivered.
     #[error("connection refused")]
     Refused,
+    /// It could not prove to be the node: the request was not delivered.
+    #[error("its certificate is refused: {0}")]
+    Untrusted(String),
     /// No answer in time: the request may have been, or may still be, executed.
     #[error("no answer within {0} ms")]
     Timeout(u64),
@@ -202,7 +218,7 @@ pub enum NodeFault {
 impl NodeFault {
     /// Whether the node may have executed, or may yet execute, the request.
     pub fn in_doubt(&self) -> bool {
-        !matches!(self, NodeFault::Refused | NodeFault::Withheld)
+        !matches!(self, NodeFault::Refused | NodeFault::Untrusted(_) | NodeFault::Withheld)
     }
 }
 

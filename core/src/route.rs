@@ -12,7 +12,10 @@ use uuid::Uuid;
 use crate::entry::Op;
 use crate::ids::CollectionId;
 
-pub use path::{collection_by_id_path, collection_by_name_path, records_path, with_collection};
+pub use path::{
+    collection_by_id_path, collection_by_name_path, collections_path, databases_path, encode, records_path,
+    with_collection,
+};
 pub use refusal::{Feature, PathFault, Refusal};
 pub use share::Share;
 
@@ -32,9 +35,13 @@ pub enum Route {
 /// A request that changes nothing. `HEAD` means what `GET` means; the method itself is not part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Read {
-    /// Any node can answer, from its own configuration: heartbeat, version, documentation, every
-    /// `OPTIONS`, and every `GET` that the table does not know (a node says 404 itself).
+    /// Any node can answer, from its own configuration: heartbeat, version, documentation, and every
+    /// `OPTIONS`.
     Server,
+    /// A `GET` that the table does not know. A node says 404 itself; a newer one may know it.
+    Unknown,
+    /// What a server takes in one request. The answer must be true of every node.
+    PreFlight,
     /// Catalog answers carry ids, so they are parsed.
     ListCollections {
         tenant: String,
@@ -169,7 +176,7 @@ impl Route {
     /// What kind of work it is, for figures: a client's read or write, or something else.
     pub fn class(&self) -> &'static str {
         match self {
-            Route::Read(Read::Server) => "server",
+            Route::Read(Read::Server | Read::PreFlight | Read::Unknown) => "server",
             Route::Read(_) => "read",
             Route::Write(_) => "write",
             Route::Refused(_) => "refused",
@@ -179,9 +186,14 @@ impl Route {
 }
 
 impl Read {
+    /// Whether any node can answer, whatever it holds.
+    pub fn is_of_any_node(&self) -> bool {
+        matches!(self, Read::Server | Read::PreFlight | Read::Unknown)
+    }
+
     pub fn label(&self) -> &'static str {
         match self {
-            Read::Server => "server",
+            Read::Server | Read::PreFlight | Read::Unknown => "server",
             Read::ListCollections { .. } => "list_collections",
             Read::CountCollections { .. } => "count_collections",
             Read::CollectionByName { .. } => "get_collection",

@@ -1,6 +1,6 @@
 //! Who acts, who follows, how far is each node. One value holds what every lane needs to decide
 //! together: it is changed synchronously, under one lock, by the actors, which then do what it says.
-//! It performs nothing itself. The parts: `node` (one node's position), `acting` (who judges), `suspicion`
+//! It performs nothing itself. The parts: `node` (one node's position), `acting` (who judges), `orders` (what operators want of a node), `suspicion`
 //! (which entry is to blame), `copy` (what a node must be given anew), `leading` (whether it may go on at
 //! all), `ready` (what may go next), `run` (what may go along),
 //! `outcome` (what a finished request changes), `view` (what readers and operators see).
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::catalog::Catalog;
 use crate::entry::{Decision, Entry};
 use crate::ids::{NodeId, Seq, Stream};
+use crate::orders::Heard;
 use crate::port::Recovered;
 use crate::pressure::{BatchSize, Pressure};
 
@@ -26,6 +27,7 @@ pub mod limits;
 pub mod lost;
 mod mapping;
 pub mod node;
+mod orders;
 mod other_ids;
 pub mod outcome;
 mod pages;
@@ -42,10 +44,11 @@ pub mod view;
 
 pub use doubt::Keeping;
 pub use limits::Limits;
-pub use node::{NodeLog, Standing};
+pub use node::NodeLog;
 pub use outcome::{CatalogOutcome, Outcome, Ticket};
 pub use quarantine::Hindrance;
 pub use shared::Shared;
+pub use standing::Standing;
 pub use step::{CopyFailure, CopyTask, Findings, Inspection, Role, Step, Task};
 pub use suspicion::Blame;
 pub use troubles::{Matter, Troubles};
@@ -95,6 +98,7 @@ pub struct Sequencer {
     /// Whether this balancer holds the lease. Without it no step is given out.
     leading: bool,
     verification: Verification,
+    pub heard: Heard,
     /// The lease is about to be given away: what is under way ends, nothing is begun.
     resting: bool,
 }
@@ -120,6 +124,7 @@ impl Sequencer {
             life: 0,
             leading: false,
             verification: Verification::default(),
+            heard: Heard::default(),
             resting: false,
         }
     }
@@ -128,6 +133,7 @@ impl Sequencer {
     /// sent under an earlier lease may still be executing.
     pub fn recover(&mut self, recovered: Recovered) {
         let Recovered { head, epoch, tenants, databases, collections, deleted, mut nodes, .. } = recovered;
+        self.heard.set(recovered.orders);
         for (n, node) in self.nodes.iter_mut().enumerate() {
             let name = NodeId(n).name();
             let stored = nodes.iter().position(|n| n.name == name).map(|at| nodes.swap_remove(at));

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 const COLLECTIONS: [u128; 4] = [1, 10, 1_000, 20_000];
 const NODES: usize = 2;
-const UP: Standing = Standing { applies: true, serves: true, gone: false, suspect: false };
+const UP: Standing = Standing { applies: true, serves: true, gone: false, suspect: false, leaving: false };
 
 /// Nodes that are up and hold so many empty collections; nothing is logged.
 fn cluster(nodes: usize, collections: u128) -> Sequencer {

@@ -19,9 +19,9 @@ pub struct ActingWatch {
 }
 
 impl ActingWatch {
-    /// `nodes` in order of preference, the primary first.
-    pub fn look(&mut self, acting: Option<&str>, nodes: &[NodeFacts], now_ms: u64) -> Option<Alert> {
-        let (primary, acting) = (nodes.first()?, acting?);
+    /// `first`: the node that judges whenever it can.
+    pub fn look(&mut self, acting: Option<&str>, first: Option<&NodeFacts>, now_ms: u64) -> Option<Alert> {
+        let (primary, acting) = (first?, acting?);
         let replaced = acting != primary.name;
         if replaced == self.told.is_some() {
             self.pending = None;

@@ -57,6 +57,7 @@ pub enum Kind {
     Actor,
     ActorHangs,
     Escalated,
+    File,
     BalancerGone,
     Summary,
     Test,

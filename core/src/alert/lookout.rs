@@ -46,6 +46,8 @@ pub struct Facts {
     pub predecessor: Option<Predecessor>,
     /// The node that judges what comes next.
     pub acting: Option<String>,
+    /// The node that judges whenever it is up to date: the primary, unless an operator wants another.
+    pub first_choice: String,
     /// In order of preference, the primary first.
     pub nodes: Vec<NodeFacts>,
 }
@@ -76,9 +78,11 @@ impl Lookout {
             Log::Lost => told.extend(self.outages.look(&facts.nodes, now_ms)),
             Log::Here => {
                 told.extend(self.outages.look(&facts.nodes, now_ms));
-                told.extend(self.acting.look(facts.acting.as_deref(), &facts.nodes, now_ms));
+                let first = facts.nodes.iter().find(|node| node.name == facts.first_choice);
+                told.extend(self.acting.look(facts.acting.as_deref(), first, now_ms));
                 for node in &facts.nodes {
-                    told.extend(self.backlogs.look(node, self.outages.tells(&node.name), now_ms));
+                    let explained = self.outages.tells(&node.name) || node.state.is_taken_out();
+                    told.extend(self.backlogs.look(node, explained, now_ms));
                 }
             }
             // The holder tells. What was told here is ended here, once the log is held here again.

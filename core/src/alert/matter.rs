@@ -59,7 +59,7 @@ fn dead_letter(node: &str, seq: u64, place: &str) -> Words {
         format!("{node} refuses an accepted write"),
         format!("Entry {seq} of {} is a dead letter: {id}.", named(place)),
         "The collection is not read from this node; entries of the catalog hold up its later ones.",
-        "The collection is copied anew by itself. If that does not happen: `chroma-ha dead-letters`.",
+        "The collection is copied anew by itself. If that does not happen: `chroma-ha wal list`, then `wal retry` or `wal discard`.",
     )
 }
 

@@ -31,6 +31,7 @@ fn calm() -> Facts {
         log_fault: None,
         predecessor: None,
         acting: Some("primary".to_owned()),
+        first_choice: "primary".to_owned(),
         nodes: vec![up("primary"), up("replica-1"), up("replica-2")],
     }
 }
@@ -156,6 +157,15 @@ fn outside() -> Vec<Alert> {
     told
 }
 
+fn files() -> Vec<Alert> {
+    let told = |(kept, fault): (file::Kept, &str)| {
+        [file::unusable(kept, fault, 100_000), file::usable(kept, 160_000)]
+    };
+    let keys = (file::Kept::ApiKeys, "line 3: key `bot`: its scope must be read, write or admin");
+    let fault = "TLS_KEY_FILE /etc/tls.key cannot be used: it does not fit the certificate";
+    [keys, (file::Kept::Certificate, fault)].into_iter().flat_map(told).collect()
+}
+
 fn others() -> Vec<Alert> {
     let mut fold = fold::Fold::of(&actors()[0]);
     actors().iter().skip(1).for_each(|alert| fold.add(alert));
@@ -164,7 +174,7 @@ fn others() -> Vec<Alert> {
 
 fn every_message() -> Vec<Alert> {
     let mut desk = Desk::new(DeskLimits { cool_down_ms: 0, burst: usize::MAX, ..DeskLimits::default() });
-    let all = [cluster(), matters(), actors(), outside(), others()].concat();
+    let all = [cluster(), matters(), actors(), outside(), files(), others()].concat();
     // As they leave: with how long it lasted.
     all.into_iter().flat_map(|alert| desk.accept(alert, 0)).collect()
 }

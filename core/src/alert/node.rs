@@ -43,6 +43,10 @@ impl Outages {
                 self.0.insert(node.name.clone(), outage);
                 Some(down(node, all))
             }
+            (NodeState::Draining | NodeState::Drained, Some(_)) => {
+                self.0.remove(&node.name);
+                Some(taken_out(node, now_ms))
+            }
             (NodeState::Down, Some(outage)) => {
                 outage.back_ms = None;
                 None
@@ -80,6 +84,13 @@ fn down(node: &NodeFacts, all: &[NodeFacts]) -> Alert {
     let action = "Restart that Chroma server. It catches up by itself.";
     let what = sentence(&node.reason);
     Kind::NodeDown.opened(name, severity, node.since_ms, Words::new(title, what, effect, action))
+}
+
+/// From here on its being away is meant.
+fn taken_out(node: &NodeFacts, now_ms: u64) -> Alert {
+    let title = format!("{} was taken out by an operator", node.name);
+    let what = "It is not used until it is put back; the log keeps what it misses.";
+    Kind::NodeDown.resolved(&node.name, now_ms, Words::over(title, what))
 }
 
 fn up(node: &NodeFacts, outage: Outage, now_ms: u64) -> Alert {

@@ -17,8 +17,9 @@ use crate::sequencer::{Findings, Limits, Matter, ReplayTask, Sequencer, Standing
 mod together;
 
 const DOCS: CollectionId = CollectionId(Uuid::from_u128(7));
-const UP: Standing = Standing { applies: true, serves: true, gone: false, suspect: false };
-const SUSPECT: Standing = Standing { applies: false, serves: false, gone: false, suspect: true };
+const UP: Standing = Standing { applies: true, serves: true, gone: false, suspect: false, leaving: false };
+const SUSPECT: Standing =
+    Standing { applies: false, serves: false, gone: false, suspect: true, leaving: false };
 const A: NodeId = NodeId(0);
 const B: NodeId = NodeId(1);
 

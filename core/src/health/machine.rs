@@ -72,7 +72,6 @@ impl Health {
             Observation::ProbeFailed(fault) => self.after_failed_probe(fault)?,
             Observation::RequestFailed(failure) => self.after_failed_request(failure, false)?,
             Observation::ApplyFailed(failure) => self.after_failed_request(failure, true)?,
-            Observation::Drain => self.leave_to(NodeState::Drained, HealthReason::Drain)?,
             Observation::RequestOk => return None,
             word => self.after_word(&word, now)?,
         };
@@ -89,7 +88,7 @@ impl Health {
                 Duration::ZERO => fast.mul_f64(spread),
                 left => left.min(fast.mul_f64(spread)),
             },
-            NodeState::Suspect => fast.mul_f64(spread),
+            NodeState::Suspect | NodeState::Draining => fast.mul_f64(spread),
             NodeState::Down if now.saturating_sub(self.since) < RECENTLY => fast.mul_f64(spread),
             state if state.applies() && self.doubt => fast.mul_f64(spread),
             _ => self.config.interval.mul_f64(spread),
@@ -134,6 +133,11 @@ impl Health {
         let count = self.failed_probes;
         match self.state {
             NodeState::Down | NodeState::Drained => None,
+            // What was under way there is given up: it settles when it is put back.
+            NodeState::Draining if count >= self.config.failure_threshold => {
+                Some((NodeState::Drained, HealthReason::ProbesFailed { count, last: fault }))
+            }
+            NodeState::Draining => None,
             _ if count >= self.config.failure_threshold => {
                 Some((NodeState::Down, HealthReason::ProbesFailed { count, last: fault }))
             }
@@ -146,12 +150,14 @@ impl Health {
         if matches!(self.state, NodeState::Suspect | NodeState::Down | NodeState::Drained) {
             return None;
         }
+        let draining = self.state == NodeState::Draining;
+        let to = if draining { NodeState::Drained } else { NodeState::Suspect };
         if proves_trouble(&failure, write) {
-            return Some((NodeState::Suspect, HealthReason::RequestFailed(failure)));
+            return Some((to, HealthReason::RequestFailed(failure)));
         }
         let count = self.failed_requests;
         (count >= self.config.failure_threshold)
-            .then_some((NodeState::Suspect, HealthReason::RequestsFailed { count, last: failure }))
+            .then_some((to, HealthReason::RequestsFailed { count, last: failure }))
     }
 
     /// What the lanes or an operator say.
@@ -167,6 +173,12 @@ impl Health {
             (Observation::Rebuilt, NodeState::Rebuilding) => {
                 Some((NodeState::CatchingUp, HealthReason::Rebuilt))
             }
+            (Observation::Drain, state) => self.leave(state),
+            (Observation::Emptied, NodeState::Draining) => Some((NodeState::Drained, HealthReason::Emptied)),
+            // It was never left: what is under way there counts.
+            (Observation::Undrain, NodeState::Draining) => {
+                Some((NodeState::CatchingUp, HealthReason::Undrain))
+            }
             (Observation::Undrain, NodeState::Drained) => Some((self.settling(now), HealthReason::Undrain)),
             _ => None,
         }
@@ -176,8 +188,10 @@ impl Health {
         NodeState::Settling { until: now + self.config.settle }
     }
 
-    fn leave_to(&self, to: NodeState, reason: HealthReason) -> Option<(NodeState, HealthReason)> {
-        (self.state != to).then_some((to, reason))
+    /// Where nothing counts that was sent before, there is nothing to wait for.
+    fn leave(&self, state: NodeState) -> Option<(NodeState, HealthReason)> {
+        let to = if state.applies() { NodeState::Draining } else { NodeState::Drained };
+        (!state.is_taken_out()).then_some((to, HealthReason::Drain))
     }
 
     fn enter(&mut self, to: NodeState, reason: HealthReason, now: Duration) -> Change {
@@ -196,7 +210,7 @@ impl Health {
 /// without an answer, may be the request's own fault: some malformed requests make Chroma do both.
 fn proves_trouble(failure: &Failure, write: bool) -> bool {
     match failure {
-        Failure::Fault(NodeFault::Refused | NodeFault::Timeout(_)) => true,
+        Failure::Fault(NodeFault::Refused | NodeFault::Untrusted(_) | NodeFault::Timeout(_)) => true,
         Failure::Fault(NodeFault::Lost(_)) => write,
         Failure::Fault(NodeFault::Withheld) | Failure::Status(_) => false,
     }

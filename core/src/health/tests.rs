@@ -129,14 +129,35 @@ fn a_drained_node_stays_out_until_the_operator_says_so() {
         &mut up(),
         &[
             (Observation::Drain, 3000),
+            (Observation::Emptied, 3050),
             (good(), 3100),
             (bad(), 3200),
             (Observation::CaughtUp, 3300),
+            (Observation::Drain, 3350),
             (Observation::Undrain, 3400),
             (good(), 4400),
         ],
     );
-    assert_eq!(seen, ["drained", "drained", "drained", "drained", "settling", "catching-up"]);
+    let out = ["drained"; 5];
+    assert_eq!(seen[..1], ["draining"]);
+    assert_eq!(seen[1..6], out);
+    assert_eq!(seen[6..], ["settling", "catching-up"]);
+}
+
+#[test]
+fn a_node_leaves_once_nothing_is_under_way_and_trouble_ends_the_wait() {
+    let after = |observations: &[Observation]| {
+        let steps: Vec<_> = observations.iter().cloned().zip(3000..).collect();
+        states(&mut up(), &steps).pop().unwrap()
+    };
+    let lost = || Observation::ApplyFailed(Failure::Fault(NodeFault::Lost(String::new())));
+    assert_eq!(after(&[Observation::Emptied]), "up", "nobody asked for it");
+    assert_eq!(after(&[Observation::Drain, good(), bad(), status(503)]), "draining");
+    assert_eq!(after(&[Observation::Drain, lost()]), "drained", "what has no answer is not waited for");
+    assert_eq!(after(&[Observation::Drain, bad(), bad(), bad()]), "drained", "it is gone");
+    assert_eq!(after(&[Observation::Drain, Observation::Undrain]), "catching-up", "nothing was given up");
+    assert_eq!(after(&[lost(), Observation::Drain]), "drained", "nothing counts that is under way there");
+    assert_eq!(after(&[lost(), Observation::Drain, Observation::Undrain]), "settling");
 }
 
 #[test]
@@ -186,6 +207,7 @@ fn any_observation() -> impl Strategy<Value = Observation> {
         1 => Just(Observation::RebuildStarted),
         1 => Just(Observation::Rebuilt),
         1 => Just(Observation::Drain),
+        1 => Just(Observation::Emptied),
         2 => Just(Observation::Undrain),
         2 => Just(Observation::Tick),
     ]
@@ -213,10 +235,11 @@ proptest! {
                         prop_assert!(ms(now) >= until);
                         settled = true;
                     }
+                    prop_assert!(settled);
                     caught_up = true;
                 }
                 NodeState::Up => prop_assert!(settled && caught_up),
-                NodeState::Settling { .. } | NodeState::Rebuilding => {}
+                NodeState::Settling { .. } | NodeState::Rebuilding | NodeState::Draining => {}
             }
             prop_assert!(!health.state().applies() || settled);
         }

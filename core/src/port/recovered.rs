@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use crate::ids::{CollectionId, Seq, Stream};
+use crate::orders::Orders;
 
 /// What the store remembers, read once when the lease is taken.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub struct Recovered {
     /// Collections that were deleted, with the deleting entry, as far as a node may still be behind it.
     pub deleted: Vec<(CollectionId, Seq)>,
     pub nodes: Vec<RecoveredNode>,
+    /// What operators ordered about nodes.
+    pub orders: Orders,
     /// The last changes of nodes' states, the oldest first.
     pub turns: Vec<PastTurn>,
 }

@@ -21,8 +21,8 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 /// must hold, and every node must get, the path that was classified here.
 pub(crate) fn check(path: &str) -> Result<(), PathFault> {
     let Some(rest) = path.strip_prefix('/') else { return Err(PathFault::NotAbsolute) };
-    // `\` becomes `/` and `#` cuts the path in a URL parser.
-    if rest.bytes().any(|b| b < 0x20 || b == 0x7f || matches!(b, b'\\' | b'#' | b'?')) {
+    // `\` becomes `/`, `#` cuts the path, and a blank at its end goes, in a URL parser.
+    if rest.bytes().any(|b| b <= 0x20 || b == 0x7f || matches!(b, b'\\' | b'#' | b'?')) {
         return Err(PathFault::Character);
     }
     rest.split('/').try_for_each(check_segment)
@@ -80,8 +80,19 @@ pub fn records_path(tenant: &str, database: &str, own: Uuid) -> String {
     format!("/api/v2/tenants/{tenant}/databases/{database}/collections/{own}")
 }
 
+/// The collections of a database.
+pub fn collections_path(tenant: &str, database: &str) -> String {
+    let [tenant, database] = [tenant, database].map(encode);
+    format!("/api/v2/tenants/{tenant}/databases/{database}/collections")
+}
+
+/// The databases of a tenant.
+pub fn databases_path(tenant: &str) -> String {
+    format!("/api/v2/tenants/{}/databases", encode(tenant))
+}
+
 /// One segment, so encoded that decoding gives the same text.
-pub(crate) fn encode(text: &str) -> String {
+pub fn encode(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()
 }
 

@@ -11,6 +11,7 @@ use crate::entry::Op;
 pub(super) enum Place<'a> {
     /// Something every node says of itself.
     Server,
+    PreFlight,
     Reset,
     Crn(&'a str),
     Tenants,
@@ -39,7 +40,8 @@ impl<'a> Place<'a> {
     pub(super) fn find(segments: &[&'a str]) -> Place<'a> {
         match *segments {
             ["api", "v2"] | ["docs"] | ["docs", ""] | ["openapi.json"] => Place::Server,
-            ["api", "v2", "heartbeat" | "healthcheck" | "version" | "pre-flight-checks"] => Place::Server,
+            ["api", "v2", "heartbeat" | "healthcheck" | "version"] => Place::Server,
+            ["api", "v2", "pre-flight-checks"] => Place::PreFlight,
             ["api", "v2", "auth", "identity"] => Place::Server,
             ["api", "v2", "reset"] => Place::Reset,
             ["api", "v2", "collections", crn] => Place::Crn(crn),
@@ -99,6 +101,7 @@ impl<'a> Place<'a> {
     fn allow(self) -> &'static str {
         match self {
             Place::Server
+            | Place::PreFlight
             | Place::Crn(_)
             | Place::CollectionsCount(..)
             | Place::ById(..)
@@ -120,11 +123,11 @@ impl<'a> Place<'a> {
     pub(super) fn route(self, method: &str) -> Route {
         let read = matches!(method, "GET" | "HEAD");
         match self {
-            Place::Unknown if read => Route::Read(Read::Server),
+            Place::Unknown if read => Route::Read(Read::Unknown),
             // A newer node may know it: its id needs translation. What is no id stays a stranger.
             Place::UnknownOf(raw) if read => match parse_collection_id(&decode(raw)) {
                 Some(collection) => Route::Read(Read::Records { collection, verb: RecordRead::Other }),
-                None => Route::Read(Read::Server),
+                None => Route::Read(Read::Unknown),
             },
             Place::Unknown | Place::UnknownOf(_) => Route::Refused(Refusal::UnknownMutation),
             // Also with methods of a later release: none of them may reach a node.
@@ -139,6 +142,7 @@ impl<'a> Place<'a> {
 
     fn read(self) -> Result<Read, Refusal> {
         Ok(match self {
+            Place::PreFlight => Read::PreFlight,
             Place::Crn(raw) => crn(&decode(raw)),
             Place::Tenant(tenant) => Read::GetTenant { tenant: decode(tenant) },
             Place::Databases(tenant) => Read::ListDatabases { tenant: decode(tenant) },
@@ -161,7 +165,8 @@ impl<'a> Place<'a> {
                 Read::CollectionById { tenant: decode(tenant), database: decode(database), id }
             }
             Place::Read(raw, verb) => records(raw, verb)?,
-            _ => Read::Server,
+            Place::Server => Read::Server,
+            _ => Read::Unknown,
         })
     }
 
@@ -215,6 +220,6 @@ fn crn(text: &str) -> Read {
                 name: name.to_owned(),
             }
         }
-        _ => Read::Server,
+        _ => Read::Unknown,
     }
 }

@@ -15,7 +15,7 @@ impl Sequencer {
         if let Some(asked) = self.streams.get(&stream).and_then(|s| s.asked) {
             return Some(asked);
         }
-        self.node_ids().find(|node| self.may_act(*node, stream, entry, now_ms))
+        self.by_preference().find(|node| self.may_act(*node, stream, entry, now_ms))
     }
 
     fn may_act(&self, node: NodeId, stream: Stream, entry: &Entry, now_ms: u64) -> bool {

@@ -8,6 +8,7 @@ use crate::catalog::Move;
 use crate::entry::{Entry, Op};
 use crate::ids::{CollectionId, NodeId, Seq, Stream};
 use crate::lane::{Lane, Phase};
+use crate::preflight::Common;
 
 impl Sequencer {
     /// What must happen before the node's lanes may move; `None`: they may.
@@ -68,7 +69,7 @@ impl Sequencer {
         }
         log.inspection = Inspection::Seen;
         log.joined |= findings.joined;
-        log.batch_limit = findings.batch_limit;
+        (log.batch_limit, log.base64) = (findings.batch_limit, findings.base64);
         for id in findings.lost {
             log.map(id, None);
             // One that was deleted since is not missed; its entries find that the node has none.
@@ -78,6 +79,12 @@ impl Sequencer {
             }
         }
         true
+    }
+
+    /// What every node takes, as it told at the last look at it.
+    pub fn common(&self) -> Common {
+        let told = self.nodes.iter().map(|log| Common { batch_limit: log.batch_limit, base64: log.base64 });
+        Common::of(told)
     }
 
     /// The node denied a collection of which it is known to hold this one: it is looked at again before it is

@@ -8,24 +8,11 @@ use uuid::Uuid;
 
 use super::doubt::Doubts;
 use super::verify::compare::Comparing;
-use super::{Inspection, Limits, Troubles};
+use super::{Inspection, Limits, Standing, Troubles};
 use crate::entry::Entry;
 use crate::ids::{CollectionId, Seq, Stream};
 use crate::lane::{Lane, Phase, Span};
 use crate::port::{Leftover, RecoveredNode};
-
-/// What the node's health allows. Derived from its `health` state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
-    /// Its lanes may send.
-    pub applies: bool,
-    /// It may be read where its position allows it.
-    pub serves: bool,
-    /// It is not expected to answer: down, or drained by an operator.
-    pub gone: bool,
-    /// It failed a moment ago and may still answer: read only if nobody else can.
-    pub suspect: bool,
-}
 
 #[derive(Debug, Default)]
 pub struct NodeLog {
@@ -56,6 +43,8 @@ pub struct NodeLog {
     pub inspection: Inspection,
     /// The most records that it takes in one request; none: it did not tell.
     pub(super) batch_limit: Option<usize>,
+    /// It takes embeddings as base64; not known of one that was never looked at.
+    pub(super) base64: bool,
     /// It was looked at before it last lost its standing.
     pub(super) familiar: bool,
     /// The collection that is being copied onto the node.
@@ -77,7 +66,7 @@ impl NodeLog {
     /// was sent before may still be executing.
     pub(super) fn remembered(stored: RecoveredNode, before: &NodeLog) -> NodeLog {
         let mut node = NodeLog {
-            standing: Standing { applies: false, ..before.standing },
+            standing: Standing { applies: false, leaving: false, ..before.standing },
             generation: before.generation + 1,
             fed: stored.cursor,
             catalog_cursor: stored.catalog_cursor.max(stored.cursor),
@@ -190,7 +179,7 @@ impl NodeLog {
     /// The node lost or won its standing. Requests in flight no longer count unless their outcome is
     /// being made durable; a node that is gone gives its memory back.
     pub fn set_standing(&mut self, standing: Standing) {
-        let lost = self.standing.applies && !standing.applies;
+        let lost = self.standing.counts() && !standing.counts();
         let gone = standing.gone && !self.standing.gone;
         self.standing = standing;
         if !(lost || gone) {

@@ -31,6 +31,12 @@ pub enum Hindrance {
     UnderWay,
     #[error("a verification is under way; wait for its end, which GET /admin/verify tells")]
     Verifying,
+    #[error(
+        "no other node is up to date, so clients would be left without one; wait for another, or force it"
+    )]
+    LastNode,
+    #[error("the node is not up to date, so it could not act at once; /status tells its lag")]
+    Behind,
     #[error("this balancer does not hold the lease on the log")]
     NotLeading,
 }

@@ -3,19 +3,46 @@
 
 use std::sync::Arc;
 
-use super::{NodeLog, Sequencer, Standing};
+use super::{NodeLog, Sequencer};
 use crate::entry::Entry;
 use crate::ids::NodeId;
 use crate::lane::{Lane, Phase};
 
+/// What the node's health allows. Derived from its `health` state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Its lanes may send.
+    pub applies: bool,
+    /// It may be read where its position allows it.
+    pub serves: bool,
+    /// It is not expected to answer: down, or drained by an operator.
+    pub gone: bool,
+    /// It failed a moment ago and may still answer: read only if nobody else can.
+    pub suspect: bool,
+    /// An operator takes it out: what is under way there counts, and nothing is begun.
+    pub leaving: bool,
+}
+
+impl Standing {
+    /// Whether outcomes of what was sent to it count.
+    pub fn counts(self) -> bool {
+        self.applies || self.leaving
+    }
+
+    /// Whether what is under way there is left: by reads, too.
+    pub fn is_lost_in(self, next: Standing) -> bool {
+        (self.serves || self.leaving) && !(next.serves || next.leaving) || self.counts() && !next.counts()
+    }
+}
+
 impl Sequencer {
     pub fn set_standing(&mut self, node: NodeId, standing: Standing) {
         let was = self.nodes[node.0].standing;
-        if was.applies && !standing.applies {
+        if was.counts() && !standing.counts() {
             self.suspect_in_flight(node);
         }
         self.nodes[node.0].set_standing(standing);
-        if was.applies && !standing.applies {
+        if was.counts() && !standing.counts() {
             self.release_asked(node);
         }
         if standing.applies && !was.applies {

@@ -101,6 +101,8 @@ pub struct Findings {
     pub joined: bool,
     /// The most records that it takes in one request, if it told.
     pub batch_limit: Option<usize>,
+    /// It said that it takes embeddings as base64.
+    pub base64: bool,
 }
 
 /// One collection to be copied onto a node.

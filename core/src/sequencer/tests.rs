@@ -16,13 +16,15 @@ mod in_doubt;
 mod late;
 mod late_copies;
 mod memory;
+mod orders;
 mod together;
 
 const A: NodeId = NodeId(0);
 const B: NodeId = NodeId(1);
-const UP: Standing = Standing { applies: true, serves: true, gone: false, suspect: false };
-const SUSPECT: Standing = Standing { applies: false, serves: false, gone: false, suspect: true };
-const DOWN: Standing = Standing { applies: false, serves: false, gone: true, suspect: false };
+const UP: Standing = Standing { applies: true, serves: true, gone: false, suspect: false, leaving: false };
+const SUSPECT: Standing =
+    Standing { applies: false, serves: false, gone: false, suspect: true, leaving: false };
+const DOWN: Standing = Standing { applies: false, serves: false, gone: true, suspect: false, leaving: false };
 const DOCS: CollectionId = CollectionId(Uuid::from_u128(7));
 const STREAM: Stream = Stream::Collection(DOCS);
 

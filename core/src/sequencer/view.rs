@@ -104,7 +104,7 @@ impl Sequencer {
         if serving.is_empty() {
             // What came back and was not looked at yet may have lost its disk.
             let last = |n: NodeId| match gate {
-                Gate::Server => !self.nodes[n.0].standing.gone,
+                Gate::Server => !self.nodes[n.0].standing.gone && !self.nodes[n.0].standing.leaving,
                 Gate::Stream(_) => self.nodes[n.0].standing.suspect && self.nodes[n.0].familiar,
             };
             return fit.into_iter().filter(|(n, _)| last(*n)).collect();
@@ -202,7 +202,7 @@ impl Sequencer {
             let log = &self.nodes[node.0];
             log.standing.applies && log.inspection == Inspection::Complete && !self.is_barred(*node)
         };
-        let able: Vec<NodeId> = self.node_ids().filter(able).collect();
+        let able: Vec<NodeId> = self.by_preference().filter(able).collect();
         let furthest = able.iter().map(|node| self.nodes[node.0].cursor()).max()?;
         let near = |node: &NodeId| self.caught_up(*node) || self.nodes[node.0].cursor() == furthest;
         able.into_iter().find(near).filter(|_| self.leading())

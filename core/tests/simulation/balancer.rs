@@ -129,6 +129,9 @@ impl World {
     pub fn advance(self: &Rc<Self>, node: NodeId) {
         self.servers[node.0].woken.set(false);
         let steps = self.sequencer.lock().steps(node, self.now_ms.get());
+        if self.is_taken_out(node) && !steps.is_empty() {
+            self.fail(format!("{node} is taken out and something is begun there: {steps:?}"));
+        }
         for step in steps {
             match step {
                 Step::Inspect { generation, .. } => self.inspect(node, generation),

@@ -20,6 +20,9 @@ impl World {
         {
             let stream = Stream::Collection(id);
             let readable = self.sequencer.lock().readable(Gate::Stream(stream));
+            if let Some((node, _)) = readable.iter().find(|(node, _)| self.is_taken_out(*node)) {
+                self.fail(format!("{node} is taken out and read for {id}"));
+            }
             for (node, own) in readable.into_iter().filter(|(node, _)| self.answers(*node)) {
                 let chroma = self.servers[node.0].chroma.borrow();
                 let shown = own.and_then(|own| chroma.collections.get(&own)).map(|(_, records)| records);

@@ -185,6 +185,10 @@ impl World {
             if !self::ids(&records).is_empty() {
                 self.ask(node, "POST", format!("{to}/add"), records).await?;
             }
+            if self.is_taken_out(node) {
+                self.saw("copy broke off for an operator");
+                return broken("the node is taken out by an operator");
+            }
         }
         Ok(())
     }

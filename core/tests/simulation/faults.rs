@@ -19,6 +19,9 @@ const DATABASES: [(&str, &str); 4] =
 impl World {
     pub fn fault(self: &Rc<Self>) {
         let node = NodeId(self.rng.below(self.servers.len()));
+        if self.plan.operated && self.rng.percent(25) {
+            return self.order(node);
+        }
         // A server that loses its disk comes back before everything is written.
         let (back, wipe) = if self.plan.forgetful.is_some() { (20, 6) } else { (6, 0) };
         match self.rng.weighted(&[8, 8, back, 6, 3, 3, 2, 2, wipe, 2]) {
@@ -41,6 +44,9 @@ impl World {
     /// What a copy that is under way may meet.
     pub fn copy_fault(self: &Rc<Self>) {
         let node = NodeId(self.rng.below(self.servers.len()));
+        if self.plan.operated && self.rng.percent(30) {
+            return self.order(node);
+        }
         match self.rng.weighted(&[6, 2, 1, 1, 1]) {
             Some(0) => self.time_out(),
             Some(1) if self.servers[node.0].health.get() == Health::Up => {
@@ -59,7 +65,8 @@ impl World {
         self.set_process(node, Some(Process::Gone));
         self.say(|| format!("{node} loses its disk"));
         self.saw("lost disk");
-        self.servers[node.0].wiped.set(self.servers[node.0].health.get() != Health::Down);
+        let noticed = matches!(self.servers[node.0].health.get(), Health::Down | Health::Drained);
+        self.servers[node.0].wiped.set(!noticed);
         self.servers[node.0].chroma.borrow_mut().lose_disk();
     }
 

@@ -71,7 +71,7 @@ impl World {
         if !changes.is_empty() && !self.record(changes).await {
             return broken("the log is away");
         }
-        Ok(Findings { lost, joined: true, batch_limit: self.plan.batch_limit })
+        Ok(Findings { lost, joined: true, batch_limit: self.plan.batch_limit, ..Findings::default() })
     }
 
     /// As the catalog has them.

@@ -40,6 +40,7 @@ impl World {
             self.set_health(NodeId(node), Health::Settling);
             self.drop_tasks(|lost| lost == Some(NodeId(node)));
         }
+        self.follow_orders();
     }
 
     /// Another balancer takes the lease while this one stands still. What it had sent to nodes may still
@@ -88,23 +89,28 @@ impl World {
 
     pub fn set_health(&self, node: NodeId, health: Health) {
         self.say(|| format!("{node} is {health:?}"));
-        self.servers[node.0].health.set(health);
-        self.servers[node.0].suspicion.set(false);
-        if health == Health::Down {
+        let before = self.servers[node.0].health.replace(health);
+        // What failed and is not heard of yet is heard of later, too: nothing was given up.
+        let kept = health == Health::Draining || before == Health::Draining && health == Health::Up;
+        if !kept {
+            self.servers[node.0].suspicion.set(false);
+        }
+        if matches!(health, Health::Down | Health::Drained) {
             self.servers[node.0].wiped.set(false);
         }
         let up = health == Health::Up;
         let standing = Standing {
             applies: up,
             serves: up,
-            gone: health == Health::Down,
+            gone: matches!(health, Health::Down | Health::Drained),
             suspect: health == Health::Suspect,
+            leaving: health == Health::Draining,
         };
         let (lost, gone) = {
             let mut sequencer = self.sequencer.lock();
             let before = sequencer.node(node).standing;
             sequencer.set_standing(node, standing);
-            ((before.serves || before.applies) && !up, sequencer.all_gone())
+            (before.counts() && !standing.counts(), sequencer.all_gone())
         };
         if lost {
             self.drop_tasks(|on| on == Some(node));

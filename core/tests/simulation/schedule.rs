@@ -56,6 +56,7 @@ pub fn plan(rng: &Rng) -> Plan {
         pace: [0; 3].map(|_| 1 + rng.below(8)),
         places: rng.percent(50),
         node_pace: (0..nodes).map(|_| 1 + rng.below(8)).collect(),
+        operated: rng.percent(30),
     }
 }
 
@@ -79,6 +80,7 @@ impl World {
                 self.copy_fault();
             }
             (0..self.servers.len()).for_each(|n| self.set_alive(NodeId(n)));
+            self.put_all_back();
             if self.event() {
                 scans = 0;
             } else if self.drained() {
@@ -209,6 +211,8 @@ impl World {
                 Health::Up if !alive || server.suspicion.get() => &[Health::Suspect],
                 Health::Suspect if !alive => &[Health::Down],
                 Health::Suspect | Health::Down if alive => &[Health::Settling],
+                Health::Draining if !alive || server.suspicion.get() => &[Health::Drained],
+                Health::Draining if self.is_emptied(NodeId(n)) => &[Health::Drained],
                 Health::Settling if alive => &[Health::Up],
                 Health::Settling => &[Health::Suspect],
                 _ => &[],

@@ -8,6 +8,7 @@ use chroma_ha_core::catalog::Move;
 use chroma_ha_core::effect::Effect;
 use chroma_ha_core::entry::{Decision, Draft, Entry};
 use chroma_ha_core::ids::{CollectionId, NodeId, Seq, Stream};
+use chroma_ha_core::orders::Orders;
 use chroma_ha_core::port::{Change, Leftover, LeftoverState, Page, Pages, Recovered, RecoveredNode};
 use uuid::Uuid;
 
@@ -44,6 +45,7 @@ pub struct Store {
     copying: BTreeMap<(String, CollectionId), Leftover>,
     quarantined: BTreeMap<(String, CollectionId), String>,
     doubts: BTreeMap<(String, Stream), Seq>,
+    pub orders: Orders,
     /// Something that a correct balancer never does.
     pub violation: Option<String>,
 }
@@ -147,6 +149,12 @@ impl Store {
             // Nobody asks for anything here.
             Change::Converted { .. } | Change::OtherIds { .. } => {}
             Change::Outcome { .. } | Change::Audited { .. } => {}
+            Change::Drained { node, order } => {
+                NodeId::parse(node).into_iter().for_each(|node| self.orders.set_drain(node, *order));
+            }
+            Change::Preferred { node } => {
+                self.orders.preferred = node.as_deref().and_then(NodeId::parse);
+            }
             Change::DeadLetter { .. } | Change::LettersClosed { .. } => {}
         }
     }
@@ -274,6 +282,7 @@ impl Store {
             deleted: self.collections.iter().filter_map(|(id, (_, d))| d.map(|seq| (*id, seq))).collect(),
             nodes: nodes.into_values().collect(),
             turns: Vec::new(),
+            orders: self.orders.clone(),
         }
     }
 }

@@ -45,6 +45,8 @@ pub struct Plan {
     pub places: bool,
     /// The server that may lose its disk.
     pub forgetful: Option<NodeId>,
+    /// An operator takes nodes out and puts them back.
+    pub operated: bool,
 }
 
 /// The server's process.
@@ -62,6 +64,8 @@ pub enum Health {
     Suspect,
     Down,
     Settling,
+    Draining,
+    Drained,
 }
 
 pub struct Server {
@@ -297,6 +301,9 @@ impl World {
     }
 
     pub async fn call(&self, node: NodeId, request: NodeRequest) -> Result<NodeResponse, NodeFault> {
+        if self.servers[node.0].health.get() == Health::Drained {
+            self.fail(format!("{node} is drained and is asked {}", request.path));
+        }
         self.count_delete(node, &request);
         self.start(|slot| Work::Call { node, request, stage: Stage::Sent, slot }).await
     }

@@ -5,7 +5,7 @@ use super::{Kind, Row};
 const ONCE: &str = "said once";
 
 /// One row a kind.
-pub(super) const ROWS: [Row; 22] = [
+pub(super) const ROWS: [Row; 23] = [
     Row {
         kind: Kind::NodeDown,
         name: "node-down",
@@ -176,6 +176,15 @@ pub(super) const ROWS: [Row; 22] = [
         opens: "the balancer ends itself with code 70",
         resolved: ONCE,
         heading: "What do the exit codes mean?",
+    },
+    Row {
+        kind: Kind::File,
+        name: "file",
+        of: "<variable>",
+        severity: "warning",
+        opens: "`API_KEYS_FILE`, or the certificate and its key, changed and cannot be used",
+        resolved: "they can",
+        heading: "A file of keys or a certificate cannot be used",
     },
     Row {
         kind: Kind::BalancerGone,

@@ -29,6 +29,7 @@ impl Scene {
             log_fault: None,
             predecessor: None,
             acting: Some("primary".to_owned()),
+            first_choice: "primary".to_owned(),
             nodes: vec![node("primary"), node("replica-1")],
         };
         Scene { lookout: Lookout::new(LIMITS, Duration::from_secs(10)), facts, now_ms: 1_000_000 }
