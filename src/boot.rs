@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chroma_ha_actors::resources::Sampler;
-use chroma_ha_actors::slack::{Outlet, Sender};
+use chroma_ha_actors::slack::{Outlet, Raise, Sender};
 use chroma_ha_actors::stats::Stats;
 use chroma_ha_actors::supervisor::Escalate;
 use chroma_ha_actors::system::{ActorSystem, Make, Ports};
+use chroma_ha_actors::wal::now_unix_ms;
+use chroma_ha_core::alert::file::{self, Kept};
 use chroma_ha_core::backoff::{Backoff, BackoffError};
 use chroma_ha_core::port::{LogStore, Node, StoreError};
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,6 +24,7 @@ use crate::front;
 use crate::host::{self, Host};
 use crate::postgres::{self, PgLog};
 use crate::slack::{Slack, SlackError};
+use crate::tls::Certificate;
 
 mod monitor;
 mod settings;
@@ -39,6 +42,10 @@ pub enum BootError {
     Log(#[from] StoreError),
     #[error(transparent)]
     Client(#[from] ClientError),
+    #[error("API_KEYS_FILE is refused: {0}")]
+    Keys(String),
+    #[error("TLS cannot be served: {0}")]
+    Tls(String),
     #[error("the metrics cannot be set up: {0}")]
     Metrics(String),
     #[error("WAL_RETRY_DELAY is refused: {0}")]
@@ -64,20 +71,39 @@ const HAND_OVER: Duration = Duration::from_secs(5);
 /// Serves until SIGTERM or SIGINT. To be called on an actix system.
 pub async fn serve(config: Config) -> Result<(), BootError> {
     let database = postgres::Settings::parse(config.database.url.expose())?;
-    migrate(&database).await?;
+    // As process 1 of a container nothing but our own ear for it ends us.
+    tokio::select! {
+        migrated = migrate(&database) => migrated?,
+        () = asked_to_stop() => {
+            info!("stopped while waiting for PostgreSQL");
+            return Ok(());
+        }
+    }
     let stats = Arc::new(Stats::try_new().map_err(|error| BootError::Metrics(error.to_string()))?);
     let address = format!("{}:{}", config.listen.address, config.listen.port);
     // Before the lease is sought: who has the address of the last holder has its place.
     let bound = TcpListener::bind((config.listen.address, config.listen.port));
     let bound = bound.map_err(|cause| BootError::Listen { address: address.clone(), cause })?;
     let addresses = addresses(&config)?;
+    let keys = config.keys.clone().map(front::KeyRing::try_new).transpose().map_err(BootError::Keys)?;
+    let keys = keys.map(Arc::new);
+    let certificate = config.listen.tls.clone().map(Certificate::try_new).transpose();
+    let certificate = certificate.map_err(BootError::Tls)?.map(Arc::new);
     let system = ActorSystem::start(ports(&config, &database)?, settings(&config)?, stats);
+    if let Some(ring) = &keys {
+        actix_rt::spawn(Arc::clone(ring).watch(told(&system, Kept::ApiKeys)));
+    }
+    if let Some(shown) = &certificate {
+        actix_rt::spawn(Arc::clone(shown).watch(told(&system, Kept::Certificate)));
+    }
     let shared = Arc::new(front::Shared {
         system: Arc::clone(&system),
         advertised: advertised(&config),
         config,
         stopping: AtomicBool::new(false),
         dashboard: front::Dashboard::default(),
+        keys,
+        certificate,
         addresses,
     });
     let listened = bound.set_nonblocking(true).and_then(|()| front::serve(Arc::clone(&shared), bound));
@@ -99,6 +125,19 @@ pub async fn serve(config: Config) -> Result<(), BootError> {
     system.stop(Duration::from_secs(5)).await;
     info!("stopped");
     ended.map_err(BootError::Served)
+}
+
+/// People are told of a file that cannot be used, and of its end.
+fn told(system: &ActorSystem, kept: Kept) -> impl Fn(Option<String>) + use<> {
+    let slack = system.slack.clone();
+    move |fault| {
+        let at_ms = now_unix_ms();
+        let alert = match fault {
+            Some(fault) => file::unusable(kept, &fault, at_ms),
+            None => file::usable(kept, at_ms),
+        };
+        slack.do_send(Raise { alert });
+    }
 }
 
 async fn asked_to_stop() {
@@ -180,7 +219,8 @@ fn advertised(config: &Config) -> String {
         IpAddr::V6(address) => format!("[{address}]"),
         IpAddr::V4(address) => address.to_string(),
     };
-    format!("http://{host}:{}", listen.port)
+    let scheme = if listen.tls.is_some() { "https" } else { "http" };
+    format!("{scheme}://{host}:{}", listen.port)
 }
 
 /// One client for all attempts, from whichever thread.

@@ -108,7 +108,9 @@ impl ChromaNode {
 
 /// A failed connect means that nothing was delivered; anything later leaves the request in doubt.
 pub fn fault(error: &reqwest::Error, timeout: Duration) -> NodeFault {
-    if error.is_connect() {
+    if let Some(reason) = cause::untrusted(error) {
+        NodeFault::Untrusted(reason)
+    } else if error.is_connect() {
         NodeFault::Refused
     } else if error.is_timeout() {
         NodeFault::Timeout(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX))

@@ -1,30 +1,41 @@
-//! What can be asked of the program, and how does it answer the shell? Parses the verbs and turns their
-//! results into exit codes: 0 fine, 1 a problem was found, 64 the configuration or the command line is
-//! wrong. The work behind a verb is elsewhere; `cli/links.rs` leads there.
+//! What can be asked of the program? Parses the verbs and leads to what does them; how an end becomes an
+//! exit code is `cli/outcome.rs`'s to say, and `cli/links.rs` leads out of this room.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::{Config, ConfigErrors, MonitorConfig, Warning, table};
+use crate::terminal::remark;
 
 mod alert;
+mod backup;
+mod balancer;
 mod check;
 mod columns;
+mod confirm;
 mod health;
+mod key;
 mod links;
 mod logging;
-mod operator;
+mod manual;
+mod nodes;
+mod outcome;
+mod rebuild;
 mod status;
 mod verify;
+mod wal;
+mod wire;
+
+use outcome::Failure;
 
 /// `EX_USAGE` of sysexits.
 const USAGE: u8 = 64;
 
 /// High availability for self-hosted ChromaDB: one durable log, any number of nodes.
 #[derive(Debug, Parser)]
-#[command(name = "chroma-ha", version, about)]
+#[command(name = "chroma-ha", version, about, after_help = outcome::help())]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -42,30 +53,40 @@ enum Verb {
     /// Check the configuration, and whether the database and every node can be reached.
     Check,
     /// Show the state of a running balancer.
-    Status(StatusArgs),
+    Status(status::Options),
     /// Compare what the nodes hold and copy anew what differs. Exit code 1 if something differed.
     Verify(verify::Options),
-    /// Show, retry or discard accepted writes that a node refuses.
-    DeadLetters(operator::DeadLetters),
+    /// List and show writes of the log; retry or discard those that a node refuses.
+    Wal(wal::Wal),
     /// Copy a collection to a node anew.
-    Rebuild(operator::Rebuild),
+    Rebuild(rebuild::Rebuild),
+    /// Take a node out, to stop or upgrade its server: nothing is sent to it, and the log keeps what it misses.
+    Drain(nodes::Drain),
+    /// Put a node back: it settles, catches up, and is used again.
+    Undrain(nodes::Undrain),
+    /// Let another node act: its answer is the verdict on every write, whenever it is up to date.
+    Switch(nodes::Switch),
+    /// Save all collections at one position of the log, while writes go on, to a new folder.
+    Backup(backup::Save),
+    /// Add to a backup what was logged since.
+    BackupLog(backup::Save),
+    /// Check that a backup is as it was written. Asks no server.
+    BackupVerify(backup::Verify),
+    /// Restore a backup into an empty cluster, or one collection of it into any.
+    Restore(backup::Restore),
     /// Watch balancers (BALANCER_URL) from outside and alert when they are gone. The variables are in
     /// `serve --help`.
     Monitor,
     /// Try the alerts.
     Alert(alert::Alert),
+    /// Make an API key and its line for API_KEYS.
+    Key(key::Options),
     /// Exit with 0 if the balancer on this machine is healthy, for a container's health check.
     Health(HealthArgs),
-}
-
-#[derive(Debug, Args)]
-struct StatusArgs {
-    /// Base URL of the balancer; by default this machine at PORT.
-    #[arg(long, value_name = "URL")]
-    url: Option<String>,
-    /// Print the answer as it came.
-    #[arg(long)]
-    json: bool,
+    /// Print what completes this program's words in a shell.
+    Completions(manual::Completions),
+    /// Print the manual's page, or write one page for each verb.
+    Man(manual::Man),
 }
 
 #[derive(Debug, Args)]
@@ -84,27 +105,39 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     // The HTTP client takes the process-wide provider. An error means that one is set already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match cli.verb {
-        Verb::Serve => with_config(serve),
+        Verb::Serve => with(Config::from_env(environment()), serve),
         Verb::Dev(options) => links::dev(options),
         Verb::Migrate => with_config(|config| report(links::migrate(&config))),
         Verb::Check => with_config(|config| report(on_runtime(check::run(&config)))),
-        Verb::Status(args) => report(on_runtime(status::run(args.url, args.json))),
-        Verb::Verify(options) => report(on_runtime(verify::run(options))),
-        Verb::DeadLetters(args) => report(on_runtime(operator::dead_letters(args))),
-        Verb::Rebuild(args) => report(on_runtime(operator::rebuild(args))),
+        Verb::Status(options) => outcome::end(on_runtime(status::run(options))),
+        Verb::Verify(options) => outcome::end(on_runtime(verify::run(options))),
+        Verb::Wal(asked) => outcome::end(on_runtime(wal::run(asked))),
+        Verb::Rebuild(asked) => outcome::end(on_runtime(rebuild::run(asked))),
+        Verb::Drain(asked) => outcome::end(on_runtime(nodes::drain(asked))),
+        Verb::Undrain(asked) => outcome::end(on_runtime(nodes::undrain(asked))),
+        Verb::Switch(asked) => outcome::end(on_runtime(nodes::switch(asked))),
+        Verb::Completions(asked) => outcome::end(manual::completions(Cli::command(), &asked)),
+        Verb::Man(asked) => outcome::end(manual::man(Cli::command(), &asked)),
+        Verb::Backup(options) => outcome::end(on_runtime(backup::save(options))),
+        Verb::BackupLog(options) => outcome::end(on_runtime(backup::save_log(options))),
+        Verb::BackupVerify(options) => report(backup::verify(&options)),
+        Verb::Restore(options) => outcome::end(on_runtime(backup::restore(options))),
         Verb::Monitor => with(MonitorConfig::from_env(environment()), monitor),
         Verb::Alert(args) => alert::run(&args),
+        Verb::Key(options) => report(key::run(options)),
         Verb::Health(args) => report(health::run(args.live)),
     }
 }
 
-fn serve(config: Config) -> ExitCode {
+fn serve(config: Config, warnings: &[Warning]) -> ExitCode {
     let _logging = logging::start(&config.log, &config.listen.service_name);
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     links::serve(config)
 }
 
-fn monitor(config: MonitorConfig) -> ExitCode {
+fn monitor(config: MonitorConfig, warnings: &[Warning]) -> ExitCode {
     let _logging = logging::start(&config.log, &config.listen.service_name);
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     links::monitor(config)
 }
 
@@ -116,17 +149,21 @@ fn explain(error: &clap::Error) -> ExitCode {
 }
 
 fn with_config(verb: impl FnOnce(Config) -> ExitCode) -> ExitCode {
-    with(Config::from_env(environment()), verb)
+    with(Config::from_env(environment()), |config, warnings| {
+        warnings.iter().for_each(|warning| remark(format_args!("warning: {warning}")));
+        verb(config)
+    })
 }
 
-fn with<C>(read: Result<(C, Vec<Warning>), ConfigErrors>, verb: impl FnOnce(C) -> ExitCode) -> ExitCode {
+/// What warns of the configuration goes where the verb's other lines go.
+fn with<C>(
+    read: Result<(C, Vec<Warning>), ConfigErrors>,
+    verb: impl FnOnce(C, &[Warning]) -> ExitCode,
+) -> ExitCode {
     match read {
-        Ok((config, warnings)) => {
-            warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
-            verb(config)
-        }
+        Ok((config, warnings)) => verb(config, &warnings),
         Err(errors) => {
-            eprintln!("{errors}");
+            remark(errors);
             ExitCode::from(USAGE)
         }
     }
@@ -143,29 +180,18 @@ fn port() -> u16 {
     std::env::var("PORT").ok().and_then(|port| port.trim().parse().ok()).unwrap_or(8000)
 }
 
-/// What is fine goes to standard output, problems to standard error.
+/// Of verbs whose every bad end is a problem.
 fn report(outcome: Result<String, String>) -> ExitCode {
-    match outcome {
-        Ok(text) => {
-            println!("{text}");
-            ExitCode::SUCCESS
-        }
-        Err(text) => {
-            eprintln!("{text}");
-            ExitCode::FAILURE
-        }
-    }
+    outcome::end(outcome.map_err(Failure::Problem))
 }
 
-fn on_runtime(verb: impl Future<Output = Result<String, String>>) -> Result<String, String> {
+fn on_runtime<E: From<String>>(verb: impl Future<Output = Result<String, E>>) -> Result<String, E> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| format!("no runtime: {error}"))?.block_on(verb)
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

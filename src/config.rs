@@ -11,6 +11,9 @@ use chroma_ha_core::ids::NodeId;
 use chroma_ha_core::pressure::Thresholds;
 use chroma_ha_core::routing::Strategy;
 
+use crate::tls;
+
+mod keys;
 mod load;
 mod monitor;
 mod nodes;
@@ -22,6 +25,7 @@ pub mod table;
 mod tests;
 mod urls;
 
+pub use keys::ApiKeys;
 pub use monitor::MonitorConfig;
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use secret::{RedactedUrl, Secret, redact};
@@ -44,6 +48,8 @@ pub struct Config {
     pub alerts: Alerts,
     /// Key of `/admin/*`.
     pub admin_token: Option<Secret>,
+    /// `None`: nobody is asked for a key.
+    pub keys: Option<ApiKeys>,
     pub log: Log,
 }
 
@@ -56,6 +62,10 @@ pub struct Listen {
     pub service_name: String,
     /// Where other balancers reach this one; `None`: to be made from the host's name and the port.
     pub advertise_url: Option<RedactedUrl>,
+    /// Certificate authorities trusted for other balancers, besides the system's.
+    pub advertise_ca: Option<PathBuf>,
+    /// `None`: plain HTTP.
+    pub tls: Option<tls::Files>,
     /// Longest wait for requests in flight on stop.
     pub shutdown_timeout: Duration,
 }
@@ -66,7 +76,7 @@ pub struct NodeConfig {
     pub id: NodeId,
     /// Without trailing slash.
     pub url: RedactedUrl,
-    /// Sent where the client sends no credential of its own.
+    /// Sent with every request, in place of what its client sent under that name.
     pub auth: Option<NodeAuth>,
 }
 
@@ -135,6 +145,8 @@ pub struct Limits {
     pub client_timeout: Duration,
     /// Longest time for a whole body.
     pub client_body_timeout: Duration,
+    /// A connection on which nothing is asked for so long is closed.
+    pub client_idle_timeout: Duration,
 }
 
 /// When a write is answered.

@@ -10,6 +10,7 @@ mod command;
 mod error;
 mod folder;
 mod http;
+mod node;
 mod options;
 mod pip;
 mod port;
@@ -17,6 +18,7 @@ mod postgres;
 mod process;
 mod progress;
 mod python;
+mod release;
 mod supervise;
 mod toolbox;
 

@@ -1,6 +1,7 @@
 //! How is the log kept in PostgreSQL? All SQL of the program lives in this room. It refuses to decide
 //! anything about an entry: it stores what it is told, for the holder of the lease alone.
 
+mod archive;
 mod audit;
 mod catalog;
 mod conversions;
@@ -12,6 +13,7 @@ mod holding;
 mod lease;
 mod letters;
 mod migrate;
+mod orders;
 mod outcomes;
 mod pool;
 mod quarantine;
@@ -19,6 +21,7 @@ mod reads;
 mod record;
 mod settings;
 mod tls;
+mod writes;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -28,9 +31,12 @@ use chroma_ha_core::entry::Entry;
 use chroma_ha_core::idempotency::{Claimed, Fate};
 use chroma_ha_core::ids::Seq;
 use chroma_ha_core::lease::Company;
-use chroma_ha_core::operator::{AuditPage, AuditRow, LetterPage, LetterRow};
-use chroma_ha_core::port::{BoxFuture, Change, LogStore, Page, Pages, Recovered, StoreError, WriteRow};
+use chroma_ha_core::operator::{AuditPage, AuditRow, Flushed, LetterPage, LetterRow, WritePage, WriteRow};
+use chroma_ha_core::port::{BoxFuture, Change, LogStore, Page, Pages, Recovered, StoreError};
 
+use uuid::Uuid;
+
+pub use archive::{Archive, LogPage, Marks};
 pub use lease::LEASE;
 pub use migrate::{MigrationReport, ServerFacts, check, migrate};
 pub use settings::{Settings, SettingsError};
@@ -80,6 +86,11 @@ impl PgLog {
 
     async fn connection(&self) -> Result<Pooled<'_>, StoreError> {
         self.pool.get_or_init(|| Connections::new(&self.settings)).get().await
+    }
+
+    /// How far each node was when that was written last.
+    pub async fn flushed(&self) -> Result<Vec<Flushed>, StoreError> {
+        within("reading cursors", async { writes::flushed(&*self.connection().await?).await }).await
     }
 
     async fn do_record(&self, epoch: i64, changes: &[Change]) -> Result<(), StoreError> {
@@ -152,7 +163,20 @@ impl LogStore for PgLog {
 
     fn find(&self, write_id: String) -> BoxFuture<'_, Result<Option<WriteRow>, StoreError>> {
         Box::pin(within("finding a write", async move {
-            reads::find(&*self.connection().await?, &write_id).await
+            writes::find(&*self.connection().await?, &write_id).await
+        }))
+    }
+
+    fn writes(&self, page: WritePage) -> BoxFuture<'_, Result<Vec<WriteRow>, StoreError>> {
+        Box::pin(within(
+            "listing writes",
+            async move { writes::page(&*self.connection().await?, &page).await },
+        ))
+    }
+
+    fn body(&self, write_id: String) -> BoxFuture<'_, Result<Option<Vec<u8>>, StoreError>> {
+        Box::pin(within("reading a write's body", async move {
+            writes::body(&*self.connection().await?, &write_id).await
         }))
     }
 
@@ -190,9 +214,9 @@ impl LogStore for PgLog {
         Box::pin(self.do_expire(days, through, limit))
     }
 
-    fn company(&self) -> BoxFuture<'_, Result<Company, StoreError>> {
-        Box::pin(within("looking for other balancers", async {
-            let present = !self.parted.load(Ordering::Relaxed);
+    fn company(&self, drained: Vec<Uuid>) -> BoxFuture<'_, Result<Company, StoreError>> {
+        Box::pin(within("looking for other balancers", async move {
+            let present = (!self.parted.load(Ordering::Relaxed)).then_some(drained);
             lease::company(&*self.connection().await?, &self.own, present).await
         }))
     }

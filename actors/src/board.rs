@@ -2,7 +2,7 @@
 //! and per node what readers need without a lock. No lock is held across an await. It decides
 //! nothing: the sequencer does.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,13 @@ use actix::prelude::*;
 use chroma_ha_core::entry::Entry;
 use chroma_ha_core::health::NodeState;
 use chroma_ha_core::ids::{NodeId, Seq, Stream};
+use chroma_ha_core::orders::Drain;
 use chroma_ha_core::port::Recovered;
 use chroma_ha_core::sequencer::{Limits, Sequencer, Shared, Standing};
 use chroma_ha_core::validation::Dimensions;
 
 use tokio::sync::{oneshot, watch};
+use uuid::Uuid;
 
 use crate::history::History;
 
@@ -51,6 +53,8 @@ pub struct Board {
     /// Writes that wait for the next transaction of the log.
     pub appends_waiting: AtomicUsize,
     pub history: History,
+    /// Operators order about nodes one at a time: two of them must not take out the last two.
+    pub ordering: tokio::sync::Mutex<()>,
     /// Rises whenever a read that found no node may find one now.
     changed: watch::Sender<u64>,
     started: Instant,
@@ -70,6 +74,7 @@ impl Board {
             lease: LeaseView::new(started, lease),
             appends_waiting: AtomicUsize::new(0),
             history: History::default(),
+            ordering: tokio::sync::Mutex::default(),
             changed: watch::channel(0).0,
             started,
         })
@@ -130,13 +135,14 @@ impl Board {
             serves: state.serves(),
             gone: state.is_gone(),
             suspect: state == NodeState::Suspect,
+            leaving: state == NodeState::Draining,
         };
         self.posts[node.0].state.store(Arc::new(state));
         let (lost, gone) = {
             let mut sequencer = self.sequencer();
             let before = sequencer.node(node).standing;
             sequencer.set_standing(node, standing);
-            (before.serves && !standing.serves || before.applies && !standing.applies, sequencer.all_gone())
+            (before.is_lost_in(standing), sequencer.all_gone())
         };
         if lost {
             self.posts[node.0].lost.send_modify(|n| *n += 1);
@@ -196,5 +202,28 @@ impl Board {
 
     pub fn outstanding(&self, node: NodeId) -> u32 {
         self.posts[node.0].outstanding.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing of this balancer is under way at a node that is being drained. A read counts itself
+    /// before it looks whether the node is left alone, so none is missed here.
+    pub fn is_emptied(&self, node: NodeId) -> bool {
+        fence(Ordering::SeqCst);
+        self.outstanding(node) == 0 && self.sequencer().is_emptied(node)
+    }
+
+    /// A read that was counted must not be sent any more: an operator takes the node out.
+    pub fn is_taken_out(&self, node: NodeId) -> bool {
+        fence(Ordering::SeqCst);
+        self.posts[node.0].state.load().is_taken_out()
+    }
+
+    /// Drains that this balancer has carried out.
+    pub fn carried_out(&self) -> Vec<Uuid> {
+        let sequencer = self.sequencer();
+        let done = |drain: &&Drain| {
+            let post = self.posts.get(drain.node.0);
+            post.is_some_and(|post| **post.state.load() == NodeState::Drained)
+        };
+        sequencer.orders().drains.iter().filter(done).map(|drain| drain.order).collect()
     }
 }

@@ -3,22 +3,27 @@
 //!
 //! What wakes it: 1. a probe's end; 2. the next probe's time, per node; 3. an outcome reported by a
 //! request; 4. a change of the lease: every node settles,
-//! unless nothing that was sent before can still be executing.
+//! unless nothing that was sent before can still be executing; 5. an operator's order; 6. while a node is
+//! being drained, a timer, until nothing is under way there.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use bytes::Bytes;
 use chroma_ha_core::health::{Change, Health, HealthConfig, NodeState, Observation};
 use chroma_ha_core::ids::NodeId;
-use chroma_ha_core::port::{Node, NodeFault, NodeRequest};
+use chroma_ha_core::port::Node;
 use tracing::{info, warn};
 
 use crate::board::Board;
 use crate::guard::{Ping, Watched};
 use crate::stats::Stats;
 use crate::wal::LeaseChange;
+
+mod orders;
+mod probe;
+
+pub use orders::Ordered;
 
 /// A fact about a node.
 #[derive(Message, Clone, Debug)]
@@ -34,16 +39,6 @@ pub struct Observed {
 pub struct NodeChanged {
     pub node: NodeId,
     pub change: Change,
-}
-
-struct Probed {
-    node: NodeId,
-    life: u64,
-    result: Result<Duration, NodeFault>,
-}
-
-impl Message for Probed {
-    type Result = ();
 }
 
 pub struct HealthActor {
@@ -85,41 +80,6 @@ impl HealthActor {
         }
     }
 
-    fn jitter(&mut self) -> f64 {
-        self.jitter = self.jitter.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        f64::from(u16::try_from(self.jitter >> 48).unwrap_or(0)) / f64::from(u16::MAX)
-    }
-
-    fn probe(&self, node: NodeId, ctx: &mut Context<Self>) {
-        let (port, me, life, timeout) =
-            (Arc::clone(&self.nodes[node.0]), ctx.address(), self.life, self.probe_timeout);
-        self.watched.spawn(async move {
-            let started = tokio::time::Instant::now();
-            let request = NodeRequest {
-                method: "GET",
-                path: "/api/v2/heartbeat".to_owned(),
-                headers: Vec::new(),
-                body: Bytes::new(),
-                timeout,
-            };
-            let result = match port.call(request).await {
-                Ok(answer) if answer.status == 200 => Ok(started.elapsed()),
-                Ok(answer) => Err(NodeFault::Lost(format!("the heartbeat was answered {}", answer.status))),
-                Err(fault) => Err(fault),
-            };
-            me.do_send(Probed { node, life, result });
-        });
-    }
-
-    fn schedule(&mut self, node: NodeId, ctx: &mut Context<Self>) {
-        let jitter = self.jitter();
-        let wait = self.machines[node.0].next_probe(self.board.uptime(), jitter);
-        ctx.run_later(wait, move |actor, ctx| {
-            actor.observe(node, Observation::Tick);
-            actor.probe(node, ctx);
-        });
-    }
-
     fn observe(&mut self, node: NodeId, observation: Observation) {
         let now = self.board.uptime();
         if let Some(change) = self.machines[node.0].observe(observation, now) {
@@ -133,7 +93,7 @@ impl HealthActor {
         }
         let (from, to, reason) = (change.from.name(), change.to.name(), change.reason.to_string());
         match change.to {
-            NodeState::Up | NodeState::CatchingUp | NodeState::Settling { .. } => {
+            NodeState::Up | NodeState::CatchingUp | NodeState::Settling { .. } | NodeState::Draining => {
                 info!(%node, from, to, reason, "node state changed");
             }
             _ => warn!(%node, from, to, reason, "node state changed"),
@@ -150,14 +110,16 @@ impl HealthActor {
         for n in 0..self.machines.len() {
             self.machines[n] = Health::new(self.config, self.board.uptime());
             self.nodes[n].reconnect();
+            self.follow_quietly(NodeId(n));
             let reason = "the lease was taken: earlier requests may still be executed";
             self.show(NodeId(n), self.machines[n].state(), reason);
         }
     }
 
     /// The lease changed hands with nothing in doubt: each node is what it was seen to be.
-    fn confirm_all(&self) {
+    fn confirm_all(&mut self) {
         for n in 0..self.machines.len() {
+            self.follow_quietly(NodeId(n));
             self.show(NodeId(n), self.machines[n].state(), "the lease was taken with nothing in doubt");
         }
     }
@@ -177,6 +139,7 @@ impl Actor for HealthActor {
         for n in 0..self.nodes.len() {
             self.show(NodeId(n), self.machines[n].state(), "the probes began anew");
             self.probe(NodeId(n), ctx);
+            self.await_end(NodeId(n), ctx);
         }
     }
 }
@@ -188,23 +151,6 @@ impl Handler<Ping> for HealthActor {
 
     fn handle(&mut self, ping: Ping, _: &mut Self::Context) {
         ping.answer();
-    }
-}
-
-impl Handler<Probed> for HealthActor {
-    type Result = ();
-
-    fn handle(&mut self, probed: Probed, ctx: &mut Self::Context) {
-        if probed.life != self.life {
-            return;
-        }
-        self.watched.beat();
-        let observation = match probed.result {
-            Ok(latency) => Observation::ProbeOk { latency },
-            Err(fault) => Observation::ProbeFailed(fault),
-        };
-        self.observe(probed.node, observation);
-        self.schedule(probed.node, ctx);
     }
 }
 
@@ -232,11 +178,12 @@ impl Handler<Listen> for HealthActor {
 impl Handler<LeaseChange> for HealthActor {
     type Result = ();
 
-    fn handle(&mut self, change: LeaseChange, _: &mut Self::Context) {
+    fn handle(&mut self, change: LeaseChange, ctx: &mut Self::Context) {
         match change {
             LeaseChange::Taken { quiet: false, .. } => self.settle_all(),
             LeaseChange::Taken { quiet: true, .. } => self.confirm_all(),
-            LeaseChange::Lost { .. } => {}
+            LeaseChange::Lost { .. } => return,
         }
+        (0..self.machines.len()).for_each(|n| self.await_end(NodeId(n), ctx));
     }
 }

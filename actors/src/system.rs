@@ -79,6 +79,8 @@ pub struct ActorSystem {
     pub load: Arc<ArcSwap<Load>>,
     pub wal: Addr<WalActor>,
     pub health: Addr<HealthActor>,
+    /// Tells people.
+    pub slack: Addr<SlackActor>,
     roster: Arc<Roster>,
     proxy: ProxyConfig,
     proxies: AtomicUsize,
@@ -172,6 +174,7 @@ impl ActorSystem {
             load,
             wal,
             health,
+            slack,
             roster,
             proxy: settings.proxy,
             proxies: AtomicUsize::new(0),

@@ -66,6 +66,7 @@ impl WalTimes {
 /// How often the lease is looked after: a standby takes it so soon after it was given back.
 const TICK: Duration = Duration::from_millis(100);
 
+mod company;
 mod flush;
 mod group;
 mod handover;
@@ -76,7 +77,7 @@ mod record;
 pub use group::now_unix_ms;
 pub use handover::HandOver;
 pub use lease::LeaseChange;
-pub use queries::{Audit, DeadLetters, Find, Holder, Recall};
+pub use queries::{Audit, Body, DeadLetters, Find, Holder, Recall, Writes};
 pub use record::Record;
 
 use flush::Flush;

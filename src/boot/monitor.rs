@@ -17,6 +17,7 @@ use crate::chroma;
 use crate::config::{Database, MonitorConfig, RedactedUrl};
 use crate::front::{self, Watcher};
 use crate::postgres;
+use crate::tls::Own;
 
 /// Of an answer to `/health`, in bytes; a balancer's is far shorter.
 const LONGEST: usize = 16 << 10;
@@ -55,7 +56,9 @@ fn settings(config: &MonitorConfig) -> OutsideSettings {
 }
 
 fn ports(config: &MonitorConfig) -> Result<OutsidePorts, BootError> {
-    let client = chroma::client(&config.upstream)?;
+    let own = Own::read(config.listen.tls.as_ref().map(|files| files.certificate.clone()));
+    let authorities = config.listen.advertise_ca.as_deref();
+    let client = front::balancers(front::trust(authorities, own)?, config.upstream.pool_size)?;
     let mut targets: Vec<Target> =
         config.balancers.iter().map(|url| balancer(url, &client, config.interval)).collect();
     if let Some(database) = &config.database {

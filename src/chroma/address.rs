@@ -10,9 +10,8 @@ use http::header::{AUTHORIZATION, HOST, InvalidHeaderValue};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use percent_encoding::percent_decode_str;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
@@ -20,6 +19,7 @@ use url::Url;
 
 use super::{CONNECT_TIMEOUT, ClientError, KEEPALIVE};
 use crate::config::{NodeConfig, Secret};
+use crate::tls::roots;
 
 /// What bytes go over to a node.
 pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin {}
@@ -110,14 +110,10 @@ fn in_url(url: &Url) -> Option<(HeaderName, Secret)> {
 
 /// The system's authorities, and those of NODE_CA_FILE.
 fn trusting(authorities: Option<&Path>) -> Result<ClientConfig, ClientError> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let mut roots = roots::system();
     if let Some(path) = authorities {
-        let refused = |cause: String| ClientError::Authority { path: path.display().to_string(), cause };
-        let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        for certificate in read.map_err(|error| refused(error.to_string()))? {
-            roots.add(certificate).map_err(|error| refused(error.to_string()))?;
-        }
+        let refused = |cause| ClientError::Authority { path: path.display().to_string(), cause };
+        roots::add(&mut roots, path).map_err(refused)?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();

@@ -111,9 +111,9 @@ impl Pool {
                 Err(_) => request = self.request(question)?,
             }
         }
-        let refused = |cause: std::io::Error| {
-            tracing::debug!(target: "read", %cause, "no connection");
-            NodeFault::Refused
+        let refused = |error: std::io::Error| {
+            tracing::debug!(target: "read", %error, "no connection");
+            cause::untrusted(&error).map_or(NodeFault::Refused, NodeFault::Untrusted)
         };
         let mut connection = Connection::open(&self.address, question.losses).await.map_err(refused)?;
         let response = connection.send(request).await.map_err(|error| lost(&error))?;

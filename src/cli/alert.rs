@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::{USAGE, environment, links, on_runtime, report};
 use crate::config::Alerts;
+use crate::terminal::remark;
 
 #[derive(Debug, Args)]
 pub(super) struct Alert {
@@ -25,12 +26,12 @@ pub(super) fn run(asked: &Alert) -> ExitCode {
     let (alerts, service) = match Alerts::from_env(environment()) {
         Ok(read) => read,
         Err(errors) => {
-            eprintln!("{errors}");
+            remark(errors);
             return ExitCode::from(USAGE);
         }
     };
     let Some(webhook) = alerts.webhook else {
-        eprintln!("no alert is sent: set SLACK_WEBHOOK_URL, and SLACK_ALERTS_ENABLED to true or not at all");
+        remark("no alert is sent: set SLACK_WEBHOOK_URL, and SLACK_ALERTS_ENABLED to true or not at all");
         return ExitCode::from(USAGE);
     };
     let sent = on_runtime(async move { links::alert_test(webhook, &service).await });

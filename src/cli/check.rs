@@ -68,7 +68,17 @@ async fn check_node(client: &Client, node: &NodeConfig) -> Result<String, String
         return Err("answers, but not as a Chroma server".to_owned());
     }
     let version = text(get(client, node, "/api/v2/version").await?).await?;
-    Ok(format!("says version {}, answered in {latency_ms} ms", version.trim_matches(['"', '\n', ' '])))
+    let version = version.trim_matches(['"', '\n', ' ']);
+    is_supported(version)?;
+    Ok(format!("says version {version}, answered in {latency_ms} ms"))
+}
+
+/// From 1.0.0 on all say "1.0.0". Older ones answer a deletion that is repeated with 500, for ever.
+fn is_supported(version: &str) -> Result<(), String> {
+    if version.starts_with("0.") {
+        return Err(format!("is Chroma {version}, which is too old: upgrade it to 1.0.0 or later"));
+    }
+    Ok(())
 }
 
 async fn get(client: &Client, node: &NodeConfig, path: &str) -> Result<Response, String> {
@@ -80,7 +90,7 @@ async fn get(client: &Client, node: &NodeConfig, path: &str) -> Result<Response,
     match response.status().as_u16() {
         200 => Ok(response),
         status @ (401 | 403) => Err(format!("refuses the credential (status {status})")),
-        404 | 410 => Err("has no v2 API: releases from 0.5.23 on have".to_owned()),
+        404 | 410 => Err("has no v2 API, so it is too old: upgrade it to 1.0.0 or later".to_owned()),
         status => Err(format!("answered {path} with status {status}")),
     }
 }
@@ -92,6 +102,15 @@ async fn text(response: Response) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_old_server_is_told_apart() {
+        is_supported("1.0.0").unwrap();
+        assert_eq!(
+            is_supported("0.6.3").unwrap_err(),
+            "is Chroma 0.6.3, which is too old: upgrade it to 1.0.0 or later"
+        );
+    }
 
     #[test]
     fn the_table_shows_no_credentials() {

@@ -12,9 +12,13 @@ use crate::config::{Config, ConfigErrors, MonitorConfig, Secret};
 use crate::dev::{self, Parts, Progress, Toolbox};
 use crate::postgres::{self, Settings};
 use crate::slack::Slack;
+use crate::terminal::remark;
+
+mod database;
 
 pub(super) use crate::dev::Options as DevOptions;
 pub(super) use crate::postgres::DRIVER;
+pub(super) use database::{Database, database};
 
 /// Why `dev` ended.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +70,7 @@ async fn serve_parts(parts: Parts) -> Result<(), DevError> {
     variables.insert("REPLICA_URL".to_owned(), parts.replica_url);
     variables.insert("PORT".to_owned(), parts.port.to_string());
     let (config, warnings) = Config::from_env(variables.into_iter()).map_err(DevError::Config)?;
-    warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    warnings.iter().for_each(|warning| remark(format_args!("warning: {warning}")));
     let _logging = super::logging::start(&config.log, &config.listen.service_name);
     Ok(boot::serve(config).await?)
 }
@@ -106,7 +110,7 @@ fn end<E: Display>(ended: Result<(), E>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("chroma-ha: {error}");
+            remark(format_args!("chroma-ha: {error}"));
             ExitCode::FAILURE
         }
     }

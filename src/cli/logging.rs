@@ -61,9 +61,12 @@ fn filter(log: &Log) -> EnvFilter {
     EnvFilter::try_new(format!("{LIBRARIES},{}", log.filter)).unwrap_or_else(|_| EnvFilter::new("info"))
 }
 
-/// The driver of PostgreSQL tells statements with their values: bodies, and the key of the log's balancers.
+/// Who tells values: the driver of PostgreSQL those of its statements, bodies and the key of the log's balancers
+/// among them; the web server those of headers that it refuses.
+const INDISCREET: [&str; 2] = [links::DRIVER, "actix_http"];
+
 fn is_harmless(line: &Metadata<'_>) -> bool {
-    *line.level() <= Level::INFO || !line.target().starts_with(links::DRIVER)
+    *line.level() <= Level::INFO || !INDISCREET.iter().any(|library| line.target().starts_with(library))
 }
 
 #[cfg(test)]

@@ -1,122 +1,68 @@
-//! What does a running balancer say about itself? Fetches `/status` and lays it out for a person. It
-//! knows no field by name, so that it never lags behind the answer.
+//! How is the cluster? Asks a running balancer for `/status` and lays it out for a person, once or again and
+//! again. It judges nothing: what is wrong, the balancer says.
 
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use reqwest::Client;
-use serde_json::{Map, Value};
+use clap::Args;
+use reqwest::Method;
 
-use super::columns;
-use crate::cause;
+use super::balancer::{Balancer, Target, parsed};
+use super::outcome::{Outcome, unsaid};
+use crate::terminal::{printed_lines, say};
 
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// Fields that name a row, shown first.
-const LEADING: [&str; 4] = ["name", "node", "role", "state"];
+mod page;
 
-pub(super) async fn run(url: Option<String>, json: bool) -> Result<String, String> {
-    let base = url.unwrap_or_else(|| format!("http://127.0.0.1:{}", super::port()));
-    let text = fetch(&format!("{}/status", base.trim_end_matches('/'))).await?;
+/// Between two looks of `--watch`.
+const WATCH: Duration = Duration::from_secs(2);
+
+const CLEARED: &str = "\u{1b}[2J";
+/// Cursor to the top, and nothing below it.
+const REDRAWN: &str = "\u{1b}[H\u{1b}[J";
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    #[command(flatten)]
+    target: Target,
+    /// Again every 2 s until it is interrupted: in place on a terminal, one below the other elsewhere.
+    #[arg(long)]
+    watch: bool,
+    /// Print the answer as it came.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(options: Options) -> Outcome {
+    let balancer = Balancer::at(&options.target)?;
+    if options.watch {
+        return watch(&balancer, options.json).await;
+    }
+    look(&balancer, options.json).await
+}
+
+async fn look(balancer: &Balancer, json: bool) -> Outcome {
+    let text = balancer.text(Method::GET, "/status", None).await?;
     if json {
         return Ok(text);
     }
-    let value = serde_json::from_str(&text).map_err(|_| "the answer is not JSON: is this chroma-ha?")?;
-    Ok(render(&value))
+    Ok(page::told(&parsed(&text)?, chroma_ha_actors::wal::now_unix_ms()))
 }
 
-async fn fetch(url: &str) -> Result<String, String> {
-    let client =
-        Client::builder().timeout(PATIENCE).build().map_err(|error| format!("no client: {error}"))?;
-    let failed = |error: reqwest::Error| {
-        format!("no answer from {}: {}", crate::config::redact(url), cause::told(error))
-    };
-    let response = client.get(url).send().await.map_err(failed)?;
-    let status = response.status();
-    let text = response.text().await.map_err(failed)?;
-    if status.is_success() { Ok(text) } else { Err(format!("status {status}: {text}")) }
-}
-
-/// Plain fields first, then a section for each object and list.
-pub(super) fn render(value: &Value) -> String {
-    let Value::Object(fields) = value else { return cell(value) };
-    let (nested, plain): (Vec<_>, Vec<_>) = fields.iter().partition(|(_, value)| is_nested(value));
-    let facts: Map<String, Value> =
-        plain.into_iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-    let sections =
-        nested.into_iter().map(|(name, value)| format!("\n\n{name}\n{}", indented(&section(value))));
-    pairs(&facts) + &sections.collect::<String>()
-}
-
-fn is_nested(value: &Value) -> bool {
-    matches!(value, Value::Object(_)) || matches!(value, Value::Array(rows) if !rows.is_empty())
-}
-
-fn section(value: &Value) -> String {
-    match value {
-        Value::Object(fields) => pairs(fields),
-        Value::Array(rows) => table(rows),
-        plain => cell(plain),
+/// Who is away for a moment is looked at again, too.
+async fn watch(balancer: &Balancer, json: bool) -> Outcome {
+    let in_place = io::stdout().is_terminal() && !json;
+    if in_place {
+        say(CLEARED).map_err(|error| unsaid(&error))?;
     }
-}
-
-fn pairs(fields: &Map<String, Value>) -> String {
-    let rows: Vec<Vec<String>> = fields.iter().map(|(name, value)| vec![name.clone(), cell(value)]).collect();
-    columns::align(&rows)
-}
-
-/// One line a row, one column a field of the first row.
-fn table(rows: &[Value]) -> String {
-    let Some(Value::Object(first)) = rows.first() else {
-        return rows.iter().map(cell).collect::<Vec<_>>().join("\n");
-    };
-    let leading = LEADING.iter().copied().filter(|name| first.contains_key(*name));
-    let others = first.keys().map(String::as_str).filter(|name| !LEADING.contains(name));
-    let names: Vec<&str> = leading.chain(others).collect();
-    let line = |row: &Value| names.iter().map(|name| row.get(name).map(cell).unwrap_or_default()).collect();
-    let head = names.iter().map(|name| (*name).to_owned()).collect();
-    let lines: Vec<Vec<String>> = std::iter::once(head).chain(rows.iter().map(line)).collect();
-    columns::align(&lines)
-}
-
-fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Object(fields) => {
-            let facts: Vec<String> =
-                fields.iter().map(|(name, value)| format!("{name}={}", cell(value))).collect();
-            facts.join(" ")
+    loop {
+        let text = match look(balancer, json).await {
+            Ok(text) => printed_lines(&text),
+            Err(failure) => printed_lines(failure.text()),
+        };
+        let (before, after) = if in_place { (REDRAWN, "") } else { ("", if json { "" } else { "\n" }) };
+        if !say(format_args!("{before}{text}{after}")).map_err(|error| unsaid(&error))? {
+            return Ok(String::new());
         }
-        other => other.to_string(),
-    }
-}
-
-fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn it_reads_like_a_page() {
-        let value = serde_json::json!({
-            "service": "chroma-ha",
-            "role": "holder",
-            "alerts": [],
-            "write_ahead_log": {"pending_writes": 3, "database": "PostgreSQL"},
-            "nodes": [
-                {"lag_entries": 0, "name": "primary", "state": "up"},
-                {"lag_entries": 12, "name": "replica-1", "state": "catching-up", "p99_ms": 3},
-            ],
-        });
-        assert_eq!(
-            render(&value),
-            "alerts   []\nrole     holder\nservice  chroma-ha\n\nnodes\n  \
-             name       state        lag_entries\n  \
-             primary    up           0\n  \
-             replica-1  catching-up  12\n\nwrite_ahead_log\n  \
-             database        PostgreSQL\n  pending_writes  3"
-        );
+        tokio::time::sleep(WATCH).await;
     }
 }

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use clap::Args;
-use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
-use crate::cause;
+use super::balancer::{Balancer, Target};
+use super::outcome::{Failure, Outcome};
+use crate::progress::Progress;
 
-const PATIENCE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Args)]
@@ -26,72 +26,35 @@ pub(super) struct Options {
     /// Change nothing: only tell what differs.
     #[arg(long)]
     no_repair: bool,
-    /// Base URL of the balancer; by default this machine at PORT. The key is read from ADMIN_TOKEN.
-    #[arg(long, value_name = "URL")]
-    url: Option<String>,
+    #[command(flatten)]
+    target: Target,
 }
 
-pub(super) async fn run(options: Options) -> Result<String, String> {
-    let balancer = Balancer::new(options.url)?;
+pub(super) async fn run(options: Options) -> Outcome {
+    let balancer = Balancer::at(&options.target)?;
     let mut body = json!({ "repair": !options.no_repair });
     if let Some(collection) = options.collection {
         body["collection"] = json!(collection);
         body["tenant"] = json!(options.tenant);
         body["database"] = json!(options.database);
     }
-    let begun = balancer.ask(Method::POST, Some(&body)).await?;
+    let begun = balancer.post("/admin/verify", &body).await?;
+    let total = begun["waiting"].as_u64().unwrap_or_default();
     let mut run = begun.clone();
-    let mut told = u64::MAX;
+    let mut progress = Progress::start();
     while run["state"] == "under way" && run["id"] == begun["id"] {
         let waiting = run["waiting"].as_u64().unwrap_or_default();
-        if waiting != told {
-            eprintln!("{waiting} to compare, {} equal, {} differing", run["equal"], run["differing"]);
-            told = waiting;
-        }
+        let text = format!("{waiting} to compare, {} equal, {} differing", run["equal"], run["differing"]);
+        progress.tell(total.saturating_sub(waiting), Some(total), &text);
         tokio::time::sleep(POLL).await;
-        run = balancer.ask(Method::GET, None).await?;
+        run = balancer.get("/admin/verify").await?;
     }
+    drop(progress);
     if run["id"] != begun["id"] {
-        return Err("the balancer was restarted before it was through; begin again".to_owned());
+        let text = "the balancer was restarted before it was through; begin again";
+        return Err(Failure::Later(text.to_owned()));
     }
-    judged(&run)
-}
-
-struct Balancer {
-    client: Client,
-    url: String,
-    key: Option<String>,
-}
-
-impl Balancer {
-    fn new(url: Option<String>) -> Result<Balancer, String> {
-        let base = url.unwrap_or_else(|| format!("http://127.0.0.1:{}", super::port()));
-        let client = Client::builder().no_proxy().timeout(PATIENCE).build();
-        let client = client.map_err(|error| format!("no client: {error}"))?;
-        let key = std::env::var("ADMIN_TOKEN").ok().filter(|key| !key.is_empty());
-        Ok(Balancer { client, url: format!("{}/admin/verify", base.trim_end_matches('/')), key })
-    }
-
-    async fn ask(&self, method: Method, body: Option<&Value>) -> Result<Value, String> {
-        let mut request = self.client.request(method, &self.url);
-        if let Some(key) = &self.key {
-            request = request.bearer_auth(key);
-        }
-        if let Some(body) = body {
-            request = request.body(body.to_string());
-        }
-        let url = crate::config::redact(&self.url);
-        let failed = |error: reqwest::Error| format!("no answer from {url}: {}", cause::told(error));
-        let response = request.send().await.map_err(failed)?;
-        let status = response.status();
-        let text = response.text().await.map_err(failed)?;
-        let answer: Value = serde_json::from_str(&text)
-            .map_err(|_| "the answer is not JSON: is this chroma-ha?".to_owned())?;
-        if status.is_success() {
-            return Ok(answer);
-        }
-        Err(answer["message"].as_str().map_or_else(|| format!("status {status}: {text}"), str::to_owned))
-    }
+    judged(&run).map_err(Failure::Problem)
 }
 
 /// A clean end without any difference is fine; everything else is to be looked at.

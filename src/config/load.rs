@@ -24,6 +24,8 @@ pub(super) fn load(
     let (upstream, limits) = (upstream(&mut env), limits(&mut env));
     let (wal, pressure) = (wal(&mut env), pressure(&mut env));
     let (alerts, admin_token) = (alerts(&mut env), env.secret("ADMIN_TOKEN"));
+    let keys = keys::read(&mut env, admin_token.as_ref());
+    warn_of_open_doors(&mut env, &listen, keys.is_some());
     monitor::read(&mut env);
     match database {
         Some(database) if env.problems.is_empty() => Ok((
@@ -40,6 +42,7 @@ pub(super) fn load(
                 pressure,
                 alerts,
                 admin_token,
+                keys,
                 log,
             },
             env.warnings,
@@ -57,6 +60,17 @@ fn warn_of_unknown(env: &mut Reader) {
     }
 }
 
+fn warn_of_open_doors(env: &mut Reader, listen: &Listen, keys: bool) {
+    let given = env.is_set("API_KEYS") || env.is_set("API_KEYS_FILE");
+    if !keys && !given && !listen.address.is_loopback() {
+        env.warn(
+            "no API keys are set: whoever reaches this address may read, change and delete all data; \
+             set API_KEYS (`chroma-ha key` makes one), or BIND_ADDRESS=127.0.0.1"
+                .to_owned(),
+        );
+    }
+}
+
 pub(super) fn listen(env: &mut Reader) -> Listen {
     let cores = available_parallelism().map_or(1, usize::from).min(8);
     let workers = env.whole_or_computed("WORKERS").and_then(|workers| usize::try_from(workers).ok());
@@ -65,8 +79,49 @@ pub(super) fn listen(env: &mut Reader) -> Listen {
         port: u16::try_from(env.whole("PORT")).unwrap_or_default(),
         workers: workers.unwrap_or(cores),
         service_name: env.name("SERVICE_NAME"),
-        advertise_url: env.http_url("ADVERTISE_URL"),
+        advertise_url: advertise_url(env),
+        advertise_ca: authorities(env, "ADVERTISE_CA_FILE"),
+        tls: certificate(env),
         shutdown_timeout: env.seconds("SHUTDOWN_TIMEOUT"),
+    }
+}
+
+/// It is kept in the database, and shown by every balancer.
+fn advertise_url(env: &mut Reader) -> Option<RedactedUrl> {
+    let url = env.http_url("ADVERTISE_URL")?;
+    if url.expose() != url.to_string() {
+        env.refuse("ADVERTISE_URL", "everybody may see it; accepted is a URL without user and password");
+    }
+    Some(url)
+}
+
+fn authorities(env: &mut Reader, name: &'static str) -> Option<PathBuf> {
+    let path = env.file(name)?;
+    if let Err(fault) = tls::trusting(Some(&path), tls::Own::None) {
+        env.refuse(name, &fault);
+    }
+    Some(path)
+}
+
+fn certificate(env: &mut Reader) -> Option<tls::Files> {
+    let files = match (env.file("TLS_CERT_FILE"), env.file("TLS_KEY_FILE")) {
+        (Some(certificate), Some(key)) => tls::Files { certificate, key },
+        (Some(_), None) if !env.is_set("TLS_KEY_FILE") => {
+            env.refuse("TLS_CERT_FILE", "it is of no use without TLS_KEY_FILE; set both");
+            return None;
+        }
+        (None, Some(_)) if !env.is_set("TLS_CERT_FILE") => {
+            env.refuse("TLS_KEY_FILE", "it is of no use without TLS_CERT_FILE; set both");
+            return None;
+        }
+        _ => return None,
+    };
+    match files.check() {
+        Ok(()) => Some(files),
+        Err(unusable) => {
+            env.refuse(unusable.variable(), &unusable.to_string());
+            None
+        }
     }
 }
 
@@ -88,7 +143,7 @@ pub(super) fn upstream(env: &mut Reader) -> Upstream {
     Upstream {
         request_timeout: env.seconds("REQUEST_TIMEOUT"),
         pool_size: env.count("CONNECTION_POOL_SIZE"),
-        ca_file: env.file("NODE_CA_FILE"),
+        ca_file: authorities(env, "NODE_CA_FILE"),
     }
 }
 
@@ -104,6 +159,7 @@ fn limits(env: &mut Reader) -> Limits {
         max_connections: env.count("MAX_CONNECTIONS"),
         client_timeout: env.seconds("CLIENT_TIMEOUT"),
         client_body_timeout: env.seconds("CLIENT_BODY_TIMEOUT"),
+        client_idle_timeout: env.seconds("CLIENT_IDLE_TIMEOUT"),
     }
 }
 

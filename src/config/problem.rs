@@ -46,10 +46,10 @@ impl fmt::Display for Problem {
 fn shown(variable: &Variable, value: &str) -> String {
     use super::table::Accepts::{HttpUrl, HttpUrls, PostgresUrl};
     let visible = match variable.accepts {
-        HttpUrl if value.contains("://") => redact(value),
-        HttpUrls if !value.contains('@') => value.to_owned(),
-        PostgresUrl if value.contains("://") => redact(value),
-        HttpUrl if !value.contains('@') => value.to_owned(),
+        HttpUrl | PostgresUrl if value.contains("://") => redact(value),
+        HttpUrl | HttpUrls if !value.contains('@') => {
+            value.split(',').map(redact).collect::<Vec<_>>().join(",")
+        }
         accepts if accepts.is_secret() => return "***".to_owned(),
         _ => value.to_owned(),
     };

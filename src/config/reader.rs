@@ -153,6 +153,11 @@ impl Reader {
         self.read(name, |_, value| fits_header(value).then(|| Secret::new(value)))
     }
 
+    /// A secret of several words.
+    pub(super) fn secret_text(&mut self, name: &'static str) -> Option<String> {
+        self.read(name, |_, value| Some(value.to_owned()))
+    }
+
     /// Secrets separated by commas; an empty place means none.
     pub(super) fn secrets(&mut self, name: &'static str) -> Option<Vec<Option<Secret>>> {
         self.read(name, |_, value| {

@@ -67,7 +67,22 @@ pub fn redact(url: &str) -> String {
     // A password may hold any of `/?#`, so everything before the last `@` goes.
     let visible = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
     let visible = visible.split(['?', '#']).next().unwrap_or_default();
-    format!("{scheme}{visible}")
+    format!("{scheme}{}", without_password(visible))
+}
+
+/// Host, port and path. What stands where a port belongs and is none may be the password of somebody who forgot the
+/// host; whatever follows goes, too.
+fn without_password(visible: &str) -> String {
+    let host_end = visible.find(']').unwrap_or(0);
+    let colons = visible.match_indices(':').map(|(at, _)| at).filter(|at| *at >= host_end);
+    let ends = ['/', ',', ':'];
+    let is_port = |at: &usize| {
+        let port = visible[at + 1..].split(ends).next().unwrap_or_default();
+        port.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let slash = visible.find('/').unwrap_or(visible.len());
+    let odd = colons.filter(|at| *at < slash).find(|at| !is_port(at));
+    odd.map_or_else(|| visible.to_owned(), |at| format!("{}:***", &visible[..at]))
 }
 
 #[cfg(test)]
@@ -80,6 +95,18 @@ mod tests {
         assert_eq!(format!("{url} {url:?}"), "postgresql://db:5432/log postgresql://db:5432/log");
         assert_eq!(redact("http://chroma:8000"), "http://chroma:8000");
         assert_eq!(redact("user:pass@host"), "host");
+        for plain in
+            ["localhost:8000", "http://[::1]:8000/a:b", "postgres://a:1,b:2/log", "http://h", "[fe80::1]"]
+        {
+            assert_eq!(redact(plain), plain);
+        }
+        for (forgotten, shown) in [
+            ("http://me:pass", "http://me:***"),
+            ("postgres://me:pa/ss,x:1/log", "postgres://me:***"),
+            ("postgres://a:1,me:pass/log", "postgres://a:1,me:***"),
+        ] {
+            assert_eq!(redact(forgotten), shown);
+        }
         let secret = Secret::new("xyz");
         assert_eq!(format!("{secret} {secret:?}"), "*** ***");
         assert_eq!(secret.expose(), "xyz");

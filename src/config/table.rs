@@ -54,6 +54,8 @@ pub enum Accepts {
     Secret,
     /// Such secrets, separated by commas, one a replica; an empty one means none.
     Secrets,
+    /// Lines of keys; never shown.
+    Keys,
     /// An `http` or `https` URL that is itself a secret; never shown.
     SecretUrl,
     /// A file that can be read.
@@ -67,8 +69,8 @@ pub enum Accepts {
 impl Accepts {
     /// Whether a refused value may not be shown.
     pub fn is_secret(self) -> bool {
-        use Accepts::{HttpUrl, HttpUrls, PostgresUrl, Secret, SecretUrl, Secrets};
-        matches!(self, Secret | Secrets | SecretUrl | PostgresUrl | HttpUrl | HttpUrls)
+        use Accepts::{HttpUrl, HttpUrls, Keys, PostgresUrl, Secret, SecretUrl, Secrets};
+        matches!(self, Secret | Keys | Secrets | SecretUrl | PostgresUrl | HttpUrl | HttpUrls)
     }
 }
 
@@ -86,6 +88,9 @@ impl fmt::Display for Accepts {
             Accepts::PostgresUrl => f.write_str("a postgresql:// URL"),
             Accepts::Secret => f.write_str("visible ASCII characters without spaces"),
             Accepts::Secrets => f.write_str("one secret a replica, separated by commas"),
+            Accepts::Keys => {
+                f.write_str("`NAME SCOPE sha256:HEX [tenant=NAME [database=NAME]]`, separated by `;`")
+            }
             Accepts::SecretUrl => f.write_str("the webhook's http:// or https:// URL"),
             Accepts::File => f.write_str("the path of a file that can be read"),
             Accepts::LogFilter => {

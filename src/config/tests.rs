@@ -10,6 +10,9 @@ fn read(vars: &[(&str, &str)]) -> Result<(Config, Vec<Warning>), ConfigErrors> {
     Config::from_env(map.into_iter())
 }
 
+/// Where nobody else reaches it.
+const HERE: (&str, &str) = ("BIND_ADDRESS", "127.0.0.1");
+
 fn good(vars: &[(&str, &str)]) -> Config {
     read(vars).unwrap().0
 }
@@ -122,8 +125,45 @@ fn batch_sizes_fit_together() {
 }
 
 #[test]
+fn a_door_that_stands_open_is_told() {
+    let key = format!("bot read sha256:{}", "0f".repeat(32));
+    let told = |vars: &[(&str, &str)]| {
+        let (config, warnings) = read(vars).unwrap();
+        let told = warnings.iter().any(|warning| warning.0.starts_with("no API keys are set"));
+        assert_eq!(config.keys.is_some(), vars.iter().any(|(name, _)| *name == "API_KEYS"));
+        told
+    };
+    assert!(told(&[]) && told(&[("BIND_ADDRESS", "::")]) && told(&[("ADMIN_TOKEN", "x")]));
+    assert!(!told(&[HERE]) && !told(&[("BIND_ADDRESS", "::1")]) && !told(&[("API_KEYS", &key)]));
+}
+
+#[test]
+fn half_a_certificate_or_a_wrong_one_is_refused() {
+    for (vars, says) in [
+        (
+            &[("TLS_CERT_FILE", "Cargo.toml")][..],
+            "TLS_CERT_FILE=\"Cargo.toml\" is refused: it is of no use without TLS_KEY_FILE",
+        ),
+        (&[("TLS_KEY_FILE", "Cargo.toml")], "it is of no use without TLS_CERT_FILE"),
+        (&[("TLS_CERT_FILE", "Cargo.toml"), ("TLS_KEY_FILE", "Cargo.toml")], "it holds no PEM certificate"),
+        (&[("ADVERTISE_CA_FILE", "Cargo.toml")], "it holds no certificate"),
+        (&[("NODE_CA_FILE", "Cargo.toml")], "it holds no certificate"),
+    ] {
+        let said = lines(vars);
+        assert!(said.len() == 1 && said[0].contains(says), "{said:?}");
+    }
+}
+
+#[test]
+fn what_everybody_may_see_holds_no_secret() {
+    let found = lines(&[("ADVERTISE_URL", "http://me:hunter2@b:8000")]);
+    assert!(found[0].contains("without user and password") && !found[0].contains("hunter2"), "{found:?}");
+    assert!(good(&[("ADVERTISE_URL", "http://b:8000")]).listen.advertise_url.is_some());
+}
+
+#[test]
 fn unknown_wal_names_warn() {
-    let (_, warnings) = read(&[("WAL_BATCHSIZE", "5"), ("REPLICA_URL", "http://b")]).unwrap();
+    let (_, warnings) = read(&[("WAL_BATCHSIZE", "5"), ("REPLICA_URL", "http://b"), HERE]).unwrap();
     assert!(warnings.len() == 1 && warnings[0].0.starts_with("WAL_BATCHSIZE is not known"), "{warnings:?}");
 }
 
@@ -152,6 +192,7 @@ fn secrets_are_never_shown() {
         ("ADMIN_TOKEN", "hunter2 hunter2"),
         ("REPLICA_AUTH_TOKENS", "hunter2,hunter2"),
         ("REPLICA_URLS", "http://u:hunter2,@b, http://c?hunter2"),
+        ("ADVERTISE_URL", "http://u:hunter2"),
         ("DATABASE_URL", "host=db password=hunter2"),
         ("PRIMARY_URL", "ftp://u:hunter2@b?hunter2"),
     ];

@@ -59,9 +59,9 @@ impl Account {
     }
 }
 
-/// A short name that stands for a path and is the same at every start (FNV-1a, 64 bits).
-pub(super) fn fingerprint(path: &Path) -> String {
-    let bytes = AsRef::<OsStr>::as_ref(path).as_encoded_bytes();
+/// A short name that stands for a path or a text and is the same at every start (FNV-1a, 64 bits).
+pub(super) fn fingerprint(path: impl AsRef<OsStr>) -> String {
+    let bytes = path.as_ref().as_encoded_bytes();
     let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     });

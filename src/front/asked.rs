@@ -18,7 +18,7 @@ use futures_util::TryStreamExt;
 use uuid::Uuid;
 
 use super::exchange::{Incoming, Outgoing};
-use super::{Worker, hop, rescue};
+use super::{Worker, credential, hop, rescue};
 use crate::chroma::{Answer, Question, Unanswered};
 
 /// Counts a request as under way on a node for as long as it lives, and keeps what it took of the bounds: a
@@ -63,6 +63,9 @@ pub(super) async fn ask(
     };
     let outstanding = Outstanding::on(worker, node, incoming);
     let board = &worker.shared.system.board;
+    if board.is_taken_out(node) {
+        return Err(NodeFault::Lost("the node is taken out by an operator".to_owned()));
+    }
     let trace = incoming.span.as_parent().header();
     let question = question(worker, &path, &trace, losses, incoming);
     let asked = async {
@@ -92,7 +95,11 @@ fn question<'a>(
     losses: u64,
     incoming: &'a Incoming,
 ) -> Question<'a> {
-    let passed = incoming.headers.iter().filter(|(name, _)| hop::passes(name.as_str()));
+    // Who asks for keys of its own passes none on: a node gets what is set for it.
+    let ours = worker.shared.keys.is_some();
+    let kept = |name: &str| name == credential::ADMIN || ours && credential::is_credential(name);
+    let passes = |name: &str| hop::passes(name) && !kept(name);
+    let passed = incoming.headers.iter().filter(|(name, _)| passes(name.as_str()));
     let passed = passed.map(|(name, value)| (name.as_str(), value.as_bytes()));
     Question {
         method: &incoming.method,
@@ -111,7 +118,7 @@ async fn take(
     ids: Option<(CollectionId, Uuid)>,
 ) -> Result<Outgoing, NodeFault> {
     let (status, length) = (answer.status, answer.length());
-    let headers = hop::headers(&answer.headers);
+    let headers = hop::headers_of_node(&answer.headers);
     if let Some((logical, own)) = ids.filter(|_| status >= 400) {
         let body = answer.whole().await?;
         return Ok(Outgoing::whole(status, headers, with_id(&body, own, logical.0)));

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 mod events;
-mod matters;
+pub(super) mod matters;
 mod sample;
 
 /// Pages that are kept alive at once; the next is answered 503.

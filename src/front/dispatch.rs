@@ -9,7 +9,7 @@ use chroma_ha_core::route::{self, Route};
 use super::access::Access;
 use super::exchange::{Incoming, Outgoing};
 use super::intake::{self, Unfit, incoming};
-use super::{Worker, forward, read, rescue, turn, v1, write};
+use super::{Worker, credential, forward, read, rescue, turn, v1, write};
 
 /// What is no route of the balancer's own.
 pub(super) async fn any(
@@ -23,8 +23,17 @@ pub(super) async fn any(
 pub(super) async fn dispatch(request: &RequestHead, mut payload: Payload, worker: &Worker) -> HttpResponse {
     let route = route::classify(request.method.as_str(), request.uri.path());
     let mut access = Access::begin(request, &route);
+    let key = match credential::admit(&worker.shared, request, &route) {
+        Ok(key) => key,
+        Err(denied) => {
+            access.is_denied();
+            return intake::unread(end(worker, access, rescue::denied(&denied)), payload);
+        }
+    };
+    access.is_of(key.as_deref());
     let (answer, taken_in) = match incoming(worker, request, &mut payload, &route, access.span).await {
         Ok(incoming) => {
+            let incoming = Incoming { key, ..incoming };
             access.is_named(&incoming.attempt.write_id);
             let forwarded = incoming.attempt.forwarded;
             (forward::disclaim(turn::answer(worker, route, incoming).await, forwarded), true)
@@ -34,6 +43,12 @@ pub(super) async fn dispatch(request: &RequestHead, mut payload: Payload, worker
             (refuse(worker, unfit), false)
         }
     };
+    let response = end(worker, access, answer);
+    if taken_in { response } else { intake::unread(response, payload) }
+}
+
+/// Counted, told, and on its way.
+fn end(worker: &Worker, access: Access<'_>, answer: Outgoing) -> HttpResponse {
     worker.tally.request(access.route, access.class, answer.status, access.took());
     access.end(&answer);
     let mut response = answer.into_response();
@@ -41,7 +56,7 @@ pub(super) async fn dispatch(request: &RequestHead, mut payload: Payload, worker
         // What the client asks next goes to another balancer.
         response.head_mut().set_connection_type(ConnectionType::Close);
     }
-    if taken_in { response } else { intake::unread(response, payload) }
+    response
 }
 
 fn refuse(worker: &Worker, unfit: Unfit) -> Outgoing {
@@ -53,6 +68,9 @@ fn refuse(worker: &Worker, unfit: Unfit) -> Outgoing {
 
 /// One request through the part that answers its route.
 pub(super) async fn answer(worker: &Worker, route: &Route, incoming: &Incoming) -> Outgoing {
+    if let Some(denied) = credential::judge(worker, route, incoming).await {
+        return denied;
+    }
     match route {
         Route::Read(read) => read::read(worker, read, incoming).await,
         Route::Write(write) => Box::pin(write::write(worker, write, incoming.clone())).await,

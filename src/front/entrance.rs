@@ -1,14 +1,17 @@
 //! Which way does a request take? The API's own goes straight to its answer; all else is looked up among the
-//! routes of the web framework, which takes as long as all the rest of a read. It reads nothing but the path.
+//! routes of the web framework, which takes as long as all the rest of a read. It reads nothing but the path, and
+//! whether a figure of the balancer's own may be seen.
 
 use std::rc::Rc;
 
 use actix_http::{Request, Response};
 use actix_service::{IntoServiceFactory, Service, ServiceFactory, fn_factory_with_config, fn_service};
+use actix_web::HttpMessage;
 use actix_web::body::BoxBody;
 use actix_web::dev::{AppConfig, ServiceResponse};
 
-use super::{Worker, dispatch};
+use super::idle::Answering;
+use super::{Worker, credential, dispatch, intake, rescue};
 
 /// Below it there is no route of the balancer's own.
 const API: &str = "/api/";
@@ -50,9 +53,31 @@ async fn enter<S>(
 where
     S: Service<Request, Response = ServiceResponse, Error = actix_web::Error>,
 {
-    if !request.path().starts_with(API) {
-        return Ok(app.call(request).await?.into());
+    let asked = worker.clients.ask(&request);
+    let response: Response<BoxBody> = if request.path().starts_with(API) || intake::is_unfit(request.head()) {
+        let payload = request.take_payload();
+        dispatch::dispatch(request.head(), payload, &worker).await.into()
+    } else {
+        own(&app, &worker, request).await?
+    };
+    Ok(response.map_body(|_, body| BoxBody::new(Answering::of(body, asked))))
+}
+
+/// A route of the balancer's own, or none. It finds the key that lets the request in beside it.
+async fn own<S>(app: &S, worker: &Worker, mut request: Request) -> Result<Response<BoxBody>, actix_web::Error>
+where
+    S: Service<Request, Response = ServiceResponse, Error = actix_web::Error>,
+{
+    match credential::admit_to_own(&worker.shared, request.head()) {
+        Ok(key) => {
+            if let Some(key) = key {
+                request.extensions_mut().insert(key);
+            }
+            Ok(app.call(request).await?.into())
+        }
+        Err(denied) => {
+            let payload = request.take_payload();
+            Ok(intake::unread(rescue::denied(&denied).into_response(), payload).into())
+        }
     }
-    let payload = request.take_payload();
-    Ok(dispatch::dispatch(request.head(), payload, &worker).await.into())
 }

@@ -10,6 +10,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use bytes::{Bytes, BytesMut};
 use chroma_ha_actors::gate::Ticket;
+use chroma_ha_core::access::Key;
 use chroma_ha_core::ids::Seq;
 use chroma_ha_core::trace::Span;
 use futures_util::{Stream, StreamExt};
@@ -28,6 +29,8 @@ pub(super) struct Incoming {
     pub(super) headers: Vec<Field>,
     pub(super) body: Bytes,
     pub(super) attempt: Attempt,
+    /// The API key that it shows; `None`: none is asked for.
+    pub(super) key: Option<Arc<Key>>,
     /// What it has taken of the bounds: to be kept by whatever goes on with it.
     pub(super) ticket: Arc<Ticket>,
     /// In which trace it is answered; its headers say nothing of that any more.

@@ -7,19 +7,25 @@ use chroma_ha_actors::wal::Find;
 use chroma_ha_core::entry::Decision;
 use chroma_ha_core::port::WriteRow;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{Worker, rescue};
 
 pub(super) async fn fate(worker: web::Data<Worker>, write_id: web::Path<String>) -> HttpResponse {
+    let write_id = write_id.into_inner();
+    // What is no id of ours is not asked for: PostgreSQL takes none with NUL in it.
+    if Uuid::parse_str(&write_id).is_err() {
+        return rescue::no_such_write().into_response();
+    }
     let system = &worker.shared.system;
-    match system.wal.send(Find { write_id: write_id.into_inner() }).await {
+    match system.wal.send(Find { write_id }).await {
         Ok(Ok(Some(row))) => HttpResponse::Ok().json(shown(&system.board, &row)),
         Ok(Ok(None)) => rescue::no_such_write().into_response(),
         Ok(Err(_)) | Err(_) => rescue::log_unreadable().into_response(),
     }
 }
 
-fn shown(board: &Board, row: &WriteRow) -> Value {
+pub(super) fn shown(board: &Board, row: &WriteRow) -> Value {
     let sequencer = board.sequencer();
     let decided = sequencer.leading() && sequencer.is_decided(row.stream, row.seq);
     let decision = row.decision.or(decided.then_some(Decision::Accepted));
@@ -34,7 +40,6 @@ fn shown(board: &Board, row: &WriteRow) -> Value {
         _ => sequencer.node_ids().map(|node| json!({ "node": node.name(), "state": state(node) })).collect(),
     };
     let mut body = json!(row);
-    body["stream"] = json!(row.stream.to_string());
     body["decision"] = json!(decision.map(|decision| match decision {
         Decision::Accepted => "accepted",
         Decision::Rejected => "rejected",

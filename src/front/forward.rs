@@ -10,10 +10,11 @@ use chroma_ha_actors::board::Holder;
 use chroma_ha_core::lease::Peer;
 use chroma_ha_core::route::Route;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use super::exchange::{Field, Incoming, Outgoing};
-use super::{Worker, hop, key, rescue};
+use super::{Worker, hop, idempotency, rescue};
 
 /// Bears the key of the log's balancers. A request with it is not passed on again, whatever the key.
 const PEER: &str = "x-chroma-ha-peer";
@@ -43,6 +44,8 @@ pub(super) struct Attempt {
     pub(super) repeatable: bool,
     /// Another balancer passed it on.
     pub(super) forwarded: bool,
+    /// By which key balancers know each other is not known here yet: under an id of ours it might be logged twice.
+    pub(super) early: bool,
 }
 
 /// What the headers say, which are not a client's and go no further.
@@ -53,13 +56,26 @@ pub(super) fn attempt(worker: &Worker, headers: &mut Vec<Field>, route: &Route) 
         headers.retain(|(n, _)| n != name);
         Some(value.to_str().unwrap_or_default().to_owned())
     };
-    let (key, write_id) = (take(PEER), take(WRITE));
-    let forwarded = key.is_some();
-    let known = key.is_some_and(|key| same(&key, &worker.shared.system.board.lease.company().key.0));
+    let (given, write_id) = (take(PEER), take(WRITE));
+    judged(given.as_deref(), write_id, &worker.shared.system.board.lease.company().key.0, route)
+}
+
+/// `given`: what a balancer, or somebody else, showed as the key.
+fn judged(given: Option<&str>, write_id: Option<String>, key: &str, route: &Route) -> Attempt {
+    let forwarded = given.is_some();
+    let known = given.is_some_and(|given| same(given, key));
     match write_id.filter(|id| known && !id.is_empty()) {
-        Some(write_id) => Attempt { write_id, repeatable: true, forwarded },
-        None => Attempt { write_id: minted(route), repeatable: false, forwarded },
+        Some(write_id) => Attempt { write_id, repeatable: true, forwarded, early: false },
+        None => {
+            let early = forwarded && key.is_empty();
+            Attempt { write_id: minted(route), repeatable: false, forwarded, early }
+        }
     }
+}
+
+/// Whether this is the key by which balancers of this log know each other.
+pub(super) fn is_key(worker: &Worker, given: &str) -> bool {
+    same(given, &worker.shared.system.board.lease.company().key.0)
 }
 
 /// A read is not logged. What the old API asks for is not known yet.
@@ -69,8 +85,7 @@ fn minted(route: &Route) -> String {
 
 /// Compares in a time that tells nothing about where they differ. An unknown key is nobody's.
 fn same(given: &str, key: &str) -> bool {
-    let differ = given.bytes().zip(key.bytes()).fold(0, |differ, (a, b)| differ | (a ^ b));
-    !key.is_empty() && given.len() == key.len() && differ == 0
+    !key.is_empty() && bool::from(given.as_bytes().ct_eq(key.as_bytes()))
 }
 
 /// Tells a peer, and only a peer, that nothing was done here.
@@ -139,7 +154,7 @@ fn request(worker: &Worker, peer: &Peer, incoming: &Incoming) -> reqwest::Reques
     let shared = &worker.shared;
     let wait = shared.config.upstream.request_timeout + shared.config.limits.queue_timeout + LENIENCE;
     let url = format!("{}{}", peer.address.trim_end_matches('/'), incoming.path_and_query);
-    let passes = |name: &str| hop::passes(name) || name.eq_ignore_ascii_case(key::HEADER);
+    let passes = |name: &str| hop::passes(name) || name.eq_ignore_ascii_case(idempotency::HEADER);
     let request = hop::request(&worker.client, url, wait, incoming, passes);
     let key = &shared.system.board.lease.company().key.0;
     request.header(PEER, key).header(WRITE, &incoming.attempt.write_id)
@@ -154,6 +169,19 @@ mod tests {
         assert!(same("abc", "abc"));
         assert!(!same("abd", "abc") && !same("ab", "abc") && !same("abcd", "abc"));
         assert!(!same("", ""), "before the log was read nobody is a peer");
+    }
+
+    #[test]
+    fn a_write_keeps_its_id_or_is_not_taken_while_the_key_is_not_known() {
+        let route = chroma_ha_core::route::classify("POST", "/api/v2/tenants/t/databases/d/collections");
+        let attempt = |given, key| judged(given, Some("first".to_owned()), key, &route);
+        let known = attempt(Some("abc"), "abc");
+        assert!(known.write_id == "first" && known.repeatable && known.forwarded && !known.early);
+        assert!(attempt(Some("abc"), "").early, "under another id it might be logged twice");
+        let stranger = attempt(Some("xyz"), "abc");
+        assert!(stranger.write_id != "first" && !stranger.repeatable && !stranger.early);
+        let client = attempt(None, "");
+        assert!(client.write_id != "first" && !client.forwarded && !client.early);
     }
 
     /// The old API's requests are known for reads only when they have been translated.

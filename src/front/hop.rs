@@ -22,7 +22,7 @@ const NOT_PASSED: [&str; 11] = [
     "upgrade",
     "content-length",
     "expect",
-    super::key::HEADER,
+    super::idempotency::HEADER,
 ];
 
 pub(super) fn passes(name: &str) -> bool {
@@ -53,4 +53,33 @@ pub(super) fn headers(answer: &HeaderMap) -> Vec<Field> {
         Some((name.as_str().parse().ok()?, HeaderValue::from_bytes(value.as_bytes()).ok()?))
     };
     passed.filter_map(field).collect()
+}
+
+/// The same of a node's answer: what balancers tell each other and their clients, no node says.
+pub(super) fn headers_of_node(answer: &HeaderMap) -> Vec<Field> {
+    let mut passed = headers(answer);
+    passed.retain(|(name, _)| !name.as_str().starts_with("x-chroma-ha-"));
+    passed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_does_not_speak_for_a_balancer() {
+        let given = ["content-type", "connection", "x-chroma-ha-not-holder", "chroma-trace-id"];
+        let answer: HeaderMap = given
+            .map(|name| (http::HeaderName::from_static(name), http::HeaderValue::from_static("1")))
+            .into_iter()
+            .collect();
+        let names = |fields: Vec<Field>| {
+            let mut names: Vec<String> =
+                fields.into_iter().map(|(name, _)| name.as_str().to_owned()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(headers_of_node(&answer)), ["chroma-trace-id", "content-type"]);
+        assert_eq!(names(headers(&answer)), ["chroma-trace-id", "content-type", "x-chroma-ha-not-holder"]);
+    }
 }

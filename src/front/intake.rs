@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Payload, RequestHead};
-use actix_web::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use actix_web::http::Method;
+use actix_web::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use bytes::{Bytes, BytesMut};
 use chroma_ha_actors::gate::{Shed, Ticket};
 use chroma_ha_core::route::{Route, Share};
@@ -18,7 +19,7 @@ use futures_util::StreamExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::exchange::{Field, Incoming};
-use super::{Worker, access, forward, key};
+use super::{Worker, access, forward, idempotency};
 
 /// Longest path with its query, in bytes. What is put before it and in it on its way to a node may make it
 /// longer, and 64 KiB are the end of what can be sent.
@@ -38,8 +39,10 @@ pub(super) enum Unfit {
     TooLongToHold(usize),
     /// The client did not send for so long, or not all of it in time.
     Slow,
-    /// The client broke off.
+    /// The client broke off, or spelt its chunks wrongly.
     Broken,
+    /// It asks for another protocol, so that its body would have no end.
+    Endless,
     Shed(Shed),
 }
 
@@ -56,6 +59,9 @@ pub(super) async fn incoming(
     route: &Route,
     span: Span,
 ) -> Result<Incoming, Unfit> {
+    if is_endless(request) {
+        return Err(Unfit::Endless);
+    }
     let path_and_query = target(request)?;
     let system = &worker.shared.system;
     let share = Share::of(route, request.method.as_str(), request.uri.path());
@@ -77,9 +83,22 @@ pub(super) async fn incoming(
         headers,
         body,
         attempt,
+        key: None,
         ticket: Arc::new(ticket),
         span,
     })
+}
+
+/// What is refused whatever is asked.
+pub(super) fn is_unfit(request: &RequestHead) -> bool {
+    is_endless(request) || target(request).is_err()
+}
+
+/// Whether the server takes all that comes on the connection for this request's body, whatever length it tells: what
+/// other clients send by way of the same proxy might be among it.
+fn is_endless(request: &RequestHead) -> bool {
+    let websocket = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket");
+    request.method == Method::CONNECT || request.headers.get_all(UPGRADE).any(websocket)
 }
 
 fn target(request: &RequestHead) -> Result<String, Unfit> {
@@ -93,7 +112,7 @@ fn target(request: &RequestHead) -> Result<String, Unfit> {
 
 /// What is no text is left out; but a key that cannot be read is refused, not ignored.
 fn is_text(name: &HeaderName, value: &HeaderValue) -> bool {
-    name == key::HEADER || value.to_str().is_ok()
+    name == idempotency::HEADER || value.to_str().is_ok()
 }
 
 fn copied((name, value): (&HeaderName, &HeaderValue)) -> Field {

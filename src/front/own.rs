@@ -7,6 +7,11 @@ use serde_json::json;
 use super::status::{self, Service};
 use super::{Worker, fate, metrics};
 
+/// What these routes, the dashboard's and the operator's take and answer.
+const DESCRIPTION: &str = include_str!("openapi.yaml");
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
         .route("/health", web::get().to(health))
@@ -17,7 +22,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/wal/status", web::get().to(wal_status))
         .route("/wal/stats", web::get().to(wal_stats))
         .route("/wal/writes/{write_id}", web::get().to(fate::fate))
-        .route("/metrics", web::get().to(metrics::metrics));
+        .route("/metrics", web::get().to(metrics::metrics))
+        .route("/chroma-ha/openapi.yaml", web::get().to(description));
 }
 
 async fn health(worker: web::Data<Worker>) -> HttpResponse {
@@ -30,14 +36,14 @@ async fn health(worker: web::Data<Worker>) -> HttpResponse {
 }
 
 async fn livez() -> HttpResponse {
-    HttpResponse::Ok().body("ok")
+    HttpResponse::Ok().content_type(TEXT).body("ok")
 }
 
 async fn readyz(worker: web::Data<Worker>) -> HttpResponse {
     if status::ready(&worker.shared) {
-        HttpResponse::Ok().body("ready")
+        HttpResponse::Ok().content_type(TEXT).body("ready")
     } else {
-        HttpResponse::ServiceUnavailable().body("not ready")
+        HttpResponse::ServiceUnavailable().content_type(TEXT).body("not ready")
     }
 }
 
@@ -51,4 +57,8 @@ async fn wal_status(worker: web::Data<Worker>) -> HttpResponse {
 
 async fn wal_stats(worker: web::Data<Worker>) -> HttpResponse {
     HttpResponse::Ok().json(metrics::wal_stats(&worker.shared))
+}
+
+async fn description() -> HttpResponse {
+    HttpResponse::Ok().content_type("application/yaml").body(DESCRIPTION)
 }

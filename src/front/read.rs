@@ -25,17 +25,31 @@ pub(super) const RECOVERY: Duration = Duration::from_secs(2);
 
 pub(super) async fn read(worker: &Worker, read: &Read, incoming: &Incoming) -> Outgoing {
     // Until then an empty catalog would deny collections that exist.
-    if !matches!(read, Read::Server) && !worker.shared.system.board.has_recovered(RECOVERY).await {
+    if !read.is_of_any_node() && !worker.shared.system.board.has_recovered(RECOVERY).await {
         return rescue::refusal(&Refusal::LogUnread);
     }
     match read {
-        Read::Server => forward(worker, Gate::Server, None, true, incoming).await,
+        Read::Server | Read::Unknown => forward(worker, Gate::Server, None, true, incoming).await,
+        Read::PreFlight => true_of_every_node(worker, incoming).await,
         Read::Records { collection, verb } => {
             // What a single server cannot do is answered 5xx by every node: no reason to ask another.
             let again = matches!(verb, RecordRead::Get | RecordRead::Query | RecordRead::Count);
             of_collection(worker, *collection, again, incoming).await
         }
         _ => Box::pin(catalog::read(worker, read, incoming)).await,
+    }
+}
+
+/// What one node says of itself, as far as it holds for all: what a client sends for it goes to all.
+async fn true_of_every_node(worker: &Worker, incoming: &Incoming) -> Outgoing {
+    let answer = forward(worker, Gate::Server, None, true, incoming).await;
+    if answer.status != 200 || incoming.method == "HEAD" {
+        return answer;
+    }
+    let common = worker.shared.system.board.sequencer().common();
+    match answer.collect().await {
+        Ok((status, headers, body)) => Outgoing::whole(status, headers, common.limit(&body)),
+        Err(error) => rescue::node(&NodeFault::Lost(error.to_string())),
     }
 }
 

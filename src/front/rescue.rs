@@ -4,10 +4,13 @@
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use chroma_ha_actors::gate::{Scarce, Shed};
 use chroma_ha_actors::proxy::Refusal;
+use chroma_ha_core::access::Bounds;
+use chroma_ha_core::ids::CollectionId;
 use chroma_ha_core::port::{NodeFault, StoreError};
 use chroma_ha_core::sequencer::Hindrance;
 
 use super::admin;
+use super::credential::Denied;
 use super::exchange::Outgoing;
 use super::intake::Unfit;
 
@@ -127,7 +130,14 @@ pub(super) fn unfit(unfit: Unfit) -> Outgoing {
             text(414, format!("the request's path and query are too long: at most {most} bytes are accepted"))
         }
         Unfit::Slow => text(408, "the request's body did not come in time; send it again".to_owned()),
-        Unfit::Broken => text(400, "the request's body broke off".to_owned()),
+        Unfit::Broken => {
+            text(400, "the request's body broke off, or its chunks are spelt wrongly".to_owned())
+        }
+        Unfit::Endless => Outgoing::error(
+            400,
+            "InvalidArgumentError",
+            "no tunnels and no websockets are offered here; send the request without `Upgrade: websocket`",
+        ),
         Unfit::Shed(reason) => shed(reason),
     }
 }
@@ -141,6 +151,28 @@ pub(super) fn node(fault: &NodeFault) -> Outgoing {
     unavailable(&format!("the Chroma server did not answer ({fault}) and no other could; try again"))
 }
 
+const BEARER: &str = "Bearer realm=\"chroma-ha\"";
+
+/// Who shows no key, or not one for this.
+pub(super) fn denied(denied: &Denied) -> Outgoing {
+    let unknown = |message| Outgoing::error(401, "AuthError", message);
+    match denied {
+        Denied::Missing => {
+            unknown("an API key is needed; send it as `Authorization: Bearer …` or `X-Chroma-Token`")
+                .with("www-authenticate", BEARER)
+        }
+        Denied::Unknown => unknown("this API key is not known here, or not any more")
+            .with("www-authenticate", format!("{BEARER}, error=\"invalid_token\"")),
+        Denied::Forbidden(refusal) => Outgoing::error(403, "AuthError", &refusal.to_string()),
+    }
+}
+
+/// Told alike of what is elsewhere and of what is nowhere.
+pub(super) fn not_within(id: CollectionId, bounds: &Bounds) -> Outgoing {
+    let message = format!("Collection [{id}] does not exist in {bounds}, which this API key is bound to.");
+    Outgoing::error(404, "NotFoundError", &message)
+}
+
 /// For an operator; `routes` is what there is.
 pub(super) fn admin(refusal: &admin::Refusal, routes: &[&str]) -> Outgoing {
     use admin::Refusal;
@@ -150,6 +182,7 @@ pub(super) fn admin(refusal: &admin::Refusal, routes: &[&str]) -> Outgoing {
             "AuthError",
             "ADMIN_TOKEN is not set, so only this machine itself, without a proxy or a browser between, may ask; set it and send it as `Authorization: Bearer …`",
         ),
+        Refusal::Denied(why) => denied(why),
         Refusal::WrongKey => Outgoing::error(
             401,
             "AuthError",
@@ -177,6 +210,9 @@ pub(super) fn admin(refusal: &admin::Refusal, routes: &[&str]) -> Outgoing {
         }
         Refusal::LogAway => unavailable(
             "the write-ahead log cannot be reached; after a break it may have been done: look at /admin/audit",
+        ),
+        Refusal::OrdersInDoubt => unavailable(
+            "nothing was changed: whether an earlier order about nodes was given is not known until PostgreSQL answers; try again soon",
         ),
         Refusal::LogRefused(cause) => {
             tracing::error!(cause, "PostgreSQL refused an operator's request");

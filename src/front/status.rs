@@ -3,16 +3,17 @@
 //! million entries waiting as with none.
 
 use chroma_ha_actors::board::Holder;
-use chroma_ha_actors::stats::reading;
 use chroma_ha_actors::system::ActorSystem;
-use chroma_ha_actors::wal::now_unix_ms;
 use chroma_ha_core::health::NodeState;
-use chroma_ha_core::ids::NodeId;
 use chroma_ha_core::sequencer::NodeView;
 use serde_json::{Value, json};
 
-use super::Shared;
+use super::{Shared, credential};
 use crate::config::redact;
+
+mod nodes;
+
+use nodes::{copying, lag_seconds, nodes, views};
 
 /// Of each node, those whose oldest entry waits longest.
 const STREAMS: usize = 20;
@@ -69,14 +70,9 @@ pub(super) fn ready(shared: &Shared) -> bool {
     !shared.stopping() && (standby || looked && known && useful)
 }
 
-fn views(system: &ActorSystem) -> Vec<NodeView> {
-    let sequencer = system.board.sequencer();
-    sequencer.node_ids().map(|node| sequencer.view(node)).collect()
-}
-
 pub(super) fn status(shared: &Shared) -> Value {
     let system = &shared.system;
-    let (leading, epoch, head, completed, collections, acting) = {
+    let (leading, epoch, head, completed, collections, acting, preferred) = {
         let sequencer = system.board.sequencer();
         (
             sequencer.leading() && system.board.lease.certain(),
@@ -85,6 +81,7 @@ pub(super) fn status(shared: &Shared) -> Value {
             sequencer.completed().0,
             sequencer.catalog.len(),
             sequencer.acts_next().map(|node| node.name()),
+            sequencer.orders().preferred.map(|node| node.name()),
         )
     };
     let load = system.load.load();
@@ -97,6 +94,7 @@ pub(super) fn status(shared: &Shared) -> Value {
         "holder": holder(shared),
         "epoch": epoch,
         "acting": acting,
+        "preferred": preferred,
         "collections": collections,
         "write_ahead_log": {
             "database": "PostgreSQL",
@@ -106,9 +104,11 @@ pub(super) fn status(shared: &Shared) -> Value {
             "completed": completed,
             "pending_writes": head - completed,
         },
+        "headlines": super::dashboard::matters::headlines(shared),
         "nodes": nodes(shared),
         "verification": verification(system),
         "requests": requests(system),
+        "access": credential::described(shared),
         "resources": { "pressure": load.pressure, "strains": load.strains, "sample": load.sample },
         "actors": actors(system),
     })
@@ -159,53 +159,6 @@ fn holder(shared: &Shared) -> Option<String> {
 fn actors(system: &ActorSystem) -> Vec<Value> {
     let rows = system.rows().into_iter().filter_map(|row| serde_json::to_value(row).ok());
     rows.collect()
-}
-
-fn nodes(shared: &Shared) -> Vec<Value> {
-    let describe = |view: &NodeView| {
-        let post = &shared.system.board.posts[view.node.0];
-        let (since_ms, reason) = shared.system.board.history.since(&view.node.name());
-        let latency = shared.system.board.history.latency(view.node);
-        json!({
-            "name": view.node.name(),
-            "role": if view.node == NodeId::PRIMARY { "primary" } else { "replica" },
-            "url": shared.config.nodes[view.node.0].url.to_string(),
-            "state": post.state.load().name(),
-            "since_ms": since_ms,
-            "reason": reason,
-            "cursor": view.cursor.0,
-            "lag_entries": view.lag,
-            "lag_seconds": lag_seconds(shared, view),
-            "read_seconds": latency.read_seconds,
-            "apply_seconds": latency.apply_seconds,
-            "outstanding_reads": shared.system.board.outstanding(view.node),
-            "applying": view.in_flight,
-            "waiting_streams": view.waiting_lanes,
-            "queued_bytes": view.queued_bytes,
-            "batch_entries": view.batch,
-            "copying": copying(shared, view),
-            "collections_copied": view.copied,
-            "quarantined_collections": view.quarantined.len(),
-            "streams_in_doubt": view.in_doubt,
-        })
-    };
-    views(&shared.system).iter().map(describe).collect()
-}
-
-/// Only the holder of the log knows.
-fn lag_seconds(shared: &Shared, view: &NodeView) -> Option<f64> {
-    let sequencer = shared.system.board.sequencer();
-    let oldest_ms = sequencer.node(view.node).oldest_pending_ms();
-    let known = sequencer.leading().then(|| reading::lag_seconds(view.lag, oldest_ms, now_unix_ms()));
-    known.flatten()
-}
-
-/// The copy under way on a node, with how many collections are done of all that it needs.
-fn copying(shared: &Shared, view: &NodeView) -> Option<Value> {
-    let mut shown = shared.system.board.copy(view.node)?.shown();
-    shown["collections_done"] = json!(view.copied);
-    shown["collections_total"] = json!(view.copied + view.quarantined.len());
-    Some(shown)
 }
 
 pub(super) fn wal_status(shared: &Shared) -> Value {

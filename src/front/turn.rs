@@ -5,11 +5,11 @@
 use std::time::Duration;
 
 use chroma_ha_actors::board::Holder;
-use chroma_ha_core::route::{Read, Route};
+use chroma_ha_core::route::Route;
 use tokio::time::{Instant, timeout_at};
 
 use super::exchange::{Incoming, Outgoing};
-use super::{Worker, dispatch, forward};
+use super::{Worker, dispatch, forward, rescue};
 
 /// Beyond the lease's time: for the next holder to read the log.
 const TAKEOVER: Duration = Duration::from_secs(5);
@@ -18,7 +18,15 @@ const TAKEOVER: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) async fn answer(worker: &Worker, route: Route, mut incoming: Incoming) -> Outgoing {
-    if matches!(route, Route::Refused(_) | Route::Read(Read::Server)) || incoming.attempt.forwarded {
+    let anywhere = match &route {
+        Route::Refused(_) => true,
+        Route::Read(read) => read.is_of_any_node(),
+        _ => false,
+    };
+    if incoming.attempt.early && !anywhere {
+        return rescue::no_holder();
+    }
+    if anywhere || incoming.attempt.forwarded {
         return dispatch::answer(worker, &route, &incoming).await;
     }
     let lease = &worker.shared.system.board.lease;

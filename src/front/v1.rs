@@ -23,10 +23,16 @@ pub(super) async fn v1(worker: &Worker, incoming: Incoming) -> Outgoing {
     let resolved = {
         let sequencer = worker.shared.system.board.sequencer();
         let catalog = &sequencer.catalog;
+        // What a key does not reach is not there: not even its name is told.
+        let key = incoming.key.as_deref();
+        let reached = |tenant: &str, database: &str| key.is_none_or(|key| key.reaches(tenant, database));
         translated.resolve(
-            |tenant, database, name| catalog.named(tenant, database, name),
+            |tenant, database, name| {
+                catalog.named(tenant, database, name).filter(|_| reached(tenant, database))
+            },
             |id: CollectionId| {
-                catalog.collection(id).map(|c| (c.tenant.clone(), c.database.clone(), c.name.clone()))
+                let found = catalog.collection(id).filter(|c| reached(&c.tenant, &c.database));
+                found.map(|c| (c.tenant.clone(), c.database.clone(), c.name.clone()))
             },
         )
     };
@@ -40,6 +46,7 @@ pub(super) async fn v1(worker: &Worker, incoming: Incoming) -> Outgoing {
         body: translated.body,
         headers: incoming.headers,
         attempt: incoming.attempt,
+        key: incoming.key,
         ticket: incoming.ticket,
         span: incoming.span,
     };

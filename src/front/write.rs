@@ -11,7 +11,7 @@ use chroma_ha_core::trace::TRACEPARENT;
 use uuid::Uuid;
 
 use super::exchange::{Incoming, Outgoing, fields};
-use super::{Worker, key, rescue};
+use super::{Worker, idempotency, rescue, restored};
 use crate::config::WriteAck;
 
 /// Names the write in answers, for `/wal/writes/{write_id}`.
@@ -31,12 +31,16 @@ pub(super) async fn write(worker: &Worker, write: &Write, incoming: Incoming) ->
         Ok(ack) => ack,
         Err(refused) => return refused,
     };
-    let claim = match key::claim(&incoming) {
+    let claim = match idempotency::claim(&incoming) {
         Ok(claim) => claim,
         Err(reason) => return Outgoing::error(400, "InvalidArgumentError", &reason),
     };
+    let minted = match restored::id(worker, write, &incoming) {
+        Ok(asked) => asked.unwrap_or_else(Uuid::new_v4),
+        Err(refused) => return refused,
+    };
     let ticket = Arc::clone(&incoming.ticket);
-    let draft = draft(write, incoming);
+    let draft = draft(write, minted, incoming);
     if let Some(reason) = unkeepable_name(write, &draft.body) {
         return Outgoing::error(400, "InvalidArgumentError", &reason);
     }
@@ -68,24 +72,26 @@ fn ack(configured: WriteAck, incoming: &Incoming) -> Result<Ack, Outgoing> {
     }
 }
 
-fn draft(write: &Write, incoming: Incoming) -> Draft {
+fn draft(write: &Write, minted: Uuid, incoming: Incoming) -> Draft {
     let target = match write {
         Write::Record { collection, .. } | Write::ModifyCollection { collection } => Some(collection.0),
-        // Minted here, so that every node's copy gets the same logical id.
-        Write::CreateCollection { .. } | Write::CreateDatabase { .. } => Some(Uuid::new_v4()),
+        // Not by a node, so that every node's copy gets the same logical id.
+        Write::CreateCollection { .. } | Write::CreateDatabase { .. } => Some(minted),
         _ => None,
     };
     let logged = |name: &&str| incoming.header(name).map(|value| ((*name).to_owned(), value.to_owned()));
     // Replayed after an outage, the write is still told under its client's trace.
     let trace = (TRACEPARENT.to_owned(), incoming.span.as_parent().header());
     let headers = LOGGED.iter().filter_map(logged).chain([trace]).collect();
+    // No write of Chroma's knows a query, and a client may put its key there.
+    let path = incoming.path().to_owned();
     Draft {
         write_id: incoming.attempt.write_id,
         op: write.op(),
         target,
         headers,
         method: incoming.method,
-        path: incoming.path_and_query,
+        path,
         body: incoming.body,
     }
 }

@@ -11,7 +11,7 @@ use tokio_postgres::{Client, Transaction};
 use uuid::Uuid;
 
 use super::pool::{Params, fault, run};
-use super::{copies, doubts, failovers, letters, number, quarantine, seq_of};
+use super::{copies, doubts, failovers, letters, number, orders, quarantine, seq_of};
 
 pub(super) async fn apply(tx: &Transaction<'_>, step: &Move) -> Result<(), StoreError> {
     match step {
@@ -153,6 +153,7 @@ pub(super) async fn recover(tx: &Transaction<'_>, head: Seq, epoch: u64) -> Resu
         deleted: deleted.iter().map(|row| (CollectionId(row.get(0)), seq_of(row.get(1)))).collect(),
         nodes: recover_nodes(tx).await?,
         turns: failovers::recover(tx).await?,
+        orders: orders::recover(tx).await?,
     })
 }
 

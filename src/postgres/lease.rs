@@ -12,7 +12,7 @@ use tokio_postgres::{Client, Statement, Transaction};
 use uuid::Uuid;
 
 use super::pool::{Session, fault};
-use super::{catalog, copies, entries, seq_of};
+use super::{catalog, copies, entries, orders, seq_of};
 
 /// For how long a lease is good without a check, if nothing else is said. A holder that let its session
 /// idle for longer is taken for dead and its session ended by whoever waits for the lease; so it must
@@ -138,23 +138,45 @@ pub(super) async fn check(held: &Held, own: &Identity) -> Result<(), StoreError>
     same_epoch(row.get(0), held.epoch)
 }
 
-/// Who else is there. `present`: this balancer is one of them.
-pub(super) async fn company(client: &Client, own: &Identity, present: bool) -> Result<Company, StoreError> {
+/// As `SEEN`; and these drains are carried out here.
+const SEEN_DRAINED: &str = "INSERT INTO wal_balancers (instance, address, seen_at, drained) \
+    VALUES ($1, $2, clock_timestamp(), $3) \
+    ON CONFLICT (instance) DO UPDATE \
+        SET seen_at = excluded.seen_at, address = excluded.address, drained = excluded.drained \
+    WHERE wal_balancers.seen_at < excluded.seen_at - interval '100 ms' \
+        OR wal_balancers.drained <> excluded.drained";
+
+/// Who else is there. `present`: this balancer is one of them, and has carried out these drains.
+pub(super) async fn company(
+    client: &Client,
+    own: &Identity,
+    present: Option<Vec<Uuid>>,
+) -> Result<Company, StoreError> {
     let whoami: [(&(dyn ToSql + Sync), Type); 2] = [(&own.instance, Type::UUID), (&own.address, Type::TEXT)];
-    if present {
-        client.execute_typed(SEEN, &whoami).await.map_err(fault)?;
+    if let Some(drained) = present {
+        let [instance, address] = whoami.clone();
+        let row = [instance, address, (&drained, Type::UUID_ARRAY)];
+        client.execute_typed(SEEN_DRAINED, &row).await.map_err(fault)?;
     }
-    let sql = "SELECT l.epoch, l.peer_key, \
+    let sql = format!(
+        "SELECT l.epoch, l.peer_key, {} AS followed, \
             CASE WHEN NOT l.released AND l.instance <> $1 AND l.holder IS DISTINCT FROM $2 \
                 THEN l.holder END AS holder, \
             array(SELECT b.address FROM wal_balancers b \
                 WHERE b.instance <> $1 AND b.address IS DISTINCT FROM $2 AND b.address IS NOT NULL \
                 AND b.seen_at > clock_timestamp() - make_interval(secs => l.lease_ms / 1000.0)) AS others \
-        FROM wal_lease l";
-    let row = client.query_typed_one(sql, &whoami).await.map_err(fault)?;
+        FROM wal_lease l",
+        orders::FOLLOWED
+    );
+    let row = client.query_typed_one(&sql, &whoami).await.map_err(fault)?;
     let epoch = u64::try_from(row.get::<_, i64>("epoch")).unwrap_or_default();
     let holder = row.get::<_, Option<String>>("holder").map(|address| Peer { address, epoch });
-    Ok(Company { holder, others: row.get("others"), key: PeerKey(row.get("peer_key")) })
+    Ok(Company {
+        holder,
+        others: row.get("others"),
+        key: PeerKey(row.get("peer_key")),
+        followed: orders::read(row.get("followed"))?,
+    })
 }
 
 /// Holds the epoch still until the transaction ends; fails when it is not ours any more.

@@ -4,7 +4,7 @@
 
 use chroma_ha_core::entry::Op;
 use chroma_ha_core::ids::{CollectionId, Seq};
-use chroma_ha_core::operator::{Closing, DeadLetter, LetterPage, LetterRow, Letters};
+use chroma_ha_core::operator::{Closing, DeadLetter, LetterPage, LetterRow, LetterState, Letters};
 use chroma_ha_core::port::StoreError;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row, Transaction};
@@ -50,7 +50,7 @@ pub(super) async fn close(
     };
     let sql = "UPDATE dead_letters SET state = $4, how = $5, resolved_at = now() \
         WHERE node = $1 AND state = 'open' AND (seq = $2 OR collection = $3) RETURNING seq";
-    let (state, name) = (how.state(), how.name());
+    let (state, name) = (how.state().name(), how.name());
     let params: [(&(dyn ToSql + Sync), Type); 5] = [
         (&node, Type::TEXT),
         (&seq, Type::INT8),
@@ -146,9 +146,9 @@ pub(super) async fn page(client: &Client, page: &LetterPage) -> Result<Vec<Lette
         place.as_ref().map(|(node, seq)| (node.clone(), number(*seq))).unzip()
     };
     let ((before_node, before), (only_node, only)) = (split(&page.before), split(&page.only));
-    let limit = i64::from(page.limit);
+    let (state, limit) = (page.state.map(LetterState::name), i64::from(page.limit));
     let params: [(&(dyn ToSql + Sync), Type); 6] = [
-        (&page.state, Type::TEXT),
+        (&state, Type::TEXT),
         (&before, Type::INT8),
         (&before_node, Type::TEXT),
         (&only, Type::INT8),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chroma_ha_core::effect::Effect;
 use chroma_ha_core::entry::{Decision, Draft, Entry, Op};
-use chroma_ha_core::port::{Page, Pages, StoreError, WriteRow};
+use chroma_ha_core::port::{Page, Pages, StoreError};
 use futures_util::future::try_join;
 use serde_json::Value;
 use tokio_postgres::types::{ToSql, Type};
@@ -14,7 +14,7 @@ use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::conversions;
-use super::entries::{stream_key, stream_of};
+use super::entries::stream_key;
 use super::pool::fault;
 use super::{number, seq_of};
 
@@ -102,37 +102,4 @@ pub(super) fn headers_from_json(value: Option<Value>) -> Vec<(String, String)> {
         Some(pairs) => serde_json::from_value(pairs).unwrap_or_default(),
         None => Vec::new(),
     }
-}
-
-pub(super) async fn find(client: &Client, write_id: &str) -> Result<Option<WriteRow>, StoreError> {
-    let sql = "SELECT write_id, seq, op, stream, accepted, acknowledged, method, path, coalesce(status, '') AS status, \
-            coalesce(retry_count, 0) AS retry_count, error_message, \
-            to_char(timestamp AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS logged, \
-            to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS updated \
-        FROM wal_pending_writes WHERE write_id = $1";
-    let Some(row) = client.query_typed_opt(sql, &[(&write_id, Type::TEXT)]).await.map_err(fault)? else {
-        return Ok(None);
-    };
-    let op = Op::parse(row.get("op"));
-    let status: String = row.get("status");
-    let decision = match status.as_str() {
-        "rejected" => Some(Decision::Rejected),
-        "completed" | "failed" => Some(Decision::Accepted),
-        _ => row.get::<_, bool>("accepted").then_some(Decision::Accepted),
-    };
-    Ok(Some(WriteRow {
-        write_id: row.get("write_id"),
-        seq: seq_of(row.get("seq")),
-        op: op.ok_or_else(|| StoreError::Refused(format!("write {write_id} has a strange op")))?,
-        method: row.get("method"),
-        path: row.get("path"),
-        status,
-        acknowledged: row.get("acknowledged"),
-        retry_count: row.get("retry_count"),
-        error_message: row.get("error_message"),
-        timestamp: row.get::<_, Option<String>>("logged").unwrap_or_default(),
-        updated_at: row.get::<_, Option<String>>("updated").unwrap_or_default(),
-        stream: stream_of(row.get("stream")),
-        decision,
-    }))
 }

@@ -9,7 +9,8 @@ use tokio_postgres::{Client, Transaction};
 
 use super::pool::fault;
 use super::{
-    audit, catalog, conversions, copies, doubts, entries, failovers, lease, letters, outcomes, quarantine,
+    audit, catalog, conversions, copies, doubts, entries, failovers, lease, letters, orders, outcomes,
+    quarantine,
 };
 
 /// Changes whose order does not matter, gathered so that each kind takes one statement.
@@ -129,6 +130,8 @@ async fn apply(tx: &Transaction<'_>, epoch: i64, change: &Change) -> Result<(), 
         }
         Change::DeadLetter { letter } => letters::open(tx, letter).await,
         Change::LettersClosed { node, letters, how } => letters::close(tx, node, *letters, *how).await,
+        Change::Drained { node, order } => orders::drain(tx, node, *order).await,
+        Change::Preferred { node } => orders::prefer(tx, node.as_deref()).await,
         Change::Audited { deed } => audit::add(tx, deed).await,
         // Gathered, or done after the others.
         Change::Effect { .. }

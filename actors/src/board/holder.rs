@@ -173,6 +173,14 @@ impl Board {
         true
     }
 
+    /// `turn`: of the orders, before the company was asked for.
+    pub(crate) fn meet(&self, company: Company, turn: u64) {
+        if self.sequencer().heard.read(turn, &company.followed.orders) {
+            self.wake_all();
+        }
+        self.lease.meet(company);
+    }
+
     /// Whether reads of what the log keeps may be answered from here.
     pub fn may_read(&self) -> bool {
         self.lease.reads().allowed()

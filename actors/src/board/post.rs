@@ -21,6 +21,8 @@ pub struct Wake;
 /// One node as everybody sees it.
 pub struct Post {
     pub state: ArcSwap<NodeState>,
+    /// Why the last probe had no good answer; none: it had one.
+    pub probe_fault: ArcSwapOption<String>,
     /// Requests of clients under way on this node.
     pub outstanding: AtomicU32,
     /// Rises when the node loses its standing: requests under way there move on at once.
@@ -68,6 +70,7 @@ impl Post {
     pub(super) fn new(state: NodeState) -> Post {
         Post {
             state: ArcSwap::from_pointee(state),
+            probe_fault: ArcSwapOption::empty(),
             outstanding: AtomicU32::new(0),
             lost: watch::channel(0).0,
             wake: OnceLock::new(),

@@ -164,8 +164,11 @@ async fn make(delivery: &Delivery, task: &CopyTask, losses: u64) -> Result<Made,
     let show = |done: Done| {
         let progress = CopyProgress { done: done.records, found: done.found, ..progress };
         delivery.board.set_copy(delivery.node, Some(progress));
+        // Between two requests: nothing is left in doubt, and the copy goes on once the node is back.
+        let leaves = || PeerError::Conflict("the node is taken out by an operator".to_owned());
+        if delivery.board.is_taken_out(delivery.node) { Err(leaves()) } else { Ok(()) }
     };
-    show(Done::default());
+    show(Done::default())?;
     let ids = Ids::of(&original.side, Some(original.deletes(delivery, task)));
     let done = transfer(&original.side, &to, ids, resumed, show).await?;
     finish(delivery, task, own, false).await?;

@@ -76,10 +76,12 @@ impl Drop for Open<'_> {
 async fn look(delivery: &Delivery, adopt: bool) -> Result<Findings, PeerError> {
     let peer = delivery.peer(delivery.node);
     // A server that does not tell is found out by its refusals.
-    let batch_limit = peer.batch_limit().await.ok();
+    let checks = peer.checks().await.ok();
+    let batch_limit = checks.as_ref().map(|checks| checks.max_batch_size);
+    let base64 = checks.is_some_and(|checks| checks.supports_base64_encoding);
     if adopt {
         adopt_contents(delivery, &peer).await?;
-        return Ok(Findings { lost: Vec::new(), joined: true, batch_limit });
+        return Ok(Findings { lost: Vec::new(), joined: true, batch_limit, base64 });
     }
     let expected = expected(delivery);
     ensure_places(&peer, &expected).await?;
@@ -101,7 +103,7 @@ async fn look(delivery: &Delivery, adopt: bool) -> Result<Findings, PeerError> {
     if !changes.is_empty() {
         delivery.record(changes).await.map_err(|_| PeerError::LogAway)?;
     }
-    Ok(Findings { lost, joined: true, batch_limit })
+    Ok(Findings { lost, joined: true, batch_limit, base64 })
 }
 
 fn expected(delivery: &Delivery) -> Expected {

@@ -50,6 +50,15 @@ pub struct Described {
     pub configuration_json: Value,
 }
 
+/// What a node takes, in its own words.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Checks {
+    pub max_batch_size: usize,
+    /// Old releases do not know the word.
+    #[serde(default)]
+    pub supports_base64_encoding: bool,
+}
+
 /// A standing that a node had: what was lost since is found by comparison.
 #[derive(Clone, Copy)]
 pub struct Trusted<'a> {
@@ -207,15 +216,10 @@ impl Peer<'_> {
         Err(PeerError::Unreadable { what, cause: "records are shown without their embeddings".to_owned() })
     }
 
-    /// The most records that the node takes in one request.
-    pub async fn batch_limit(&self) -> Result<usize, PeerError> {
-        #[derive(Deserialize)]
-        struct Checks {
-            max_batch_size: usize,
-        }
+    /// What the node takes in one request.
+    pub async fn checks(&self) -> Result<Checks, PeerError> {
         let what = "asking how much it takes in one request";
-        let body = self.look(what, "/api/v2/pre-flight-checks".to_owned(), None).await?;
-        read::<Checks>(what, &body).map(|checks| checks.max_batch_size)
+        read(what, &self.look(what, "/api/v2/pre-flight-checks".to_owned(), None).await?)
     }
 }
 

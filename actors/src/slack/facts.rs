@@ -33,11 +33,11 @@ impl LeaseFacts {
     }
 
     pub(super) fn with(&self, board: &Board) -> Facts {
-        let (acting, lags) = {
+        let (acting, first_choice, lags) = {
             let sequencer = board.sequencer();
             let lag = |node: NodeId| (sequencer.lag(node), sequencer.node(node).oldest_pending_ms());
             let lags: Vec<_> = sequencer.node_ids().map(lag).collect();
-            (sequencer.acts_next().map(|node| node.name()), lags)
+            (sequencer.acts_next().map(|node| node.name()), sequencer.first_choice().name(), lags)
         };
         let node = |(n, (lag, oldest_ms)): (usize, (u64, Option<u64>))| {
             let name = NodeId(n).name();
@@ -50,6 +50,7 @@ impl LeaseFacts {
             log_fault: self.fault.clone(),
             predecessor: self.predecessor.clone(),
             acting,
+            first_choice,
             nodes: lags.into_iter().enumerate().map(node).collect(),
         }
     }

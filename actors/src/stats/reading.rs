@@ -188,10 +188,10 @@ fn flag(is: bool) -> f64 {
 }
 
 /// Every state that a node can be in, by name.
-fn states() -> [&'static str; 7] {
-    use NodeState::{CatchingUp, Down, Drained, Rebuilding, Settling, Suspect, Up};
+fn states() -> [&'static str; 8] {
+    use NodeState::{CatchingUp, Down, Drained, Draining, Rebuilding, Settling, Suspect, Up};
     let settling = Settling { until: Duration::ZERO };
-    [Up, Suspect, Down, settling, CatchingUp, Rebuilding, Drained].map(NodeState::name)
+    [Up, Suspect, Down, settling, CatchingUp, Rebuilding, Draining, Drained].map(NodeState::name)
 }
 
 #[cfg(test)]

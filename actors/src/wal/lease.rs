@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use actix::prelude::*;
 use chroma_ha_core::idempotency::Fate;
-use chroma_ha_core::lease::Company;
 use chroma_ha_core::port::{Recovered, StoreError};
 use tracing::{error, info, warn};
 
@@ -38,11 +37,6 @@ struct LeaseChecked {
     begun: Instant,
     result: Result<(), StoreError>,
 }
-
-/// Who else is there, unless that could not be found out.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Looked(Option<Company>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lease {
@@ -126,7 +120,8 @@ impl WalActor {
                 let tried = self.watched.caught(async move { store.acquire().await });
                 actix_rt::spawn(async move {
                     let result = tried.await.unwrap_or_else(broken);
-                    let looks = matches!(result, Ok(None));
+                    // Who takes it must know at once what the other balancers pass on.
+                    let looks = result.is_ok();
                     me.do_send(LeaseTried { begun, result });
                     if looks {
                         me.do_send(looked.await);
@@ -148,12 +143,6 @@ impl WalActor {
         }
     }
 
-    fn looked(&self) -> impl Future<Output = Looked> + use<> {
-        let store = Arc::clone(&self.store);
-        let company = self.watched.caught(async move { store.company().await });
-        async move { Looked(company.await.unwrap_or_else(broken).ok()) }
-    }
-
     fn taken(&mut self, begun: Instant, mut recovered: Recovered) {
         let (epoch, head, quiet) = (recovered.epoch, recovered.head, recovered.quiet);
         self.lease = Lease::Held;
@@ -161,6 +150,8 @@ impl WalActor {
         self.standing_by = false;
         self.flushed = Flush::default();
         self.board.history.remember(std::mem::take(&mut recovered.turns));
+        // Before anybody hears of the lease: a node that is drained must not be used for a moment.
+        self.board.sequencer().heard.set(recovered.orders.clone());
         let change = LeaseChange::Taken { epoch, quiet, from: self.board.lease.holder().elsewhere() };
         self.board.lease.check(begun);
         if quiet {
@@ -226,22 +217,6 @@ impl Handler<LeaseChecked> for WalActor {
             }
             Ok(()) => {}
             Err(error) => self.lose(&error),
-        }
-    }
-}
-
-impl Handler<Looked> for WalActor {
-    type Result = ();
-
-    fn handle(&mut self, Looked(company): Looked, _: &mut Self::Context) {
-        if self.lease == Lease::Released {
-            self.tending = false;
-        }
-        let Some(company) = company else { return };
-        let holder = company.holder.clone();
-        self.board.lease.meet(company);
-        if let (false, Some(peer)) = (self.lease.holds(), holder) {
-            self.board.set_holder(Holder::Elsewhere(peer));
         }
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use chroma_ha_core::idempotency::Claimed;
-use chroma_ha_core::operator::{AuditPage, AuditRow, LetterPage, LetterRow};
-use chroma_ha_core::port::{StoreError, WriteRow};
+use chroma_ha_core::operator::{AuditPage, AuditRow, LetterPage, LetterRow, WritePage, WriteRow};
+use chroma_ha_core::port::StoreError;
 
 use super::WalActor;
 
@@ -13,6 +13,20 @@ use super::WalActor;
 #[derive(Message)]
 #[rtype(result = "Result<Option<WriteRow>, StoreError>")]
 pub struct Find {
+    pub write_id: String,
+}
+
+/// Writes by state.
+#[derive(Message)]
+#[rtype(result = "Result<Vec<WriteRow>, StoreError>")]
+pub struct Writes {
+    pub page: WritePage,
+}
+
+/// What the client of a write sent.
+#[derive(Message)]
+#[rtype(result = "Result<Option<Vec<u8>>, StoreError>")]
+pub struct Body {
     pub write_id: String,
 }
 
@@ -48,6 +62,24 @@ impl Handler<Find> for WalActor {
     fn handle(&mut self, find: Find, _: &mut Self::Context) -> Self::Result {
         let store = Arc::clone(&self.store);
         Box::pin(async move { store.find(find.write_id).await })
+    }
+}
+
+impl Handler<Writes> for WalActor {
+    type Result = ResponseFuture<Result<Vec<WriteRow>, StoreError>>;
+
+    fn handle(&mut self, Writes { page }: Writes, _: &mut Self::Context) -> Self::Result {
+        let store = Arc::clone(&self.store);
+        Box::pin(async move { store.writes(page).await })
+    }
+}
+
+impl Handler<Body> for WalActor {
+    type Result = ResponseFuture<Result<Option<Vec<u8>>, StoreError>>;
+
+    fn handle(&mut self, Body { write_id }: Body, _: &mut Self::Context) -> Self::Result {
+        let store = Arc::clone(&self.store);
+        Box::pin(async move { store.body(write_id).await })
     }
 }
 

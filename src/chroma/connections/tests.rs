@@ -242,6 +242,28 @@ async fn nobody_there_is_a_refusal() {
     assert_eq!(ask(&connections, b"{}").await.err(), Some(Unanswered::Fault(NodeFault::Refused)));
 }
 
+/// A certificate of nobody who is known: nothing is sent, and it is told why.
+#[actix_rt::test]
+async fn an_impostor_is_no_node() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let versions =
+        rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    let config = versions.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let config = config.with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+    tokio::spawn(async move {
+        let (socket, _) = listener.accept().await.unwrap();
+        tokio_rustls::TlsAcceptor::from(Arc::new(config)).accept(socket).await.map(drop)
+    });
+    let refused = ask(&to(url), b"{}").await.err();
+    assert!(
+        matches!(&refused, Some(Unanswered::Fault(NodeFault::Untrusted(why))) if why.contains("UnknownIssuer")),
+        "{refused:?}"
+    );
+}
+
 /// An answer without a body leaves its connection to the next, although nobody asks for its end.
 #[actix_rt::test]
 async fn an_empty_answer_keeps_its_connection() {

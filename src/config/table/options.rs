@@ -6,9 +6,11 @@ use super::{Accepts, Variable, joined};
 
 mod bounds;
 mod log;
+mod security;
 
 use bounds::BOUNDS;
 use log::LOG;
+use security::SECURITY;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -24,9 +26,9 @@ const fn row(
 
 /// Every variable that `Config::from_env` reads.
 pub const OPTIONS: &[Variable] = &joined::<
-    { SERVING.len() + BOUNDS.len() + NODES.len() + LOG.len() + AROUND.len() },
-    5,
->([SERVING, BOUNDS, NODES, LOG, AROUND]);
+    { SERVING.len() + BOUNDS.len() + NODES.len() + LOG.len() + SECURITY.len() + AROUND.len() },
+    6,
+>([SERVING, BOUNDS, NODES, LOG, SECURITY, AROUND]);
 
 /// Clients and nodes.
 const SERVING: &[Variable] = &[
@@ -41,7 +43,7 @@ const SERVING: &[Variable] = &[
     row(
         "ADVERTISE_URL",
         "",
-        Computed("http://, BIND_ADDRESS or the host's name, and PORT"),
+        Computed("http:// (https:// with TLS_CERT_FILE), BIND_ADDRESS or the host's name, and PORT"),
         HttpUrl,
         "Where other balancers on the same database reach this one, and no other",
     ),
@@ -95,7 +97,13 @@ const SERVING: &[Variable] = &[
 
 /// From the credentials of nodes on.
 const NODES: &[Variable] = &[
-    row("PRIMARY_AUTH_TOKEN", "", Unset, Secret, "Credential for the primary where the client sends none"),
+    row(
+        "PRIMARY_AUTH_TOKEN",
+        "",
+        Unset,
+        Secret,
+        "Credential for the primary, in place of what a client sends in that header",
+    ),
     row(
         "REPLICA_AUTH_TOKEN",
         "",
@@ -146,7 +154,6 @@ const AROUND: &[Variable] = &[
         Decimal(0.1, 3600.0),
         "Between two looks of `monitor`, and its longest wait",
     ),
-    row("ADMIN_TOKEN", "", Unset, Secret, "Key of `/admin/*`; without it only loopback is let in"),
     row("LOG_FORMAT", "", Value("text"), Word(&["text", "json"]), "Form of log lines"),
     row("LOG_LEVEL", "", Value("info"), LogFilter, "What is logged: a level, or levels by target"),
     row("OTEL_EXPORTER_OTLP_ENDPOINT", "", Unset, HttpUrl, "Collector that gets spans, by OTLP over HTTP"),

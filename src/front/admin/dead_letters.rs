@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use chroma_ha_actors::wal::DeadLetters;
 use chroma_ha_core::ids::{NodeId, Seq};
-use chroma_ha_core::operator::{Closing, DeadLetter, Deed, LetterPage, LetterRow, Letters};
+use chroma_ha_core::operator::{Closing, DeadLetter, Deed, LetterPage, LetterRow, LetterState, Letters};
 use chroma_ha_core::port::Change;
 use chroma_ha_core::sequencer::Hindrance;
 use serde::Deserialize;
@@ -33,16 +33,8 @@ pub(super) async fn list(worker: web::Data<Worker>, request: HttpRequest) -> Htt
 async fn page(worker: &Worker, query: &str) -> Answered {
     let asked = web::Query::<Asked>::from_query(query)
         .map_err(|error| Refusal::Malformed(format!("accepted are state, before and limit: {error}")))?;
-    let state = match asked.state.as_deref() {
-        None | Some("open") => Some("open"),
-        Some("resolved") => Some("resolved"),
-        Some("discarded") => Some("discarded"),
-        Some("all") => None,
-        Some(_) => {
-            let accepted = "state accepts open, resolved, discarded and all";
-            return Err(Refusal::Malformed(accepted.to_owned()));
-        }
-    };
+    let accepted = || Refusal::Malformed("state accepts open, resolved, discarded and all".to_owned());
+    let state = LetterPage::state(asked.state.as_deref().unwrap_or("open")).ok_or_else(accepted)?;
     let before = asked.before.as_deref().map(place).transpose()?;
     let limit = asked.limit.unwrap_or(ROWS).clamp(1, MOST_ROWS);
     let rows = ask(worker, LetterPage { state, before, only: None, limit }).await?;
@@ -72,7 +64,8 @@ impl Case {
         let (name, seq) = place(id)?;
         held(worker).await?;
         let node = node(worker, &name)?;
-        let page = LetterPage { state: Some("open"), before: None, only: Some((name, seq)), limit: 1 };
+        let page =
+            LetterPage { state: Some(LetterState::Open), before: None, only: Some((name, seq)), limit: 1 };
         let row = ask(worker, page).await?.pop();
         Ok(Case { node, row: row.ok_or(Refusal::Hindered(Hindrance::NoSuchLetter))? })
     }
@@ -106,7 +99,7 @@ pub(super) async fn retry(
     caller: web::ReqData<Caller>,
     id: web::Path<String>,
 ) -> HttpResponse {
-    answer(try_again(&worker, *caller, &id).await)
+    answer(try_again(&worker, caller.into_inner(), &id).await)
 }
 
 async fn try_again(worker: &Worker, caller: Caller, id: &str) -> Answered {
@@ -138,7 +131,7 @@ pub(super) async fn discard(
     id: web::Path<String>,
     body: Bytes,
 ) -> HttpResponse {
-    answer(drop_letter(&worker, *caller, &id, &body).await)
+    answer(drop_letter(&worker, caller.into_inner(), &id, &body).await)
 }
 
 async fn drop_letter(worker: &Worker, caller: Caller, id: &str, body: &Bytes) -> Answered {

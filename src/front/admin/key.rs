@@ -1,9 +1,10 @@
-//! Who may use `/admin/*`? With `ADMIN_TOKEN` set: who shows it. Without: who sits on this machine, by the
-//! address of the connection itself, and came neither through a proxy nor from a browser's page. No
-//! header lets anybody in.
+//! Who may use `/admin/*`? With API keys: who shows one of scope admin, `ADMIN_TOKEN` among them. With
+//! `ADMIN_TOKEN` alone: who shows it. With neither: who sits on this machine, by the address of the connection
+//! itself, and came neither through a proxy nor from a browser's page. No other header lets anybody in.
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -14,9 +15,7 @@ use subtle::ConstantTimeEq;
 
 use super::{Refusal, Worker, answer};
 use crate::config::Secret;
-
-/// Carries the key where `Authorization` is taken by a proxy's own.
-const KEY: &str = "x-chroma-ha-admin-token";
+use crate::front::credential::{self, shown};
 
 /// A request with one of these was passed on, or was sent by a page in a browser on this machine: the
 /// connection's address says nothing about who wants it.
@@ -24,10 +23,12 @@ const PASSED_ON: [&str; 6] =
     ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via", "origin"];
 
 /// Somebody who was let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::front) enum Caller {
-    /// Showed the key; the connection's address.
+    /// Showed `ADMIN_TOKEN`; the connection's address.
     Key(Option<IpAddr>),
+    /// Showed the API key of this name.
+    ApiKey(String, Option<IpAddr>),
     /// On this machine, and no key is set.
     Loopback,
 }
@@ -37,6 +38,8 @@ impl fmt::Display for Caller {
         match self {
             Caller::Key(Some(address)) => write!(f, "admin key, from {address}"),
             Caller::Key(None) => f.write_str("admin key"),
+            Caller::ApiKey(name, Some(address)) => write!(f, "API key {name}, from {address}"),
+            Caller::ApiKey(name, None) => write!(f, "API key {name}"),
             Caller::Loopback => f.write_str("loopback"),
         }
     }
@@ -46,10 +49,16 @@ pub(super) async fn admit(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let key = request.app_data::<web::Data<Worker>>().map(|w| w.shared.config.admin_token.clone());
+    let shared = request.app_data::<web::Data<Worker>>().map(|worker| Arc::clone(&worker.shared));
     let peer = request.peer_addr().map(|address| address.ip());
     // Without our own data nothing is known, so nobody is let in.
-    match key.ok_or(Refusal::NoKeySet).and_then(|key| caller(key.as_ref(), peer, request.headers())) {
+    let caller = shared.ok_or(Refusal::NoKeySet).and_then(|shared| match &shared.keys {
+        Some(ring) => credential::operator(ring, request.headers())
+            .map(|key| Caller::ApiKey(key.name.clone(), peer))
+            .map_err(Refusal::Denied),
+        None => caller(shared.config.admin_token.as_ref(), peer, request.headers()),
+    });
+    match caller {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.call(request).await.map(ServiceResponse::map_into_boxed_body)
@@ -70,15 +79,6 @@ fn caller(set: Option<&Secret>, peer: Option<IpAddr>, headers: &HeaderMap) -> Re
     if shown(headers).any(|key| same(key, set)) { Ok(Caller::Key(peer)) } else { Err(Refusal::WrongKey) }
 }
 
-/// Every key that the request shows.
-fn shown(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    let bearer = headers.get_all("authorization").filter_map(|value| {
-        let (scheme, key) = value.as_bytes().split_at_checked(7)?;
-        scheme.eq_ignore_ascii_case(b"bearer ").then_some(key)
-    });
-    bearer.chain(headers.get_all(KEY).map(|value| value.as_bytes()))
-}
-
 /// Takes as long whatever the first difference is; only the length may show.
 fn same(key: &[u8], set: &Secret) -> bool {
     key.ct_eq(set.expose().as_bytes()).into()
@@ -89,6 +89,7 @@ mod tests {
     use actix_web::test::TestRequest;
 
     use super::*;
+    use crate::front::credential::ADMIN as KEY;
 
     fn asked(set: Option<&str>, peer: &str, headers: &[(&str, &str)]) -> Option<Caller> {
         let mut request = TestRequest::default();

@@ -38,7 +38,7 @@ pub(super) async fn rebuild(
     caller: web::ReqData<Caller>,
     body: Bytes,
 ) -> HttpResponse {
-    answer(begin(&worker, *caller, &body).await)
+    answer(begin(&worker, caller.into_inner(), &body).await)
 }
 
 async fn begin(worker: &Worker, caller: Caller, body: &Bytes) -> Answered {

@@ -27,7 +27,7 @@ pub(super) async fn begin(
     caller: web::ReqData<Caller>,
     body: Bytes,
 ) -> HttpResponse {
-    answer(start(&worker, *caller, &body).await)
+    answer(start(&worker, caller.into_inner(), &body).await)
 }
 
 pub(super) async fn show(worker: web::Data<Worker>) -> HttpResponse {

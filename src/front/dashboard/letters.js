@@ -42,7 +42,7 @@ function drawLetters() {
   say($("letters-none"), unlessUnknown("No node refuses an accepted write."));
   keep($("letters"), rows, (letter) => letter.id, buildLetter, (row, letter) => {
     say(row.querySelector(".place"), `in ${letter.place}`);
-    say(row.querySelector(".reason"), reasons.get(letter.id) ?? (adminKey() ? "" : "The node's answer is shown with the admin key."));
+    say(row.querySelector(".reason"), reasons.get(letter.id) ?? (adminKey() ? "" : "The node's answer is shown with a key of scope admin."));
     for (const button of row.querySelectorAll("button")) {
       button.setAttribute("aria-label", `${button.textContent.replace("…", "")} ${letter.id}`);
     }
@@ -103,11 +103,13 @@ function startLetters() {
     $("key").value = "";
     learnt = -Infinity;
     sayKey();
+    connect();
   });
   $("key-forget").addEventListener("click", () => {
     sessionStorage.removeItem(KEY);
     reasons.clear();
     sayKey();
+    connect();
   });
   $("ask-copy").addEventListener("click", () => answerAsked({}));
   $("ask-differ").addEventListener("click", () => answerAsked({ accept_difference: true }));

@@ -5,8 +5,11 @@ const AGAIN = 5_000;
 const POINTS = 720;
 const FACTS = 100;
 
-let source = null;
+/** Ends the stream that is read. */
+let ending = null;
 let triedAt = 0;
+/** The balancer's words for why it shows nothing to whoever has no key for it. */
+let denied = null;
 let lostAt = null;
 
 function append(list, more, most) {
@@ -14,8 +17,9 @@ function append(list, more, most) {
   if (list.length > most) list.splice(0, list.length - most);
 }
 
-function take(event, whole) {
-  const { now, lately } = JSON.parse(event.data);
+function take(data, whole) {
+  const { now, lately } = JSON.parse(data);
+  denied = null;
   if (whole) for (const list of [known.points, known.changes, known.alerts]) list.length = 0;
   append(known.points, lately.points, POINTS);
   append(known.changes, lately.changes, FACTS);
@@ -44,13 +48,50 @@ function draw(news) {
   drawActors();
 }
 
+/** One event of the stream, of which only name and data count. */
+function hear(text) {
+  const field = (name) => text.split("\n").find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2);
+  const data = field("data");
+  if (data) take(data, field("event") === "snapshot");
+}
+
+/** Read by hand: an EventSource could not show a key. */
+async function follow(signal) {
+  const headers = { accept: "text/event-stream" };
+  if (adminKey()) headers.authorization = `Bearer ${adminKey()}`;
+  const asked = fetch("/dashboard/events", { headers, cache: "no-store", signal });
+  const answer = await asked.catch((error) => {
+    denied = null;
+    throw error;
+  });
+  if (answer.status === 401 || answer.status === 403) {
+    const said = await answer.json().catch(() => ({}));
+    askForKey(said.message ?? "an API key is needed");
+  }
+  if (!answer.ok) throw new Error(String(answer.status));
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let rest = "", more; (more = await reader.read()), !more.done;) {
+    const events = (rest + more.value).split("\n\n");
+    rest = events.pop();
+    events.forEach(hear);
+  }
+}
+
 function connect() {
-  source?.close();
+  ending?.abort();
+  const own = new AbortController();
+  ending = own;
   triedAt = performance.now();
-  source = new EventSource("/dashboard/events");
-  source.addEventListener("snapshot", (event) => take(event, true));
-  source.addEventListener("sample", (event) => take(event, false));
-  source.addEventListener("error", lost);
+  const over = () => { if (ending === own) lost(); };
+  follow(own.signal).then(over, over);
+}
+
+/** Once for each refusal: whoever is typing is left alone. */
+function askForKey(message) {
+  if (denied === message) return;
+  denied = message;
+  $("key-box").open = true;
+  $("key").focus();
 }
 
 /** No figures come: what is shown is old. */
@@ -61,6 +102,13 @@ function lost() {
   const shown = known.now ? "What is shown is from then." : "Nothing was received yet.";
   say($("link"), `Disconnected since ${moment(lostAt)}`);
   mark($("headline"), "headline bad");
+  if (denied) {
+    say($("link"), "No key");
+    say($("sentence"), "This balancer shows its figures to whoever has a key.");
+    say($("lasting"), "");
+    say($("advice"), `It says: ${ended(denied)} Type a key that is not bound to a tenant under “Key”; it stays in this tab.`);
+    return;
+  }
   say($("sentence"), `This page has not heard from the balancer since ${moment(lostAt)}.`);
   say($("lasting"), lasting(Date.now() - lostAt));
   say($("advice"), `${shown} It tries again every few seconds. If that lasts, look whether the balancer runs, and at another one.`);
@@ -70,8 +118,7 @@ setInterval(() => {
   const silent = known.now && performance.now() - known.heardAt > SILENCE;
   if (!silent && lostAt === null) return;
   lost();
-  // The browser tries by itself after a connection that broke, but not after an answer that was no stream,
-  // and an open connection that says nothing is none.
+  // An open connection that says nothing is none.
   if (performance.now() - triedAt > AGAIN) connect();
 }, 1_000);
 

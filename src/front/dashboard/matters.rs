@@ -13,7 +13,7 @@ use crate::front::Shared;
 /// Further matters are in the lists below.
 const MOST: usize = 8;
 
-pub(super) fn headlines(shared: &Shared) -> Vec<Headline> {
+pub(in crate::front) fn headlines(shared: &Shared) -> Vec<Headline> {
     let system = &shared.system;
     let history = &system.board.history;
     let (nodes, acting, matters) = {

@@ -7,6 +7,7 @@ const STATES = {
   settling: ["○", "quiet"],
   "catching-up": ["▲", "quiet"],
   rebuilding: ["▲", "quiet"],
+  draining: ["◇", "quiet"],
   drained: ["□", "quiet"],
 };
 const FIGURES = ["Lag", "Applied", "Reads now", "Log position"];
@@ -30,8 +31,8 @@ function drawNodes() {
 
 function drawNode(row, node) {
   const [symbol, tone] = STATES[node.state] ?? ["?", "quiet"];
-  const acting = known.now.acting === node.name;
-  say(row.querySelector(".role"), acting ? `${node.role}, acting` : node.role);
+  const roles = [node.role, known.now.acting === node.name && "acting", known.now.preferred === node.name && "preferred by an operator"];
+  say(row.querySelector(".role"), roles.filter(Boolean).join(", "));
   say(row.querySelector(".url"), node.url.replace(/^https?:\/\/|\/$/g, ""));
   row.dataset.state = node.state;
   mark(row, `node ${tone}`);

@@ -9,7 +9,6 @@ use chroma_ha_core::operator::DeadLetter;
 use chroma_ha_core::sequencer::Sequencer;
 use serde_json::{Value, json};
 
-use super::matters;
 use crate::front::{Shared, status};
 
 /// The last sample, and when it was made.
@@ -41,7 +40,6 @@ fn make(shared: &Shared) -> Value {
     let at_ms = chroma_ha_actors::wal::now_unix_ms();
     let mut sample = status::status(shared);
     sample["at_ms"] = json!(at_ms);
-    sample["headlines"] = json!(matters::headlines(shared));
     let sequencer = shared.system.board.sequencer();
     sample["behind"] = behind(&sequencer, at_ms);
     let (letters, open) = letters(&sequencer);

@@ -62,7 +62,7 @@ pub(super) async fn alike(
         return Ok(false);
     }
     target.delete(&differing).await?;
-    carry(source, target, &differing, &mut Portion::new(CHUNK), |_| {}).await?;
+    carry(source, target, &differing, &mut Portion::new(CHUNK), |_| Ok(())).await?;
     Ok(true)
 }
 

@@ -105,37 +105,38 @@ pub(super) struct Done {
     pub(super) found: usize,
 }
 
-/// Brings every record over. `resumed`: the target may hold some already.
+/// Brings every record over, for as long as `progress` agrees. `resumed`: the target may hold some already.
 pub(super) async fn transfer(
     from: &Side<'_>,
     to: &Side<'_>,
     mut ids: Ids<'_>,
     resumed: bool,
-    mut progress: impl FnMut(Done),
+    mut progress: impl FnMut(Done) -> Result<(), PeerError>,
 ) -> Result<Done, PeerError> {
-    let mut portion = Portion::new(to.peer.batch_limit().await?);
+    let mut portion = Portion::new(to.peer.checks().await?.max_batch_size);
     let mut done = Done::default();
     while let Some(page) = ids.next().await? {
         let held = if resumed { to.held(&page).await? } else { Default::default() };
         done.found += held.len();
         done.records += held.len();
+        progress(done)?;
         let wanted: Vec<String> = page.into_iter().filter(|id| !held.contains(id)).collect();
         carry(from, to, &wanted, &mut portion, |count| {
             done.records += count;
-            progress(done);
+            progress(done)
         })
         .await?;
     }
     Ok(done)
 }
 
-/// Brings these records over, in portions.
+/// Brings these records over, in portions, for as long as `carried` agrees.
 pub(in crate::replay) async fn carry(
     from: &Side<'_>,
     to: &Side<'_>,
     mut ids: &[String],
     portion: &mut Portion,
-    mut carried: impl FnMut(usize),
+    mut carried: impl FnMut(usize) -> Result<(), PeerError>,
 ) -> Result<(), PeerError> {
     let mut read: Option<(&[String], Records)> = None;
     while !ids.is_empty() || read.is_some() {
@@ -156,7 +157,7 @@ pub(in crate::replay) async fn carry(
         read = next?;
         if let Some((count, took)) = written {
             portion.took(count, took);
-            carried(count);
+            carried(count)?;
         }
     }
     Ok(())

@@ -66,7 +66,7 @@ pub(super) fn standing(nodes: &[NodeReading], families: &mut Families) -> Result
     families.gauges(
         "chroma_ha_node_state",
         ["node", "state"],
-        "1 for the state that the node is in. State: up, suspect, down, settling, catching-up, rebuilding or drained.",
+        "1 for the state that the node is in. State: up, suspect, down, settling, catching-up, rebuilding, draining or drained.",
         nodes.iter().flat_map(in_states),
     )?;
     families.gauges(
@@ -145,7 +145,7 @@ pub(super) fn data(nodes: &[NodeReading], families: &mut Families) -> Result<(),
 }
 
 /// One sample a state.
-fn in_states(node: &NodeReading) -> [([&str; 2], f64); 7] {
+fn in_states(node: &NodeReading) -> [([&str; 2], f64); 8] {
     states().map(|state| ([node.name.as_str(), state], flag(state == node.state)))
 }
 

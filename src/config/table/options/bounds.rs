@@ -61,4 +61,11 @@ pub(super) const BOUNDS: &[Variable] = &[
         Decimal(0.1, 3600.0),
         "Longest time for a whole body, then 408",
     ),
+    row(
+        "CLIENT_IDLE_TIMEOUT",
+        "s",
+        Value("75"),
+        Decimal(0.1, 3600.0),
+        "A client's connection on which nothing is asked for so long is closed; `CLIENT_TIMEOUT` later also one with half a request",
+    ),
 ];

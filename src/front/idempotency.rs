@@ -23,6 +23,13 @@ pub(super) fn claim(incoming: &Incoming) -> Result<Option<Claim>, String> {
             "Idempotency-Key must be given once, with 1 to {LONGEST} visible ASCII characters and no spaces; the write was not logged"
         ));
     }
+    if let Some(owner) = &incoming.key {
+        // Whichever header shows it. No header's value has this beginning.
+        return Ok(Some(Claim {
+            key: hash([key.as_bytes(), b"\0API key", &owner.hash.0]),
+            digest: digest(incoming),
+        }));
+    }
     let credentials = CREDENTIALS.map(|name| incoming.header(name).unwrap_or_default());
     let [authorization, token] = credentials;
     Ok(Some(Claim {
@@ -59,6 +66,7 @@ mod tests {
 
     use bytes::Bytes;
     use chroma_ha_actors::gate::{GateLimits, RequestGate};
+    use chroma_ha_core::access::{Bounds, Hash, Key, Scope};
     use chroma_ha_core::route::Share;
 
     use super::*;
@@ -72,7 +80,8 @@ mod tests {
             path_and_query: "/x".into(),
             headers: fields(headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))),
             body: Bytes::from(body.to_owned()),
-            attempt: Attempt { write_id: "w".to_owned(), repeatable: false, forwarded: false },
+            attempt: Attempt { write_id: "w".to_owned(), repeatable: false, forwarded: false, early: false },
+            key: None,
             ticket: Arc::new(RequestGate::new(limits).ticket(Share::Writes)),
             span: chroma_ha_actors::trace::begin(None),
         }
@@ -82,8 +91,12 @@ mod tests {
     fn a_write_that_may_be_tried_again_is_known_by_its_id() {
         let first = incoming(&[], "a");
         assert!(claim(&first).unwrap().is_none(), "nobody else has it yet");
-        let attempt =
-            |write_id: &str| Attempt { write_id: write_id.to_owned(), repeatable: true, forwarded: true };
+        let attempt = |write_id: &str| Attempt {
+            write_id: write_id.to_owned(),
+            repeatable: true,
+            forwarded: true,
+            early: false,
+        };
         let of = |write_id: &str| {
             claim(&Incoming { attempt: attempt(write_id), ..first.clone() }).unwrap().unwrap()
         };
@@ -106,6 +119,19 @@ mod tests {
         let secret = [("idempotency-key", "k"), ("authorization", "Bearer x")];
         assert_ne!(first.key, of(&secret, "a").key);
         assert!(claim(&incoming(&[("authorization", "x")], "a")).unwrap().is_none());
+    }
+
+    #[test]
+    fn an_api_key_is_the_same_credential_in_whichever_header() {
+        let owned = |headers: &[(&str, &str)], hash: u8| {
+            let (name, bounds) = ("bot".to_owned(), Bounds::Everything);
+            let key = Key { name, scope: Scope::Write, bounds, hash: Hash([hash; 32]) };
+            claim(&Incoming { key: Some(Arc::new(key)), ..incoming(headers, "a") }).unwrap().unwrap()
+        };
+        let first = [(HEADER, "k"), ("authorization", "Bearer x")];
+        assert_eq!(owned(&first, 1), owned(&[(HEADER, "k"), ("x-chroma-token", "x")], 1));
+        assert_ne!(owned(&first, 1).key, owned(&first, 2).key, "another key's client has keys of its own");
+        assert_ne!(owned(&first, 1).key, of(&first, "a").key);
     }
 
     #[test]
