@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test, in helpers too")]
 
+#[path = "log_store/archive.rs"]
+mod archive;
 #[path = "log_store/beginning.rs"]
 mod beginning;
 #[path = "log_store/entries.rs"]

@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use tokio::time::sleep;
 
 use super::place::tail;
+use super::verb::PROGRAM;
 
 const READY_IN: Duration = Duration::from_secs(30);
 const STOP_IN: Duration = Duration::from_secs(30);
@@ -24,12 +25,14 @@ pub(crate) struct Balancer {
     log: PathBuf,
     port: u16,
     process: Option<Process>,
+    /// The program is started by this command, if there is one.
+    under: Vec<&'static str>,
 }
 
 impl Balancer {
     /// Waits until it is ready; `env` must name the database and the nodes. `log` is its file.
     pub(crate) async fn start(env: Vec<(String, String)>, log: PathBuf) -> Self {
-        let mut balancer = Self { env, log, port: 0, process: None };
+        let mut balancer = Self { env, log, port: 0, process: None, under: Vec::new() };
         for _ in 1..PORT_TRIES {
             balancer.port = free_port().expect("a free port");
             if balancer.launch_and_wait().await.is_ok() {
@@ -43,7 +46,8 @@ impl Balancer {
 
     /// Without waiting until it is ready: a standby is not.
     pub(crate) fn launched(env: Vec<(String, String)>, log: PathBuf) -> Self {
-        let mut balancer = Self { env, log, port: free_port().expect("a free port"), process: None };
+        let port = free_port().expect("a free port");
+        let mut balancer = Self { env, log, port, process: None, under: Vec::new() };
         balancer.launch();
         balancer
     }
@@ -76,7 +80,8 @@ impl Balancer {
     /// Without waiting for anything, for tests of the start itself.
     pub(crate) fn launch(&mut self) {
         self.process = None;
-        let mut launch = Launch::new(env!("CARGO_BIN_EXE_chroma-ha"), &self.log).args(["serve"]);
+        let words = [self.under.as_slice(), &[PROGRAM, "serve"]].concat();
+        let mut launch = Launch::new(words[0], &self.log).args(&words[1..]);
         launch.without_env = its_own();
         launch = launch.env("PORT", self.port.to_string()).env("ADVERTISE_URL", self.url());
         launch.env.extend(self.env.iter().cloned());
@@ -112,6 +117,11 @@ impl Balancer {
 
     pub(crate) fn pid(&self) -> Option<u32> {
         self.process.as_ref().map(Process::pid)
+    }
+
+    /// From the next start on.
+    pub(crate) fn run_under(&mut self, words: &[&'static str]) {
+        self.under = words.to_vec();
     }
 
     /// For the next start.

@@ -73,6 +73,11 @@ impl Collector {
         self.kept.lock().expect("spans").refused
     }
 
+    /// All spans with all that they say.
+    pub(crate) fn everything(&self) -> String {
+        format!("{:?}", self.kept.lock().expect("spans").spans)
+    }
+
     pub(crate) fn of_trace(&self, trace: &str) -> Vec<Taken> {
         let kept = self.kept.lock().expect("spans");
         kept.spans.iter().filter(|span| span.trace == trace).cloned().collect()

@@ -29,8 +29,16 @@ pub(crate) fn chunk(text: &str) -> String {
 
 impl Raw {
     pub(crate) async fn to(stack: &Stack) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", stack.balancer.port())).await.expect("the balancer");
-        Self { stream }
+        Self::at(stack.balancer.port()).await
+    }
+
+    pub(crate) async fn at(port: u16) -> Self {
+        Self { stream: TcpStream::connect(("127.0.0.1", port)).await.expect("the balancer") }
+    }
+
+    /// Who refuses a request may close before it was sent to its end.
+    pub(crate) async fn send_as_far_as_taken(&mut self, bytes: &[u8]) {
+        let _refused = self.stream.write_all(bytes).await;
     }
 
     /// Its kernel takes hardly more of an answer than is read.
@@ -75,6 +83,19 @@ impl Raw {
             }
         };
         timeout(within, read).await.expect("the connection is closed in time");
+        text(&heard)
+    }
+
+    /// What comes in that time.
+    pub(crate) async fn taken(mut self, time: Duration) -> String {
+        let mut heard = Vec::new();
+        let read = async {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = self.stream.read(&mut buffer).await {
+                heard.extend_from_slice(&buffer[..count]);
+            }
+        };
+        let _closed_before = timeout(time, read).await;
         text(&heard)
     }
 

@@ -30,6 +30,19 @@ impl Recorder {
         String::from_utf8_lossy(&seen).contains(text)
     }
 
+    pub(crate) fn times_seen(&self, text: &str) -> usize {
+        let seen = self.seen.lock().expect("bytes");
+        String::from_utf8_lossy(&seen).matches(text).count()
+    }
+
+    /// The head of every request, whole.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        let seen = self.seen.lock().expect("bytes");
+        let seen = String::from_utf8_lossy(&seen);
+        let parts = seen.split(" HTTP/1.1\r\n").skip(1);
+        parts.filter_map(|part| Some(part.split_once("\r\n\r\n")?.0.to_owned())).collect()
+    }
+
     /// What the server got under this header where it holds this text, in the order of the requests.
     pub(crate) fn values_of(&self, header: &str, text: &str) -> Vec<String> {
         let seen = self.seen.lock().expect("bytes");

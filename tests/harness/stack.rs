@@ -108,15 +108,24 @@ impl Stack {
 
 /// Real Chroma servers without a balancer, named primary, replica, replica-2, ...
 pub(crate) async fn start_nodes(place: &Place, count: usize, allow_reset: bool) -> Vec<Chroma> {
+    start_all(place, vec![None; count], allow_reset).await
+}
+
+/// The same, each of a release of its own.
+pub(crate) async fn start_releases(place: &Place, releases: &[&str]) -> Vec<Chroma> {
+    start_all(place, releases.iter().map(|release| Some((*release).to_owned())).collect(), false).await
+}
+
+async fn start_all(place: &Place, releases: Vec<Option<String>>, allow_reset: bool) -> Vec<Chroma> {
     let toolbox = shared::toolbox();
-    let starts = (0..count).map(|at| {
+    let starts = releases.into_iter().enumerate().map(|(at, release)| {
         let name = match at {
             0 => "primary".to_owned(),
             1 => "replica".to_owned(),
             _ => format!("replica-{at}"),
         };
         let mut options = ChromaOptions::new(&name, place.join(&name));
-        options.allow_reset = allow_reset;
+        (options.allow_reset, options.release) = (allow_reset, release);
         Chroma::start(&toolbox, options)
     });
     let started = join_all(starts).await;

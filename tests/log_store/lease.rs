@@ -132,19 +132,19 @@ async fn a_lease_that_was_given_back_or_was_held_in_this_place_is_free_at_once()
 async fn balancers_know_of_each_other_and_of_the_holder() {
     let base = Base::new().await;
     let (a, b) = (base.log_at("http://a"), base.log_at("http://b"));
-    let alone = a.company().await.unwrap();
+    let alone = a.company(Vec::new()).await.unwrap();
     assert_eq!((alone.holder, alone.others.len()), (None, 0));
     let epoch = a.acquire().await.unwrap().unwrap().epoch;
-    let seen = b.company().await.unwrap();
+    let seen = b.company(Vec::new()).await.unwrap();
     assert_eq!(seen.holder, Some(Peer { address: "http://a".to_owned(), epoch }));
     assert_eq!(seen.others, ["http://a"]);
-    let met = a.company().await.unwrap();
+    let met = a.company(Vec::new()).await.unwrap();
     assert_eq!(met.holder, None);
     assert_eq!(met.others, ["http://b"]);
     assert_eq!(met.key, seen.key);
     assert!(met.key.0.len() >= 64 && !format!("{met:?}").contains(&met.key.0));
     a.release(true).await.unwrap();
-    assert_eq!(a.company().await.unwrap().others, ["http://b"]);
-    let left = b.company().await.unwrap();
+    assert_eq!(a.company(Vec::new()).await.unwrap().others, ["http://b"]);
+    let left = b.company(Vec::new()).await.unwrap();
     assert_eq!((left.holder, left.others.len()), (None, 0), "who has left is nobody to wait for");
 }

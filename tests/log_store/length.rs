@@ -1,13 +1,15 @@
 //! Does any statement read more of a long log than it is asked for? What statements have looked at is taken from
 //! the server's own statistics, so it is the plans that are judged, and not how quick the machine is.
 
-use chroma_ha_core::operator::{DeadLetter, LetterPage};
+use chroma_ha_core::operator::{DeadLetter, LetterPage, WritePage};
 
 use super::*;
 
 /// Rows of the log; two fifths are completed.
 const ROWS: u64 = 100_000;
 const DONE: u64 = 40_000;
+/// Of a collection that was written to in the beginning only.
+const EARLY: u64 = 150;
 /// Entries of a page.
 const PAGE: usize = 100;
 /// What one task may look at besides what it was asked for: the ends of indexes, rows that are checked again.
@@ -19,7 +21,7 @@ async fn fill(base: &Base) {
             SELECT n, 'write-' || n, 'add', t.id, t.id, 'POST', '/', repeat('x', 200)::bytea, \
                 CASE WHEN n <= {DONE} THEN 'completed' ELSE 'pending' END \
             FROM generate_series(1, {ROWS}) n CROSS JOIN LATERAL \
-                (SELECT lpad(to_hex(n % 20 + 1), 32, '0')::uuid AS id) t ORDER BY n; \
+                (SELECT lpad(to_hex(CASE WHEN n <= {EARLY} THEN 99 ELSE n % 20 + 1 END), 32, '0')::uuid AS id) t ORDER BY n; \
         INSERT INTO wal_conversions (seq, node, ids) SELECT n, 'replica-1', '[]' FROM generate_series(1, 500) n; \
         INSERT INTO wal_outcomes (key, digest, seq, write_id) \
             SELECT sha256(n::text::bytea), '', n, 'write-' || n FROM generate_series(1, 500) n; \
@@ -132,6 +134,31 @@ async fn assert_no_task_walks(base: &Base, when: &str, done: u64) {
     }
 }
 
+/// What operators list. The server must know how many writes have which state, as it does a minute after a change.
+async fn assert_no_list_walks(base: &Base) {
+    let early = Some(Stream::Collection(collection(99)));
+    let lists = [
+        ("all", None, true),
+        ("unfinished", None, true),
+        ("rejected", None, false),
+        ("all", early, true),
+        ("unfinished", early, false),
+        ("rejected", early, false),
+    ];
+    for (word, stream, full) in lists {
+        let states = WritePage::states(word).unwrap();
+        let page = WritePage { states, stream, before: None, limit: PAGE as u32 };
+        let rows =
+            cost(base, async |log| assert_eq!(log.writes(page).await.unwrap().len() == PAGE, full, "{word}"))
+                .await;
+        println!("{word} writes of {stream:?}: {rows} rows");
+        assert!(
+            rows < BESIDES + 5 * PAGE as i64,
+            "{word} of {stream:?}: {rows} rows of {ROWS} were looked at"
+        );
+    }
+}
+
 #[tokio::test]
 async fn no_task_looks_at_more_of_a_long_log_than_it_is_about() {
     let base = Base::new().await;
@@ -139,6 +166,7 @@ async fn no_task_looks_at_more_of_a_long_log_than_it_is_about() {
     // Whether the server knows the table's shape yet, or not.
     assert_no_task_walks(&base, "without statistics", DONE).await;
     base.sql.batch_execute("ANALYZE").await.unwrap();
+    assert_no_list_walks(&base).await;
     base.sql.batch_execute("DELETE FROM dead_letters").await.unwrap();
     assert_no_task_walks(&base, "with statistics", DONE + PAGE as u64).await;
     // Age alone makes rows go, some at a time.

@@ -9,7 +9,7 @@ use chroma_ha_core::catalog::Move;
 use chroma_ha_core::effect::Effect;
 use chroma_ha_core::entry::Op;
 use chroma_ha_core::ids::Seq;
-use chroma_ha_core::operator::{AuditPage, Closing, DeadLetter, Deed, LetterPage, Letters};
+use chroma_ha_core::operator::{AuditPage, Closing, DeadLetter, Deed, LetterPage, LetterState, Letters};
 use chroma_ha_core::port::{Change, LogStore, StoreError};
 
 use super::{Base, adds, all, collection, create, taken};
@@ -62,7 +62,7 @@ async fn refused(log: &PgLog) {
 }
 
 async fn open(log: &PgLog) -> Vec<(String, bool)> {
-    let page = LetterPage { state: Some("open"), before: None, only: None, limit: 10 };
+    let page = LetterPage { state: Some(LetterState::Open), before: None, only: None, limit: 10 };
     log.letters(page).await.unwrap().into_iter().map(|row| (row.id, row.logged)).collect()
 }
 

@@ -1,10 +1,8 @@
 //! Do people read what happened, each thing once when it begins and once when it is over, in order, whatever
 //! befalls the way to them? And does nobody read where the messages go?
 
-use std::process::{Command, Output};
 use std::time::Duration;
 
-use chroma_ha::config::table::OPTIONS;
 use chroma_ha::dev::http_status;
 use serde_json::json;
 
@@ -12,7 +10,7 @@ use crate::harness::chaos::Mode;
 use crate::harness::status::{PATIENCE, state, until_all_up};
 use crate::harness::surface::{create, records, until_quiet, until_state, upsert};
 use crate::harness::webhook::{Mishap, SECRET, Webhook};
-use crate::harness::{Options, Stack, get, until};
+use crate::harness::{Options, Stack, Verb, get, until};
 
 /// Longer than it takes until anything is told, and until a repeat would be.
 const QUIET: Duration = Duration::from_secs(6);
@@ -194,15 +192,9 @@ async fn alerts_can_be_silenced() {
 }
 
 /// `chroma-ha alert test` with these variables and no other.
-async fn alert_test(vars: &[(&str, &str)]) -> (Option<i32>, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_chroma-ha"));
-    for option in OPTIONS {
-        command.env_remove(option.name);
-    }
-    command.args(["alert", "test"]).envs(vars.iter().copied());
-    let Output { status, stdout, stderr } =
-        tokio::task::spawn_blocking(move || command.output().expect("the program")).await.expect("its end");
-    (status.code(), String::from_utf8([stdout, stderr].concat()).expect("text"))
+async fn alert_test(vars: &[(&str, &str)]) -> (i32, String) {
+    let ended = Verb::of(&["alert", "test"]).envs(vars.iter().copied()).ended().await;
+    (ended.code, ended.said())
 }
 
 #[tokio::test]
@@ -212,11 +204,11 @@ async fn a_test_message_says_what_slack_answered() {
     let set = ("SLACK_WEBHOOK_URL", url.as_str());
     for status in ["404", "500"] {
         let (code, text) = alert_test(&[set]).await;
-        assert!(code == Some(1) && text.contains(status) && text.lines().count() == 1, "{code:?} {text}");
+        assert!(code == 1 && text.contains(status) && text.lines().count() == 1, "{code} {text}");
         assert!(!text.contains(SECRET), "{text}");
     }
     let (code, text) = alert_test(&[set, ("SERVICE_NAME", "prod")]).await;
-    assert_eq!((code, text.as_str()), (Some(0), "Slack took the test message: status 200 ok\n"));
+    assert_eq!((code, text.as_str()), (0, "Slack took the test message: status 200 ok\n"));
     assert_eq!(told(&webhook), ["[INFO] prod: This is a test"]);
     for vars in [
         &[][..],
@@ -224,13 +216,10 @@ async fn a_test_message_says_what_slack_answered() {
         &[("SLACK_WEBHOOK_URL", "hooks.slack.com/T024hunter2")],
     ] {
         let (code, text) = alert_test(vars).await;
-        assert!(
-            code == Some(64) && text.contains("SLACK_WEBHOOK_URL") && text.lines().count() == 1,
-            "{text}"
-        );
+        assert!(code == 64 && text.contains("SLACK_WEBHOOK_URL") && text.lines().count() == 1, "{text}");
         assert!(!text.contains(SECRET), "{text}");
     }
     let (code, text) = alert_test(&[("SLACK_WEBHOOK_URL", "http://127.0.0.1:1/services/T024hunter2")]).await;
-    assert!(code == Some(1) && text.contains("no answer from Slack") && !text.contains(SECRET), "{text}");
+    assert!(code == 1 && text.contains("no answer from Slack") && !text.contains(SECRET), "{text}");
     assert_eq!(webhook.attempts(), 3);
 }

@@ -11,8 +11,10 @@ use super::dead_letters;
 use super::embedded::connect;
 use crate::harness::browser::Browser;
 use crate::harness::events::Events;
+use crate::harness::keys::{lines, secret};
+use crate::harness::stack::start_nodes;
 use crate::harness::surface::{create, exchange, until_state, upsert};
-use crate::harness::{Load, Options, Stack, client, until};
+use crate::harness::{Load, Options, Place, Stack, client, until};
 
 /// From the death of a node to its sight.
 const PROMISED: Duration = Duration::from_secs(3);
@@ -379,4 +381,30 @@ async fn an_operator_retries_a_dead_letter_on_the_page_with_the_key() {
         json!([format!("{}/dashboard", stack.url()), "", 0, ""]),
         "the key is in the tab's session only"
     );
+}
+
+#[tokio::test]
+async fn with_api_keys_the_page_asks_for_one_and_shows_everything_with_it() {
+    let place = Place::new("keyed");
+    let nodes = start_nodes(&place, 1, false).await;
+    let keys = lines(&[("watcher", "read"), ("bound", "read tenant=t")]);
+    let stack =
+        Stack::over(place, nodes, Options { nodes: 1, ..Options::default() }.env("API_KEYS", &keys)).await;
+    let Some(mut browser) = Browser::start().await else { return };
+    browser.look(DESKTOP, false).await;
+    browser.open(&format!("{}/dashboard", stack.url())).await;
+    shows(&mut browser, SOON, "#link", "No key").await;
+    shows(&mut browser, SOON, "#advice", "an API key is needed").await;
+    assert_eq!(browser.value("document.activeElement.id").await, "key", "it is asked for");
+    browser.shots("7-no-key").await;
+    browser.enter(&secret("bound")).await;
+    browser.press("Enter").await;
+    shows(&mut browser, SOON, "#advice", "needs a key that is not bound").await;
+    browser.enter(&secret("watcher")).await;
+    browser.press("Enter").await;
+    shows(&mut browser, SOON, "#link", "Live").await;
+    shows(&mut browser, SOON, "[data-key=primary] .badge", "up").await;
+    let kept = browser.value("[location.href, document.cookie, localStorage.length]").await;
+    assert_eq!(kept, json!([format!("{}/dashboard", stack.url()), "", 0]));
+    assert!(!stack.balancer.log().contains("planted"));
 }

@@ -120,3 +120,30 @@ async fn a_holder_cut_off_from_postgresql_alone_gives_way_and_comes_back_as_a_st
     load.end(&stack, PATIENCE).await;
     beside.stop().await;
 }
+
+/// A balancer that starts does not know at once how the others show themselves.
+#[tokio::test]
+async fn what_another_balancer_passes_on_is_logged_under_its_id_or_not_at_all() {
+    let mut stack = Stack::start(Options::default().env("LEASE_TIME", "300")).await;
+    let id = crate::harness::surface::create(&stack.url(), "docs").await;
+    let database = crate::harness::sql::connect(&stack.database_url).await;
+    let key: String = database.query_one("SELECT peer_key FROM wal_lease", &[]).await.expect("a key").get(0);
+    stack.balancer.stop().await;
+    let url = format!("{}/{id}/upsert", collections_url(&stack.url()));
+    let body = json!({"ids": ["r"], "embeddings": [[1.0, 2.0, 3.0]]});
+    let pass_on = async || {
+        let request = reqwest::Client::new().post(&url).json(&body);
+        let request =
+            request.header("x-chroma-ha-peer", &key).header("x-chroma-ha-forwarded-write", "passed-on");
+        let Ok(answer) = request.send().await else { return false };
+        let (status, untaken) = (answer.status(), answer.headers().contains_key("x-chroma-ha-not-holder"));
+        assert!(status == 200 || (status == 503 && untaken), "{status} {:?}", answer.text().await);
+        status == 200
+    };
+    // From before it listens on, until it takes it: long before it looks at the others again.
+    let taken = until(Duration::from_secs(20), "it is taken", pass_on);
+    tokio::join!(stack.balancer.start_again(), taken);
+    let rows = database.query("SELECT write_id FROM wal_pending_writes WHERE op = 'upsert'", &[]).await;
+    let ids: Vec<String> = rows.expect("rows").iter().map(|row| row.get(0)).collect();
+    assert_eq!(ids, ["passed-on"]);
+}

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::harness::status::{PATIENCE, state, until_all_up};
 use crate::harness::webhook::{SECRET, Webhook};
-use crate::harness::{Options, Stack, get, until};
+use crate::harness::{Options, PROGRAM, Place, Stack, get, until};
 
 struct Monitor {
     port: u16,
@@ -17,36 +17,42 @@ struct Monitor {
 
 impl Monitor {
     async fn watch(stack: &Stack, webhook: &Webhook) -> Monitor {
-        let log = stack.place.join("monitor.log");
-        let port = free_port().expect("a free port");
-        let mut launch = Launch::new(env!("CARGO_BIN_EXE_chroma-ha"), &log).args(["monitor"]);
-        launch.without_env = OPTIONS.iter().map(|option| option.name).collect();
         let nodes: Vec<String> = stack.nodes.iter().map(chroma_ha::dev::Chroma::url).collect();
-        let (port_text, balancer, slack) = (port.to_string(), stack.url(), webhook.url());
         let env = [
-            ("PORT", port_text.as_str()),
-            ("BIND_ADDRESS", "127.0.0.1"),
             ("MONITOR_INTERVAL", "2"),
-            ("BALANCER_URL", &balancer),
+            ("BALANCER_URL", &stack.url()),
             ("PRIMARY_URL", &nodes[0]),
             ("REPLICA_URL", &nodes[1]),
             ("DATABASE_URL", &stack.database_url),
-            ("SLACK_WEBHOOK_URL", &slack),
+            ("SLACK_WEBHOOK_URL", &webhook.url()),
             ("WAL_CPU_THRESHOLD", "100"),
             ("WAL_MEMORY_THRESHOLD", "100"),
         ];
-        launch = env.into_iter().fold(launch, |launch, (name, value)| launch.env(name, value));
-        let process = launch.start().expect("the monitor");
-        until(PATIENCE, "the monitor watches", async || http_status(port, "/health").await == Some(200))
-            .await;
-        let monitor = Monitor { port, log, _process: process };
+        let monitor = Monitor::start(&stack.place, &env).await;
         until(PATIENCE, "it has seen everything", async || monitor.answers().await.len() == 4).await;
         monitor
     }
 
+    async fn start(place: &Place, env: &[(&str, &str)]) -> Monitor {
+        let log = place.join("monitor.log");
+        let port = free_port().expect("a free port");
+        let mut launch = Launch::new(PROGRAM, &log).args(["monitor"]);
+        launch.without_env = OPTIONS.iter().map(|option| option.name).collect();
+        launch = launch.env("PORT", port.to_string()).env("BIND_ADDRESS", "127.0.0.1");
+        launch = env.iter().fold(launch, |launch, (name, value)| launch.env(*name, *value));
+        let process = launch.start().expect("the monitor");
+        until(PATIENCE, "the monitor watches", async || http_status(port, "/health").await == Some(200))
+            .await;
+        Monitor { port, log, _process: process }
+    }
+
+    async fn page(&self) -> Value {
+        get(&format!("http://127.0.0.1:{}/status", self.port)).await.1
+    }
+
     /// Who answers, as it shows.
     async fn answers(&self) -> Vec<(String, bool)> {
-        let (_, page) = get(&format!("http://127.0.0.1:{}/status", self.port)).await;
+        let page = self.page().await;
         let part = |part: &Value| (part["name"].to_string(), part["answers"] == true);
         page["parts"].as_array().into_iter().flatten().map(part).collect()
     }
@@ -62,6 +68,23 @@ fn told(webhook: &Webhook) -> Vec<String> {
 async fn until_told(webhook: &Webhook, titles: &[&str]) {
     until(PATIENCE, &format!("{titles:?}"), async || told(webhook).len() >= titles.len()).await;
     assert_eq!(told(webhook), titles);
+}
+
+#[tokio::test]
+async fn the_address_of_a_balancer_is_all_that_it_needs() {
+    let place = Place::new("monitor");
+    let nobody = format!("http://127.0.0.1:{}", free_port().expect("a free port"));
+    let env = [("MONITOR_INTERVAL", "0.5"), ("BALANCER_URL", nobody.as_str())];
+    let monitor = Monitor::start(&place, &env).await;
+    // The machine itself is looked at every 2 s, too.
+    until(PATIENCE, "it has looked at everything", async || {
+        let page = monitor.page().await;
+        page["parts"][0]["answers"] == false && page["uptime_seconds"].as_u64() >= Some(6)
+    })
+    .await;
+    let page = monitor.page().await;
+    let actors = page["actors"].as_array().expect("actors");
+    assert!(!actors.is_empty() && actors.iter().all(|actor| actor["restarts_after_panic"] == 0), "{page}");
 }
 
 #[tokio::test]

@@ -3,9 +3,12 @@
 
 use std::time::Instant;
 
+use chroma_ha::dev::free_port;
+use nix::sys::signal::Signal;
+
 use crate::harness::stack::Options;
 use crate::harness::status::PATIENCE;
-use crate::harness::{Load, Stack, until};
+use crate::harness::{Balancer, Load, Place, Stack, until};
 
 async fn stack() -> Stack {
     Stack::start(Options { own_postgres: true, ..Options::default() }).await
@@ -52,4 +55,25 @@ async fn reads_go_on_while_it_is_away_and_writes_when_it_is_back() {
     assert_only_writes_were_put_off(&load);
     assert!(stack.balancer.is_running());
     load.end(&stack, PATIENCE).await;
+}
+
+#[tokio::test]
+async fn a_balancer_that_waits_for_it_at_its_start_hears_that_it_shall_stop() {
+    let place = Place::new("waiting");
+    let nowhere = || free_port().expect("a free port");
+    let env = [
+        ("BIND_ADDRESS", "127.0.0.1".to_owned()),
+        ("PRIMARY_URL", format!("http://127.0.0.1:{}", nowhere())),
+        ("DATABASE_URL", format!("postgresql://nobody@127.0.0.1:{}/none", nowhere())),
+    ];
+    let env = env.map(|(name, value)| (name.to_owned(), value)).to_vec();
+    let mut balancer = Balancer::launched(env, place.join("balancer.log"));
+    until(PATIENCE, "it waits", async || balancer.log().contains("waiting for PostgreSQL")).await;
+    balancer.signal(Signal::SIGTERM);
+    let begun = Instant::now();
+    while balancer.is_running() {
+        assert!(begun.elapsed() < PATIENCE, "it does not end");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(balancer.exit_code(), Some(0), "the signal itself ended it: process 1 would go on");
 }

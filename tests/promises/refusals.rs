@@ -1,7 +1,6 @@
 //! Is what cannot be done refused clearly, and before it has done anything? Routes that cannot be
 //! logged, bodies that are too large, requests that Chroma itself refuses, settings that make no sense.
 
-use std::process::{Command, Output};
 use std::time::Duration;
 
 use futures_util::stream;
@@ -14,7 +13,7 @@ use crate::harness::shared::database;
 use crate::harness::stack::start_nodes;
 use crate::harness::surface::{create, exchange, metric, records, until_quiet, upsert};
 use crate::harness::twin::{id_of, without_ids};
-use crate::harness::{Balancer, Options, Place, Twin, assert_nodes_equal, get, node_records};
+use crate::harness::{Balancer, Ended, Options, Place, Twin, Verb, assert_nodes_equal, get, node_records};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
@@ -197,16 +196,14 @@ async fn what_is_not_there_is_missed_in_chromas_own_words() {
     }
 }
 
-fn serve(variables: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_chroma-ha"));
-    command.arg("serve").env_clear();
-    command.env("PRIMARY_URL", "http://127.0.0.1:9");
-    command.env("DATABASE_URL", "postgres://u:hidden-word@127.0.0.1:9/d");
-    command.envs(variables.iter().copied()).output().expect("the program")
+async fn serve(name: &str, value: &str) -> Ended {
+    let serve = Verb::of(&["serve"]).env("PRIMARY_URL", "http://127.0.0.1:9");
+    let serve = serve.env("DATABASE_URL", "postgres://u:hidden-word@127.0.0.1:9/d");
+    serve.env(name, value).ended().await
 }
 
-#[test]
-fn a_bad_setting_stops_the_start_with_one_line_that_says_how_to_mend_it() {
+#[tokio::test]
+async fn a_bad_setting_stops_the_start_with_one_line_that_says_how_to_mend_it() {
     for (name, value, shown, accepted) in [
         ("LOAD_BALANCE_STRATEGY", "random", "random", "round_robin"),
         ("READ_REPLICA_RATIO", "1.5", "1.5", "1"),
@@ -222,16 +219,14 @@ fn a_bad_setting_stops_the_start_with_one_line_that_says_how_to_mend_it() {
         ("SLACK_WEBHOOK_URL", "hidden-word", "***", "http"),
         ("REPLICA_URLS", "http://a,nonsense", "nonsense", "http"),
     ] {
-        let output = serve(&[(name, value)]);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(64), "{name}={value}: {said}");
+        let Ended { code, out, err: said } = serve(name, value).await;
+        assert_eq!(code, 64, "{name}={value}: {said}");
         assert_eq!(said.lines().count(), 1, "{name}={value}: {said}");
         assert!(said.contains(name) && said.contains(shown) && said.contains(accepted), "{value}: {said}");
         assert!(!said.contains("hidden-word"), "a secret is shown: {said}");
-        assert!(output.stdout.is_empty(), "{:?}", output.stdout);
+        assert_eq!(out, "");
     }
-    let missing = serve(&[("DATABASE_URL", "")]);
-    let said = String::from_utf8_lossy(&missing.stderr).into_owned();
-    assert_eq!((missing.status.code(), said.lines().count()), (Some(64), 1), "{said}");
+    let Ended { code, err: said, .. } = serve("DATABASE_URL", "").await;
+    assert_eq!((code, said.lines().count()), (64, 1), "{said}");
     assert!(said.contains("DATABASE_URL"), "{said}");
 }

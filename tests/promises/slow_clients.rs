@@ -1,7 +1,7 @@
 //! Can a client that sends or reads slowly, or not at all, take something from the others (G7)? It holds
 //! no permit while it sends, room for its own body only, and is let go in time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -112,4 +112,53 @@ async fn beyond_so_many_connections_the_next_waits_until_one_closes() {
     assert!(!next.is_answered(Duration::from_secs(2)).await, "it waits");
     open.pop().expect("a connection").reset();
     assert!(next.is_answered(SOON).await);
+}
+
+/// Every part of a request is waited for so long and no longer, also of a later request on a connection; who waits
+/// for an answer, or takes one, is left alone.
+#[tokio::test]
+async fn a_connection_on_which_nothing_is_asked_is_closed() {
+    let options = Options::default().env("CLIENT_IDLE_TIMEOUT", "2").env("CLIENT_TIMEOUT", "2");
+    let stack = Stack::start(options.env("PROBE_TIMEOUT", "20")).await;
+    let begun = Instant::now();
+    let hello = "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
+    let mut idle = Raw::to(&stack).await;
+    idle.send(hello).await;
+    let idle = tokio::spawn(idle.rest(SOON));
+    // Half a second head, and one that never ends.
+    let mut half = Raw::to(&stack).await;
+    half.send(&format!("{hello}GET /livez HTTP/1.1\r\nhost:")).await;
+    let half = tokio::spawn(half.rest(SOON));
+    let mut dribbling = Raw::to(&stack).await;
+    dribbling.send(&format!("{hello}GET /livez HTTP/1.1\r\nx-a: ")).await;
+    let dribbling = tokio::spawn(dribbling.dribble("b".to_owned(), DRIBBLE, SOON));
+    let mut taking = Raw::to(&stack).await;
+    taking.send("GET /dashboard/events HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    for (who, closed) in [("idle", idle), ("half", half), ("dribbling", dribbling)] {
+        let answer = closed.await.expect("a client's task");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{who}: {answer:?}");
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{who}: {answer:?}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    let taken = taking.taken(Duration::from_secs(8)).await;
+    assert!(taken.matches("data:").count() >= 6, "it was cut off: {taken}");
+}
+
+/// What comes after a body in chunks, and beside their sizes, is waited for no longer than the body.
+#[tokio::test]
+async fn a_body_that_never_ends_is_given_up() {
+    let options = Options::default().env("CLIENT_TIMEOUT", "5").env("CLIENT_BODY_TIMEOUT", "3");
+    let stack = Stack::start(options).await;
+    let id = create(&stack.url(), "endless").await;
+    let mut slow = Vec::new();
+    for begun in ["5;", "0\r\nx-a: "] {
+        let mut client = Raw::to(&stack).await;
+        client.send(&(head("POST", &path(&id, "upsert"), None) + begun)).await;
+        slow.push(tokio::spawn(client.dribble("a".to_owned(), DRIBBLE, SOON)));
+    }
+    for answered in slow {
+        let answer = answered.await.expect("a client's task");
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer:?}");
+    }
+    upsert(&stack.url(), &id, "next", "there").await;
 }

@@ -1,7 +1,6 @@
 //! Are people told, once when it begins and once when it ends, that a node lost its data or holds
 //! something else than the others? And does the shell reach what `/admin` offers?
 
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::nodes::collections_url;
 use crate::harness::stack::start_nodes;
 use crate::harness::surface::{create, records, until_quiet, until_state, upsert};
-use crate::harness::{Options, Place, Stack, assert_nodes_equal, delete, post, until};
+use crate::harness::{Options, Place, Stack, Verb, assert_nodes_equal, delete, post, until};
 
 const SOON: Duration = Duration::from_secs(40);
 
@@ -68,12 +67,10 @@ async fn a_node_that_holds_something_else_is_told_until_that_is_mended() {
 }
 
 /// The program itself, as in a shell.
-fn shell(stack: &Stack, key: &str, words: &[&str]) -> (bool, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_chroma-ha"));
-    let output = command.args(words).args(["--url", &stack.url()]).env("ADMIN_TOKEN", key).output();
-    let output = output.expect("the program");
-    let text = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8(text).expect("text"))
+async fn shell(stack: &Stack, key: &str, words: &[&str]) -> (bool, String) {
+    let verb = Verb::of(&[words, &["--url", &stack.url()]].concat());
+    let ended = verb.env("ADMIN_TOKEN", key).ended().await;
+    (ended.code == 0, ended.said())
 }
 
 #[tokio::test]
@@ -83,17 +80,21 @@ async fn the_shell_reaches_what_operators_may_do() {
     let id = create(&url, "docs").await;
     upsert(&url, &id, "r", "text").await;
     until_quiet(&url).await;
-    let (ok, text) = shell(&stack, "wrong", &["dead-letters"]);
+    let (ok, text) = shell(&stack, "wrong", &["wal", "list"]).await;
     assert!(!ok && text.contains("401") && text.contains("admin key") && text.lines().count() == 1, "{text}");
-    assert_eq!(shell(&stack, "key", &["dead-letters"]), (true, "no dead letters\n".to_owned()));
-    let (ok, text) = shell(&stack, "key", &["dead-letters", "list", "--state", "all", "--json"]);
+    until(SOON, "everything is noted to be everywhere", async || {
+        shell(&stack, "key", &["wal", "list"]).await
+            == (true, "no such write\n\nno dead letters\n".to_owned())
+    })
+    .await;
+    let (ok, text) = shell(&stack, "key", &["wal", "list", "--letters", "all", "--json"]).await;
     let page: Value = serde_json::from_str(&text).expect("JSON");
     assert!(ok && page["dead_letters"] == json!([]), "{text}");
-    for verb in ["retry", "discard"] {
-        let (ok, text) = shell(&stack, "key", &["dead-letters", verb, "replica-1:9"]);
-        assert!(!ok && text.contains("no open dead letter"), "{verb}: {text}");
+    for words in [&["retry", "replica-1:9"][..], &["discard", "replica-1:9", "--yes"]] {
+        let (ok, text) = shell(&stack, "key", &[&["wal"], words].concat()).await;
+        assert!(!ok && text.contains("no open dead letter"), "{words:?}: {text}");
     }
-    let (ok, text) = shell(&stack, "key", &["rebuild", "replica-1", "docs"]);
+    let (ok, text) = shell(&stack, "key", &["rebuild", "replica-1", "docs", "--yes"]).await;
     assert!(ok && text.contains(&id) && text.contains("quarantined"), "{text}");
     assert_nodes_equal(&stack, "docs", SOON).await;
 }

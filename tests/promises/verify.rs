@@ -1,7 +1,6 @@
 //! Is a record that was altered on one node, past the balancer, found and named, and is the node given
 //! everything anew, while writes go on? Compared are the nodes themselves.
 
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::nodes::{collections_url, node_records, read};
 use crate::harness::surface::{NODES, create, document, metric, records, until_quiet, until_state, upsert};
 use crate::harness::twin::id_of;
-use crate::harness::{Load, Options, Stack, get, post, until};
+use crate::harness::{Load, Options, Stack, Verb, get, post, until};
 
 const SOON: Duration = Duration::from_secs(90);
 
@@ -131,31 +130,26 @@ async fn under_a_load_of_writes_only_the_altered_record_is_found() {
     load.end(&stack, SOON).await;
 }
 
-fn program(stack: &Stack, more: &[&str]) -> (Option<i32>, String) {
-    let url = stack.url();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_chroma-ha"));
-    command.args(["verify", "--url", &url]).args(more).env_remove("ADMIN_TOKEN");
-    let output = command.output().expect("the program");
-    let text =
-        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-    (output.status.code(), text)
+async fn program(stack: &Stack, more: &[&str]) -> (i32, String) {
+    let ended = Verb::of(&[&["verify", "--url", &stack.url()], more].concat()).ended().await;
+    (ended.code, ended.said())
 }
 
 #[tokio::test]
 async fn the_command_line_tells_by_its_exit_code() {
     let stack = stack().await;
     filled(&stack, "docs", 40).await;
-    let (code, text) = program(&stack, &["--collection", "docs"]);
-    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = program(&stack, &["--collection", "docs"]).await;
+    assert_eq!(code, 0, "{text}");
     past_the_balancer(&stack, 1, "docs", "delete", json!({ "ids": ["r5"] })).await;
-    let (code, text) = program(&stack, &["--no-repair"]);
-    assert!(code == Some(1) && text.contains("r5") && text.contains("left as it is"), "{code:?} {text}");
-    let (code, text) = program(&stack, &[]);
-    assert!(code == Some(1) && text.contains("copied anew, now equal"), "{code:?} {text}");
-    let (code, text) = program(&stack, &[]);
-    assert_eq!(code, Some(0), "{text}");
-    let (code, text) = program(&stack, &["--collection", "nothing"]);
-    assert!(code == Some(1) && text.contains("no collection has the id or name `nothing`"), "{text}");
+    let (code, text) = program(&stack, &["--no-repair"]).await;
+    assert!(code == 1 && text.contains("r5") && text.contains("left as it is"), "{code} {text}");
+    let (code, text) = program(&stack, &[]).await;
+    assert!(code == 1 && text.contains("copied anew, now equal"), "{code} {text}");
+    let (code, text) = program(&stack, &[]).await;
+    assert_eq!(code, 0, "{text}");
+    let (code, text) = program(&stack, &["--collection", "nothing"]).await;
+    assert!(code == 1 && text.contains("no collection has the id or name `nothing`"), "{text}");
 }
 
 /// A tenth of the interval after the start.

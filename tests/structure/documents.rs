@@ -1,6 +1,7 @@
 //! Do the documents say what the code says? The table of variables, the test command, the links.
 
 use std::fs;
+use std::process::Command;
 
 use chroma_ha::config::table;
 
@@ -8,8 +9,15 @@ use super::{assert_none, read, root};
 
 /// What a reader finds, from the root of the workspace.
 fn documents() -> Vec<String> {
-    let mut found =
-        vec!["README.md".to_owned(), "CHANGELOG.md".to_owned(), "migrations/README.md".to_owned()];
+    let single = [
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "migrations/README.md",
+        "examples/README.md",
+    ];
+    let mut found = single.map(str::to_owned).to_vec();
     for folder in ["docs", "docs/adr"] {
         for entry in fs::read_dir(root().join(folder)).expect("a folder").flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -39,6 +47,38 @@ fn the_pipeline_runs_the_test_command_of_the_readme() {
     let readme = read("README.md");
     let found: Vec<&str> = readme.lines().filter(|line| line.starts_with("cargo test")).collect();
     assert_eq!(found.first(), Some(&last));
+}
+
+/// As the program tells them itself.
+fn verbs() -> Vec<String> {
+    let output = Command::new(env!("CARGO_BIN_EXE_chroma-ha")).arg("--help").output().expect("the program");
+    let help = String::from_utf8(output.stdout).expect("text");
+    let listed = help.split("Commands:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("a list");
+    let indented = listed.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    indented.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn verbs_that_people_are_told_to_use_exist() {
+    let verbs = verbs();
+    assert!(verbs.len() > 15 && verbs.contains(&"wal".to_owned()), "{verbs:?}");
+    let mut wrong = Vec::new();
+    let mut files = documents();
+    files.extend(["core/src/alert/messages.txt", "deploy/prometheus-alerts.yaml"].map(str::to_owned));
+    for path in files.into_iter().filter(|path| !path.starts_with("docs/adr")) {
+        let text = read(&path);
+        let quoted = if path.ends_with("yaml") { "chroma-ha " } else { "`chroma-ha " };
+        // What `dev` says once all is there is no verb.
+        for rest in text.split(quoted).skip(1).filter(|rest| !rest.starts_with("is up")) {
+            let word: String =
+                rest.chars().take_while(|c| c.is_ascii_lowercase() || matches!(c, '-' | '…')).collect();
+            // A flag, or the name of the whole.
+            if !word.is_empty() && word != "…" && !word.starts_with('-') && !verbs.contains(&word) {
+                wrong.push(format!("{path}: chroma-ha {word}"));
+            }
+        }
+    }
+    assert_none("verbs that are not there", wrong);
 }
 
 #[test]
