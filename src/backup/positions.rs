@@ -45,7 +45,7 @@ impl Beginning {
 async fn seen(cluster: &mut Cluster) -> Result<(Sight, Marks), Failure> {
     let down = cluster.balancer.nodes().await?;
     let marks = cluster.archive.marks().await?;
-    Ok((Sight { down, safe: marks.safe.clone(), last_turn: marks.last_turn }, marks))
+    Ok((Sight { down, safe: marks.safe.clone(), turns: marks.turns.clone() }, marks))
 }
 
 /// The log's end as it is now, once everything up to there is decided.

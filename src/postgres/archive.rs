@@ -30,8 +30,8 @@ pub struct Marks {
     /// Everything up to here is decided: what is not rejected is accepted.
     pub decided: Seq,
     pub at: Moment,
-    /// The last change of a node's state that was kept.
-    pub last_turn: i64,
+    /// The last change of each node's state that was kept, by its number.
+    pub turns: BTreeMap<String, i64>,
     /// Nodes that follow the log: whatever may still change there is from after this position.
     pub safe: BTreeMap<String, Seq>,
 }
@@ -71,22 +71,24 @@ impl Archive {
             let sql = "SELECT i.id, h.head, l.low, floor(extract(epoch FROM now()) * 1000)::bigint AS ms, \
                     to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS text, \
                     coalesce((SELECT max(applied_seq) FROM wal_cursors WHERE joined), 0) AS decided, \
-                    coalesce((SELECT max(id) FROM failover_history), 0) AS turn, \
                     array(SELECT node FROM wal_cursors WHERE joined ORDER BY node) AS nodes, \
+                    array(SELECT coalesce((SELECT max(f.id) FROM failover_history f WHERE f.node = c.node), 0) \
+                        FROM wal_cursors c WHERE joined ORDER BY node) AS turns, \
                     array(SELECT least(c.applied_seq, \
                         (SELECT min(first_seq) - 1 FROM wal_doubts d WHERE d.node = c.node), \
                         (SELECT min(position) FROM catalog_copies k WHERE k.node = c.node AND begun = node_collection)) \
                         FROM wal_cursors c WHERE joined ORDER BY node) AS safe \
                 FROM wal_identity i, wal_head h, wal_low l";
             let row = session.client.query_typed_one(sql, &[]).await.map_err(fault)?;
-            let (nodes, safe): (Vec<String>, Vec<i64>) = (row.get("nodes"), row.get("safe"));
+            let nodes: Vec<String> = row.get("nodes");
+            let (turns, safe): (Vec<i64>, Vec<i64>) = (row.get("turns"), row.get("safe"));
             Ok(Marks {
                 log: row.get("id"),
                 head: seq_of(row.get("head")),
                 low: seq_of(row.get("low")),
                 decided: seq_of(row.get("decided")),
                 at: Moment { ms: millis(row.get("ms")), text: row.get("text") },
-                last_turn: row.get("turn"),
+                turns: nodes.iter().cloned().zip(turns).collect(),
                 safe: nodes.into_iter().zip(safe.into_iter().map(seq_of)).collect(),
             })
         })

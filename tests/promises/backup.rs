@@ -263,9 +263,14 @@ async fn a_node_that_is_down_and_a_balancer_that_is_killed_do_not_harm_a_backup(
 
     // However far behind it is, the node that stays down makes no more log part of the copy.
     until_state(&url, "replica-1", "down").await;
+    let client = crate::harness::sql::connect(&stack.database_url).await;
+    // That it went down under this balancer is kept a moment after it is told.
+    let kept = "SELECT count(*) FROM failover_history WHERE node = 'replica-1' AND to_state = 'down' \
+        AND epoch = (SELECT epoch FROM wal_lease)";
+    let kept = async || client.query_one(kept, &[]).await.unwrap().get::<_, i64>(0) > 0;
+    until(SOON, "its going down is kept", kept).await;
     let again = stack.place.join("again");
     run(&stack, &["backup"], &again).await.fine();
-    let client = crate::harness::sql::connect(&stack.database_url).await;
     let behind = "SELECT applied_seq FROM wal_cursors WHERE node = 'replica-1'";
     let behind: i64 = client.query_one(behind, &[]).await.unwrap().get(0);
     let from = manifest(&again)["base"]["from"].as_i64().unwrap();

@@ -12,8 +12,8 @@ pub struct Sight {
     pub down: BTreeMap<String, bool>,
     /// Nodes that follow the log: whatever may still change there is from after this position.
     pub safe: BTreeMap<String, Seq>,
-    /// The last change of a node's state that was kept.
-    pub last_turn: i64,
+    /// The last change of each node's state that was kept, by its number.
+    pub turns: BTreeMap<String, i64>,
 }
 
 /// `before` the first read and `after` the last one. Whatever was read shows at least everything up to here; a node
@@ -21,8 +21,8 @@ pub struct Sight {
 pub fn copied_from(before: &Sight, after: &Sight) -> Option<Seq> {
     let stayed_away = |node: &String| {
         let down = |sight: &Sight| sight.down.get(node) == Some(&true);
-        let unmoved = before.safe.get(node) == after.safe.get(node) && before.last_turn == after.last_turn;
-        down(before) && down(after) && unmoved
+        let kept = |sight: &Sight| (sight.safe.get(node).copied(), sight.turns.get(node).copied());
+        down(before) && down(after) && kept(before) == kept(after)
     };
     let read = |node: &String| before.down.contains_key(node) && !stayed_away(node);
     before.safe.iter().filter(|(node, _)| read(node)).map(|(_, safe)| *safe).min()
@@ -35,10 +35,12 @@ mod tests {
     const UP: bool = false;
     const DOWN: bool = true;
 
-    fn sight(nodes: [(bool, u64); 2], last_turn: i64) -> Sight {
+    /// With the replica's last turn.
+    fn sight(nodes: [(bool, u64); 2], turn: i64) -> Sight {
         let names = ["primary".to_owned(), "replica".to_owned()];
         let down = names.clone().into_iter().zip(nodes.map(|(down, _)| down)).collect();
-        Sight { down, safe: names.into_iter().zip(nodes.map(|(_, safe)| Seq(safe))).collect(), last_turn }
+        let safe = names.clone().into_iter().zip(nodes.map(|(_, safe)| Seq(safe))).collect();
+        Sight { down, safe, turns: names.into_iter().zip([1, turn]).collect() }
     }
 
     #[test]
@@ -53,6 +55,10 @@ mod tests {
         assert_eq!(copied_from(&before, &sight([(UP, 9), (DOWN, 5)], 1)), Some(Seq(7)));
         let none = sight([(DOWN, 7), (DOWN, 5)], 1);
         assert_eq!(copied_from(&none, &none), None);
+        // Another node's turns are not its own.
+        let mut after = sight([(UP, 9), (DOWN, 5)], 1);
+        after.turns.insert("primary".to_owned(), 2);
+        assert_eq!(copied_from(&before, &after), Some(Seq(7)));
     }
 
     #[test]

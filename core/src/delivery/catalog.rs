@@ -130,9 +130,13 @@ impl Case<'_> {
         Some((id, self.leftover(id).or(self.task.node_collection)?))
     }
 
-    /// On the acting node: what no node holds any more.
+    /// On the acting node: what no node holds any more, or what an earlier delivery of the entry took from it.
     fn lost(&self) -> Option<CollectionId> {
-        self.task.subject.filter(|id| self.acting() && self.sequencer().is_lost(*id))
+        let gone = |id: &CollectionId| {
+            let sequencer = self.sequencer();
+            sequencer.is_lost(*id) || sequencer.may_have_taken(self.node, *id)
+        };
+        self.task.subject.filter(|id| self.acting() && gone(id))
     }
 
     /// What a copy had begun of a collection that every node lost since: its name must not stay taken.

@@ -9,6 +9,7 @@ use crate::entry::{Entry, Op};
 use crate::ids::{CollectionId, NodeId, Seq, Stream};
 use crate::lane::{Lane, Phase};
 use crate::preflight::Common;
+use crate::route::{Route, Write};
 
 impl Sequencer {
     /// What must happen before the node's lanes may move; `None`: they may.
@@ -22,6 +23,10 @@ impl Sequencer {
             Inspection::Due if log.lane(Stream::Catalog).is_some_and(Lane::is_busy) => return false,
             Inspection::Due => {}
         }
+        if self.push_recovered(node, steps) {
+            return false;
+        }
+        let log = &mut self.nodes[node.0];
         if log.joined || first {
             log.inspection = Inspection::UnderWay;
             steps.push(Step::Inspect { adopt: first && !log.joined, generation: log.generation });
@@ -33,6 +38,16 @@ impl Sequencer {
             steps.push(Step::Inspect { adopt: false, generation: log.generation });
         }
         false
+    }
+
+    /// What the last holder of the lease may have asked of the node explains what the look finds: it is read first.
+    fn push_recovered(&mut self, node: NodeId, steps: &mut Vec<Step>) -> bool {
+        let log = &self.nodes[node.0];
+        let unread = log.joined && log.fed < self.recovered_head && log.candidates(1).is_empty();
+        if unread {
+            self.push_feed(node, steps);
+        }
+        unread && self.nodes[node.0].feeding
     }
 
     /// The primary, before anything was ever applied: what it holds is adopted. Something may be logged
@@ -135,6 +150,11 @@ impl Sequencer {
     pub fn takes(&self, entry: &Entry, id: CollectionId) -> bool {
         match entry.draft.op {
             Op::DeleteCollection => self.subject(entry) == Some(id),
+            Op::DeleteDatabase => {
+                let place = self.catalog.collection(id).map(|place| (&place.tenant, &place.database));
+                matches!(entry.route(), Route::Write(Write::DeleteDatabase { tenant, database })
+                    if place.is_none_or(|place| place == (&tenant, &database)))
+            }
             op => op.is_destructive(),
         }
     }

@@ -4,6 +4,7 @@
 
 use super::Sequencer;
 use crate::ids::{CollectionId, NodeId, Stream};
+use crate::lane::Lane;
 
 impl Sequencer {
     /// The collection exists, but no node holds it or may get it from the log: nothing can be read,
@@ -16,7 +17,16 @@ impl Sequencer {
     pub fn is_barred(&self, node: NodeId) -> bool {
         let elsewhere =
             |id: CollectionId| self.node_ids().any(|other| other != node && self.is_source(other, id));
-        self.nodes[node.0].lacking().any(elsewhere)
+        self.nodes[node.0].lacking().any(|id| elsewhere(id) && !self.may_have_taken(node, id))
+    }
+
+    /// Whether the node may lack the collection because it executed a deletion of which nobody heard the answer. Then
+    /// it can judge that deletion, however long others that still hold the collection are away.
+    pub fn may_have_taken(&self, node: NodeId, id: CollectionId) -> bool {
+        let next = self.nodes[node.0].lane(Stream::Catalog).and_then(Lane::front);
+        next.is_some_and(|entry| {
+            self.decision(entry).is_none() && self.is_doubtful(node, entry) && self.takes(entry, id)
+        })
     }
 
     /// No node can judge a catalog entry for now: those that are not gone lack a collection.

@@ -17,6 +17,7 @@ mod late;
 mod late_copies;
 mod memory;
 mod orders;
+mod taken;
 mod together;
 
 const A: NodeId = NodeId(0);

@@ -73,7 +73,8 @@ impl Sequencer {
             matters.insert(format!("dead-letter:{name}:{seq}"), matter);
         }
         let mut aside = log.quarantined();
-        aside.retain(|(stream, _)| !self.is_deleted(*stream));
+        let taken = |stream| matches!(stream, Stream::Collection(id) if self.may_have_taken(node, id));
+        aside.retain(|(stream, _)| !self.is_deleted(*stream) && !taken(*stream));
         aside.sort_unstable();
         if let Some((stream, reason)) = aside.first() {
             let (first, reason) = (self.described(*stream), reason.clone());

@@ -122,7 +122,8 @@ impl Sequencer {
         let log = &self.nodes[node.0];
         let Gate::Stream(stream) = gate else { return Some(None) };
         let fresh = log.fed >= due && log.first(stream).is_none_or(|first| first > due);
-        if !fresh || log.is_quarantined(stream) || (log.standing.serves && !log.inspection.is_made()) {
+        let aside = log.is_quarantined(stream) || self.is_condemned(node, stream);
+        if !fresh || aside || (log.standing.serves && !log.inspection.is_made()) {
             return None;
         }
         match stream {

@@ -17,6 +17,8 @@ pub(in crate::sequencer) struct Comparing {
     disturbed: bool,
     /// Neither lane goes beyond this position.
     hold: Option<Seq>,
+    /// The node is wrong: nobody may read it while that is made durable.
+    condemned: bool,
 }
 
 impl Comparing {
@@ -37,7 +39,8 @@ impl Sequencer {
             return steps.push(Step::Replay(task));
         }
         let Some(task) = self.doubt_task(node, now_ms).or_else(|| self.verify_task(node)) else { return };
-        self.nodes[node.0].comparing = Some(Comparing { task: task.clone(), disturbed: true, hold: None });
+        let comparing = Comparing { task: task.clone(), disturbed: true, hold: None, condemned: false };
+        self.nodes[node.0].comparing = Some(comparing);
         steps.push(Step::Compare(task));
     }
 
@@ -145,6 +148,13 @@ impl Sequencer {
         })
     }
 
+    /// The node was found to hold something else, and is about to be set aside for that.
+    pub(in crate::sequencer) fn is_condemned(&self, node: NodeId, stream: Stream) -> bool {
+        self.nodes[node.0].comparing.as_ref().is_some_and(|comparing| {
+            comparing.condemned && stream == Stream::Collection(comparing.task.collection)
+        })
+    }
+
     /// Something is sent to the node: looks that are under way do not count.
     pub(in crate::sequencer) fn disturb(&mut self, node: NodeId, stream: Stream) {
         for (at, log) in self.nodes.iter_mut().enumerate() {
@@ -179,6 +189,7 @@ impl Sequencer {
             Next::Replay(_) | Next::Rebuild => {
                 if let Some(comparing) = &mut self.nodes[node.0].comparing {
                     comparing.hold.get_or_insert(held);
+                    comparing.condemned = next == Next::Rebuild;
                 }
             }
         }

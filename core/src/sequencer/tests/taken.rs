@@ -1,0 +1,96 @@
+//! A node lacks a collection after a request without an answer: it executed the deletion, or it lost its disk.
+
+use std::time::Duration;
+
+use super::*;
+use crate::backoff::Backoff;
+use crate::delivery::{Attempt, Input, Next as Do, Terms};
+
+/// Undecided, `docs` in the default database and asked of A by a holder that fell, or by nobody.
+fn asked_before(method: &str, path: &str, op: Op) -> Sequencer {
+    let mut s = nodes(2);
+    let collections = s.catalog.collection(DOCS).cloned().into_iter().map(|place| (DOCS, place));
+    let collections: Vec<_> = collections.collect();
+    s.recover(Recovered { head: Seq(1), ..Recovered::default() });
+    trust(&mut s);
+    for (id, place) in collections {
+        let (tenant, database, name) = (place.tenant, place.database, place.name);
+        s.catalog.apply(&Move::CollectionCreated { id, tenant, database, name });
+    }
+    for node in [A, B] {
+        s.nodes[node.0].map(DOCS, Some(Uuid::from_u128(100 + node.0 as u128)));
+    }
+    s.set_standing(B, DOWN);
+    s.set_standing(A, UP);
+    let mut draft = entry(1, op).draft.clone();
+    (draft.method, draft.path) = (method.to_owned(), path.to_owned());
+    let entry = Arc::new(Entry::new(Seq(1), draft, 0));
+    // What may explain what A lacks is read before A is looked at.
+    assert!(matches!(s.steps(A, 0)[..], [Step::Load { stream: None, .. }]));
+    s.feed(A, s.life, Seq(1), vec![entry], Seq(1));
+    s
+}
+
+fn lacks_docs(s: &mut Sequencer) -> Vec<Task> {
+    let steps = s.steps(A, 0);
+    let [Step::Inspect { generation, .. }] = steps[..] else { panic!("{steps:?}") };
+    assert!(s.inspected(A, generation, Some(Findings { lost: vec![DOCS], ..Findings::default() })));
+    let apply = |step| if let Step::Apply(task) = step { Some(task) } else { None };
+    s.steps(A, 0).into_iter().filter_map(apply).collect()
+}
+
+const DATABASES: &str = "/api/v2/tenants/default_tenant/databases";
+
+#[test]
+fn what_it_deleted_unheard_bars_nobody_and_is_not_told() {
+    let mut s = asked_before(
+        "DELETE",
+        &format!("{DATABASES}/default_database/collections/docs"),
+        Op::DeleteCollection,
+    );
+    let task = lacks_docs(&mut s).pop().expect("A judges it, although B has the collection");
+    assert!(!s.is_barred(A) && s.matters(A).is_empty(), "{:?}", s.matters(A));
+    let shared = Shared::new(s);
+    let terms =
+        Terms { timeout: Duration::ZERO, attempts: 3, backoff: Backoff::default(), deletion_key: None };
+    let mut attempt = Attempt::new(A, task, terms);
+    let recording = attempt.next(&shared, 0, Input::Begin);
+    assert!(matches!(recording, Do::Record(_)), "{recording:?}");
+    let Do::Done(end) = attempt.next(&shared, 0, Input::Recorded(Ok(()))) else { panic!("it does not end") };
+    assert!(matches!(end.outcome, Outcome::Applied(_)), "{end:?}");
+}
+
+#[test]
+fn a_database_and_a_reset_take_what_was_in_them() {
+    for (method, path, op) in [
+        ("DELETE", format!("{DATABASES}/default_database"), Op::DeleteDatabase),
+        ("POST", "/api/v2/reset".to_owned(), Op::Reset),
+    ] {
+        let mut s = asked_before(method, &path, op);
+        assert_eq!(lacks_docs(&mut s).len(), 1, "{path}");
+    }
+}
+
+#[test]
+fn what_another_deletion_does_not_explain_is_lost() {
+    for (path, op) in [
+        (format!("{DATABASES}/default_database/collections/others"), Op::DeleteCollection),
+        (format!("{DATABASES}/others"), Op::DeleteDatabase),
+    ] {
+        let mut s = asked_before("DELETE", &path, op);
+        assert!(lacks_docs(&mut s).is_empty(), "{path}: B alone can judge it");
+        assert!(s.is_barred(A) && s.matters(A).contains_key("amnesia:primary"));
+    }
+}
+
+/// It stays undecided, and was never asked: nobody can have executed it.
+#[test]
+fn a_deletion_that_was_not_sent_explains_nothing() {
+    let mut s = nodes(2);
+    s.set_standing(A, SUSPECT);
+    s.set_standing(B, DOWN);
+    admit(&mut s, &[Op::DeleteCollection]);
+    s.set_standing(A, UP);
+    assert!(lacks_docs(&mut s).is_empty());
+    assert!(s.is_barred(A));
+}
