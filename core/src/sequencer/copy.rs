@@ -26,7 +26,9 @@ impl Sequencer {
             return;
         }
         let due = |id: &CollectionId| self.nodes[node.0].copy_after_ms.get(id).is_none_or(|at| *at <= now_ms);
-        let task = wanted.into_iter().filter(due).find_map(|id| self.copy_task(node, id));
+        let goes = self.may_have_deleted(node);
+        let stays = |id: &CollectionId| Some(*id) != goes && due(id);
+        let task = wanted.into_iter().filter(stays).find_map(|id| self.copy_task(node, id));
         if let Some(task) = task {
             self.nodes[node.0].copying = Some(task.collection);
             steps.push(Step::Copy(task));

@@ -2,7 +2,10 @@
 //! must not judge the catalog's entries nor be read for them: it would deny what exists. What every node
 //! lost bars nobody: it is denied by all alike, and answered for here.
 
+use std::sync::Arc;
+
 use super::Sequencer;
+use crate::entry::{Entry, Op};
 use crate::ids::{CollectionId, NodeId, Stream};
 use crate::lane::Lane;
 
@@ -15,18 +18,35 @@ impl Sequencer {
 
     /// Whether the node lacks a collection that another one holds, up or not.
     pub fn is_barred(&self, node: NodeId) -> bool {
-        let elsewhere =
-            |id: CollectionId| self.node_ids().any(|other| other != node && self.is_source(other, id));
-        self.nodes[node.0].lacking().any(|id| elsewhere(id) && !self.may_have_taken(node, id))
+        let bars = |other: NodeId, id: CollectionId| {
+            let spared = self.may_have_taken(node, id) && self.is_away(other, id);
+            other != node && self.is_source(other, id) && !spared
+        };
+        self.nodes[node.0].lacking().any(|id| self.node_ids().any(|other| bars(other, id)))
     }
 
     /// Whether the node may lack the collection because it executed a deletion of which nobody heard the answer. Then
-    /// it can judge that deletion, however long others that still hold the collection are away.
+    /// it judges that deletion while all that still hold the collection are away.
     pub fn may_have_taken(&self, node: NodeId, id: CollectionId) -> bool {
-        let next = self.nodes[node.0].lane(Stream::Catalog).and_then(Lane::front);
-        next.is_some_and(|entry| {
-            self.decision(entry).is_none() && self.is_doubtful(node, entry) && self.takes(entry, id)
-        })
+        self.unheard(node).is_some_and(|entry| self.takes(entry, id))
+    }
+
+    /// The collection whose deletion the node may have executed so: it is not worth a copy, which could outlive it.
+    pub(super) fn may_have_deleted(&self, node: NodeId) -> Option<CollectionId> {
+        let entry = self.unheard(node).filter(|entry| entry.draft.op == Op::DeleteCollection)?;
+        self.subject(entry)
+    }
+
+    /// The catalog's next entry on the node, if it is undecided and may have been executed.
+    fn unheard(&self, node: NodeId) -> Option<&Arc<Entry>> {
+        let next = self.nodes[node.0].lane(Stream::Catalog)?.front()?;
+        Some(next).filter(|entry| self.decision(entry).is_none() && self.is_doubtful(node, entry))
+    }
+
+    /// Nothing about the collection is decided on the node for now.
+    fn is_away(&self, node: NodeId, id: CollectionId) -> bool {
+        let log = &self.nodes[node.0];
+        log.standing.gone && !log.lane(Stream::Collection(id)).is_some_and(Lane::is_busy)
     }
 
     /// No node can judge a catalog entry for now: those that are not gone lack a collection.

@@ -207,7 +207,8 @@ impl Sequencer {
 
     fn asking(&self, node: NodeId, entry: &Entry, now_ms: u64) -> Readiness {
         if let Some(id) = entry.collection() {
-            if self.destructive.first_key_value().is_some_and(|(first, _)| *first < entry.seq) {
+            let taken_first = self.destructive.first_key_value().is_some_and(|(first, _)| *first < entry.seq);
+            if taken_first || self.is_being_taken(id) {
                 return Readiness::Wait;
             }
             if self.catalog.collection(id).is_none() {
@@ -223,6 +224,12 @@ impl Sequencer {
             Some(id) if self.nodes[node.0].node_collection(id).is_none() => Readiness::Wait,
             _ => Readiness::Go(Role::Acting),
         }
+    }
+
+    /// A node is judging the collection's deletion: what stands before it waited until then, or no longer counts.
+    fn is_being_taken(&self, id: CollectionId) -> bool {
+        let asked = self.streams.get(&Stream::Catalog).filter(|state| state.asked.is_some());
+        asked.is_some_and(|state| state.given.iter().any(|entry| self.takes(entry, id)))
     }
 
     /// Whether what a destructive entry takes away has first taken everything logged before it.

@@ -60,6 +60,19 @@ fn what_it_deleted_unheard_bars_nobody_and_is_not_told() {
     assert!(matches!(end.outcome, Outcome::Applied(_)), "{end:?}");
 }
 
+/// B may have taken more before the deletion, and is asked for all of it first.
+#[test]
+fn who_is_up_and_holds_it_judges_the_deletion() {
+    let mut s = asked_before(
+        "DELETE",
+        &format!("{DATABASES}/default_database/collections/docs"),
+        Op::DeleteCollection,
+    );
+    s.set_standing(B, UP);
+    assert!(lacks_docs(&mut s).is_empty());
+    assert!(s.is_barred(A) && s.matters(A).is_empty(), "{:?}", s.matters(A));
+}
+
 #[test]
 fn a_database_and_a_reset_take_what_was_in_them() {
     for (method, path, op) in [
