@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::harness::chaos::Mode;
 use crate::harness::client::exchange;
 use crate::harness::nodes::collections_url;
+use crate::harness::surface::{node_state, until_state};
 use crate::harness::{Options, Stack, assert_nodes_equal, delete, get, post, put, until};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -118,6 +119,56 @@ async fn what_a_delete_took_away_unheard_is_not_taken_for_lost() {
     all_up(&stack).await;
     assert_eq!(get(&name).await.0, 404);
     assert_nodes_equal(&stack, "docs", SOON).await;
+}
+
+/// The delete ran on the only node that is up, and nobody heard of it. The other one still has the collection: it
+/// may be away for days, and is not waited for.
+async fn deletes_unheard(killed: bool) {
+    let mut stack = Stack::start(Options { chaos: true, ..Options::default() }).await;
+    let (docs, doomed) = (create(&stack, "docs").await, create(&stack, "doomed").await);
+    upsert(&stack, &docs, 0, 50).await;
+    upsert(&stack, &doomed, 0, 5).await;
+    assert_nodes_equal(&stack, "doomed", SOON).await;
+    stack.nodes[1].kill9();
+    until_state(&stack.url(), "replica-1", "down").await;
+    let name = format!("{}/doomed", collections_url(&stack.url()));
+    let head = async || get(&format!("{}/wal/status", stack.url())).await.1["head"].as_u64();
+    let before = head().await;
+    stack.links().nodes[0].set(Mode::BlackHole).await;
+    let asked = name.clone();
+    let unheard = tokio::spawn(async move { exchange(Method::DELETE, &asked, None).await.map(drop) });
+    until(SOON, "the delete is logged", async || head().await > before).await;
+    if killed {
+        stack.balancer.kill9();
+        let _ = unheard.await;
+    } else {
+        until_state(&stack.url(), "primary", "down").await;
+    }
+    assert_eq!(delete(&format!("{}/doomed", collections_url(&stack.nodes[0].url()))).await.0, 200);
+    stack.links().nodes[0].set(Mode::Pass).await;
+    if killed {
+        stack.balancer.start_again().await;
+    }
+    until(SOON, "the delete is judged", async || get(&name).await.0 == 404).await;
+    upsert(&stack, &docs, 50, 5).await;
+    assert_eq!(count(&stack, &docs).await, 55);
+    assert_eq!(node_state(&stack.url(), "replica-1").await, "down");
+    let log = stack.balancer.log();
+    assert!(!log.contains("amnesia:primary"), "nothing was lost: {log}");
+    stack.nodes[1].start_again().await.unwrap();
+    all_up(&stack).await;
+    assert_nodes_equal(&stack, "docs", SOON).await;
+    assert_eq!(get(&format!("{}/doomed", collections_url(&stack.nodes[1].url()))).await.0, 404);
+}
+
+#[tokio::test]
+async fn a_delete_of_a_killed_balancer_is_judged_without_the_node_that_is_away() {
+    deletes_unheard(true).await;
+}
+
+#[tokio::test]
+async fn a_delete_without_an_answer_is_judged_without_the_node_that_is_away() {
+    deletes_unheard(false).await;
 }
 
 /// As if it had come back with an empty disk between two probes: nobody has noticed.

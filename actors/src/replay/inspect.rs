@@ -45,7 +45,7 @@ pub async fn inspect(delivery: Delivery, adopt: bool, generation: u64, losses: u
     if let Some(findings) = &findings
         && !findings.lost.is_empty()
     {
-        warn!(%node, collections = findings.lost.len(), "the node lost collections: they are copied anew");
+        warn!(%node, collections = findings.lost.len(), "the node lacks collections that it had: deleted unheard, or lost and copied anew");
     }
     open.close(findings);
 }

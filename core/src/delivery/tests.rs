@@ -29,19 +29,19 @@ impl Bench {
     /// Two nodes that are up and hold the collection `docs`.
     fn new() -> Bench {
         let bench = Bench(Shared::new(Sequencer::new(Limits::default(), 2)));
-        bench.restart(&[]);
+        bench.restart(Seq::ZERO);
         bench
     }
 
     /// The log is all that is remembered, and nobody had applied any of it for certain.
-    fn restart(&self, log: &[Arc<Entry>]) {
-        self.restart_with(log, vec![(DOCS, Uuid::from_u128(101))], Vec::new());
+    fn restart(&self, head: Seq) {
+        self.restart_with(head, vec![(DOCS, Uuid::from_u128(101))], Vec::new());
     }
 
     /// As the second node has it: its collections, and what copies to it left.
     fn restart_with(
         &self,
-        log: &[Arc<Entry>],
+        head: Seq,
         mapped: Vec<(CollectionId, Uuid)>,
         copying: Vec<(CollectionId, Leftover)>,
     ) {
@@ -54,15 +54,13 @@ impl Bench {
         };
         let place = (DOCS, DEFAULT_TENANT.into(), DEFAULT_DATABASE.into(), "docs".into());
         self.0.lock().recover(Recovered {
-            head: log.last().map_or(Seq::ZERO, |entry| entry.seq),
+            head,
             collections: vec![place],
             nodes: vec![node(0, vec![(DOCS, Uuid::from_u128(100))], Vec::new()), node(1, mapped, copying)],
             ..Recovered::default()
         });
-        for node in [A, B] {
-            self.0.lock().set_standing(node, UP);
-            self.look(node, None, log);
-        }
+        self.up(A);
+        self.up(B);
     }
 
     fn up(&self, node: NodeId) {
@@ -72,23 +70,11 @@ impl Bench {
     /// It tells how many records it takes in one request.
     fn up_with(&self, node: NodeId, batch_limit: Option<usize>) {
         self.0.lock().set_standing(node, UP);
-        self.look(node, batch_limit, &[]);
-    }
-
-    /// The node is looked at, after what of the log has to be read for it.
-    fn look(&self, node: NodeId, batch_limit: Option<usize>, log: &[Arc<Entry>]) {
         let steps = self.0.lock().steps(node, 0);
         for step in steps {
-            match step {
-                Step::Inspect { generation, .. } => {
-                    let findings = Findings { joined: true, batch_limit, ..Findings::default() };
-                    self.0.lock().inspected(node, generation, Some(findings));
-                }
-                Step::Load { page, life, stream: None } => {
-                    self.0.lock().feed(node, life, page.from, log.to_vec(), page.through);
-                    self.look(node, batch_limit, &[]);
-                }
-                _ => {}
+            if let Step::Inspect { generation, .. } = step {
+                let findings = Findings { joined: true, batch_limit, ..Findings::default() };
+                self.0.lock().inspected(node, generation, Some(findings));
             }
         }
     }
@@ -499,7 +485,16 @@ fn after_a_restart_every_other_node_may_have_been_tried() {
     bench.0.lock().set_standing(B, SUSPECT);
     let head = bench.0.lock().head();
     let entry = Arc::clone(&bench.starts(A, 0)[0].task().entries[0]);
-    bench.restart(&[Arc::new(Entry::new(head, entry.draft.clone(), 0))]);
+    bench.restart(head);
+    let page = vec![Arc::new(Entry::new(head, entry.draft.clone(), 0))];
+    for node in [A, B] {
+        let steps = bench.0.lock().steps(node, 0);
+        for step in steps {
+            if let Step::Load { page: wanted, life, .. } = step {
+                bench.0.lock().feed(node, life, wanted.from, page.clone(), head);
+            }
+        }
+    }
     for now_ms in [0, 60_000, 120_000] {
         let mut attempt = bench.starts(A, now_ms).pop().expect("a task");
         if let Next::Record(changes) = answer_500(&bench, &mut attempt) {
@@ -515,7 +510,7 @@ fn after_a_restart_every_other_node_may_have_been_tried() {
 fn what_a_copy_brought_of_a_rejected_write_is_not_gone_on_with() {
     let bench = Bench::new();
     let begun = Leftover { node_collection: Uuid::from_u128(5), state: LeftoverState::Begun(Seq::ZERO) };
-    bench.restart_with(&[], Vec::new(), vec![(DOCS, begun)]);
+    bench.restart_with(Seq::ZERO, Vec::new(), vec![(DOCS, begun)]);
     bench.admit(Op::Upsert, &row());
     (0..4).for_each(|n| crash(&bench, n));
     let mut attempt = bench.starts(A, 9).pop().expect("a task");

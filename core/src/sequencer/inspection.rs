@@ -23,10 +23,6 @@ impl Sequencer {
             Inspection::Due if log.lane(Stream::Catalog).is_some_and(Lane::is_busy) => return false,
             Inspection::Due => {}
         }
-        if self.push_recovered(node, steps) {
-            return false;
-        }
-        let log = &mut self.nodes[node.0];
         if log.joined || first {
             log.inspection = Inspection::UnderWay;
             steps.push(Step::Inspect { adopt: first && !log.joined, generation: log.generation });
@@ -38,16 +34,6 @@ impl Sequencer {
             steps.push(Step::Inspect { adopt: false, generation: log.generation });
         }
         false
-    }
-
-    /// What the last holder of the lease may have asked of the node explains what the look finds: it is read first.
-    fn push_recovered(&mut self, node: NodeId, steps: &mut Vec<Step>) -> bool {
-        let log = &self.nodes[node.0];
-        let unread = log.joined && log.fed < self.recovered_head && log.candidates(1).is_empty();
-        if unread {
-            self.push_feed(node, steps);
-        }
-        unread && self.nodes[node.0].feeding
     }
 
     /// The primary, before anything was ever applied: what it holds is adopted. Something may be logged

@@ -31,6 +31,13 @@ impl Sequencer {
         self.unheard(node).is_some_and(|entry| self.takes(entry, id))
     }
 
+    /// Whether that is still to be read from the log.
+    pub(super) fn may_turn_out_taken(&self, node: NodeId) -> bool {
+        let log = &self.nodes[node.0];
+        let spilled = log.lane(Stream::Catalog).is_some_and(|lane| lane.wanted().is_some());
+        spilled || log.fed < self.recovered_head && log.candidates(1).is_empty()
+    }
+
     /// The collection whose deletion the node may have executed so: it is not worth a copy, which could outlive it.
     pub(super) fn may_have_deleted(&self, node: NodeId) -> Option<CollectionId> {
         let entry = self.unheard(node).filter(|entry| entry.draft.op == Op::DeleteCollection)?;

@@ -56,7 +56,7 @@ impl Sequencer {
         steps
     }
 
-    pub(super) fn push_feed(&mut self, node: NodeId, steps: &mut Vec<Step>) {
+    fn push_feed(&mut self, node: NodeId, steps: &mut Vec<Step>) {
         if let Some(page) = self.feed_page(node) {
             self.nodes[node.0].feeding = true;
             steps.push(Step::Load { stream: None, page, life: self.life });
