@@ -153,8 +153,6 @@ async fn deletes_unheard(killed: bool) {
     upsert(&stack, &docs, 50, 5).await;
     assert_eq!(count(&stack, &docs).await, 55);
     assert_eq!(node_state(&stack.url(), "replica-1").await, "down");
-    let log = stack.balancer.log();
-    assert!(!log.contains("amnesia:primary"), "nothing was lost: {log}");
     stack.nodes[1].start_again().await.unwrap();
     all_up(&stack).await;
     assert_nodes_equal(&stack, "docs", SOON).await;

@@ -132,11 +132,7 @@ impl Case<'_> {
 
     /// On the acting node: what no node holds any more, or what an earlier delivery of the entry took from it.
     fn lost(&self) -> Option<CollectionId> {
-        let gone = |id: &CollectionId| {
-            let sequencer = self.sequencer();
-            sequencer.is_lost(*id) || sequencer.may_have_taken(self.node, *id)
-        };
-        self.task.subject.filter(|id| self.acting() && gone(id))
+        self.task.subject.filter(|id| self.acting() && self.sequencer().can_have_none(self.node, *id))
     }
 
     /// What a copy had begun of a collection that every node lost since: its name must not stay taken.

@@ -27,15 +27,13 @@ impl Sequencer {
 
     /// Whether the node may lack the collection because it executed a deletion of which nobody heard the answer. Then
     /// it judges that deletion while all that still hold the collection are away.
-    pub fn may_have_taken(&self, node: NodeId, id: CollectionId) -> bool {
+    pub(super) fn may_have_taken(&self, node: NodeId, id: CollectionId) -> bool {
         self.unheard(node).is_some_and(|entry| self.takes(entry, id))
     }
 
-    /// Whether that is still to be read from the log.
-    pub(super) fn may_turn_out_taken(&self, node: NodeId) -> bool {
-        let log = &self.nodes[node.0];
-        let spilled = log.lane(Stream::Catalog).is_some_and(|lane| lane.wanted().is_some());
-        spilled || log.fed < self.recovered_head && log.candidates(1).is_empty()
+    /// Whether the node rightly has no such collection, although it exists.
+    pub fn can_have_none(&self, node: NodeId, id: CollectionId) -> bool {
+        self.is_lost(id) || self.may_have_taken(node, id)
     }
 
     /// The collection whose deletion the node may have executed so: it is not worth a copy, which could outlive it.

@@ -73,9 +73,7 @@ impl Sequencer {
             matters.insert(format!("dead-letter:{name}:{seq}"), matter);
         }
         let mut aside = log.quarantined();
-        let unread = self.may_turn_out_taken(node);
-        let taken =
-            |stream| matches!(stream, Stream::Collection(id) if unread || self.may_have_taken(node, id));
+        let taken = |stream| matches!(stream, Stream::Collection(id) if self.may_have_taken(node, id));
         aside.retain(|(stream, _)| !self.is_deleted(*stream) && !taken(*stream));
         aside.sort_unstable();
         if let Some((stream, reason)) = aside.first() {
