@@ -194,8 +194,13 @@ impl World {
         }
     }
 
+    /// Never the same twice: clients' ids are long enough for that.
     fn minted(&self) -> Uuid {
-        Uuid::from_u128(1_000 + u128::from(self.rng.next() % 1_000_000))
+        let mut id = 1_000 + u128::from(self.rng.next() % 1_000_000);
+        while !self.minted.borrow_mut().insert(id) {
+            id += 1;
+        }
+        Uuid::from_u128(id)
     }
 
     fn create(&self, at: (&str, &str), body: Value) -> Draft {

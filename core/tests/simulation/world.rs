@@ -138,6 +138,8 @@ pub struct World {
     pub committing: Cell<bool>,
     pub waiters: RefCell<BTreeMap<Seq, Arc<Entry>>>,
     pub submitted: Cell<usize>,
+    /// Ids that drafts came with.
+    pub minted: RefCell<BTreeSet<u128>>,
     /// Which node was sent which entry.
     pub sent: RefCell<BTreeSet<(NodeId, Seq)>>,
     /// How often an acting node broke the connection, or answered 500, under an entry.
@@ -183,6 +185,7 @@ impl World {
             committing: Cell::new(false),
             waiters: RefCell::default(),
             submitted: Cell::new(0),
+            minted: RefCell::default(),
             sent: RefCell::default(),
             broke: RefCell::default(),
             fell: RefCell::default(),
