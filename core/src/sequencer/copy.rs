@@ -47,6 +47,11 @@ impl Sequencer {
     fn copy_task(&self, node: NodeId, id: CollectionId) -> Option<CopyTask> {
         let stream = Stream::Collection(id);
         let target = &self.nodes[node.0];
+        let leftover = target.leftovers.get(&id).copied();
+        let begun = match leftover.map(|left| left.state) {
+            Some(LeftoverState::Begun(begun)) => Some(begun),
+            _ => None,
+        };
         let sources = self.node_ids().filter(|other| *other != node);
         let (source, position) = sources
             .filter(|other| {
@@ -58,18 +63,15 @@ impl Sequencer {
                 able && sure && !log.other_ids.contains(&id)
             })
             .map(|other| (other, self.nodes[other.0].position(stream)))
-            // A source that is behind the node itself would lose what the node has passed.
-            .find(|(_, position)| *position >= target.position(stream))?;
-        let leftover = target.leftovers.get(&id).copied();
+            // A source that is behind the node itself would lose what the node has passed. What one that is behind
+            // an earlier attempt brought would be older than that: if this one breaks off, nobody remembers it.
+            .find(|(_, position)| *position >= target.position(stream).max(begun.unwrap_or_default()))?;
         let left = leftover.map(|left| left.node_collection);
         Some(CopyTask {
             collection: id,
             source,
-            position: match leftover.map(|left| left.state) {
-                // What an earlier copy brought is as old as that, and another source may be behind it.
-                Some(LeftoverState::Begun(begun)) => position.min(begun),
-                _ => position,
-            },
+            // What an earlier copy brought is as old as that.
+            position: begun.unwrap_or(position),
             replaces: target.node_collection(id).into_iter().chain(left).collect(),
             leftover,
             generation: target.generation,

@@ -109,3 +109,16 @@ fn after_an_attempt_that_may_have_deleted_the_node_is_looked_at_again() {
     let steps = s.steps(B, 10_000);
     assert!(matches!(&steps[..], [Step::Inspect { .. }]), "{steps:?}");
 }
+
+/// Read there, a record would be older than the position from which the next attempt replays.
+#[test]
+fn a_source_that_is_behind_what_an_earlier_attempt_brought_is_waited_for() {
+    let mut s = to_be_copied();
+    let task = copy(&mut s, 0);
+    s.leftover(B, DOCS, Leftover { node_collection: OWN, state: LeftoverState::Begun(Seq(2)) });
+    assert!(s.copied(B, &task, broken(), 0));
+    assert_eq!(copies(&mut s, 10_000).len(), 0);
+    let second = one(&mut s, A, "a2");
+    assert!(applied(&mut s, A, &second));
+    assert_eq!(copy(&mut s, 10_000).position, Seq(2));
+}
