@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use bytes::Bytes;
 use chroma_ha_core::catalog::{DEFAULT_TENANT, Move};
 use chroma_ha_core::ids::CollectionId;
 use chroma_ha_core::port::Change;
@@ -121,28 +122,35 @@ fn expected(delivery: &Delivery) -> Expected {
 /// Tenants and databases that the node lacks are made: they hold nothing but names.
 async fn ensure_places(peer: &Peer<'_>, expected: &Expected) -> Result<(), PeerError> {
     for tenant in &expected.tenants {
-        let (status, _) =
-            peer.call("looking up the tenant", "GET", format!("/api/v2/tenants/{tenant}"), None).await?;
-        if status == 404 {
+        if lacks(peer, "looking up the tenant", format!("/api/v2/tenants/{tenant}")).await? {
             create(peer, "creating the tenant", "/api/v2/tenants".to_owned(), tenant).await?;
         }
     }
     for (tenant, database) in &expected.databases {
         let place = format!("/api/v2/tenants/{tenant}/databases");
-        let (status, _) =
-            peer.call("looking up the database", "GET", format!("{place}/{database}"), None).await?;
-        if status == 404 {
+        if lacks(peer, "looking up the database", format!("{place}/{database}")).await? {
             create(peer, "creating the database", place, database).await?;
         }
     }
     Ok(())
 }
 
-/// A refusal is not judged: what is still lacking is found by whoever needs it.
+async fn lacks(peer: &Peer<'_>, what: &'static str, path: String) -> Result<bool, PeerError> {
+    let found = peer.ask(what, "GET", path, None).await;
+    Ok(judged(found)? == Some(404))
+}
+
 async fn create(peer: &Peer<'_>, what: &'static str, path: String, name: &str) -> Result<(), PeerError> {
     let body = serde_json::json!({ "name": name }).to_string();
-    match peer.change(what, "POST", path, Some(body)).await {
-        Ok(_) | Err(PeerError::Refused { .. }) => Ok(()),
+    judged(peer.change(what, "POST", path, Some(body)).await).map(drop)
+}
+
+/// A refusal is not judged here: what is still lacking is found by whoever needs it. That the node cannot answer now
+/// tells nothing: an empty one would pass for one that has the place, and refuse what belongs there.
+fn judged(answer: Result<Bytes, PeerError>) -> Result<Option<u16>, PeerError> {
+    match answer {
+        Ok(_) => Ok(None),
+        Err(PeerError::Refused { status, .. }) if status < 500 && status != 429 => Ok(Some(status)),
         Err(error) => Err(error),
     }
 }
@@ -177,4 +185,22 @@ async fn adopt_contents(delivery: &Delivery, peer: &Peer<'_>) -> Result<(), Peer
     }
     delivery.board.sequencer().adopt(delivery.node, &moves, &mapped);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_cannot_answer_now_is_asked_again() {
+        let refused =
+            |status| Err(PeerError::Refused { what: "looking up the tenant", status, text: String::new() });
+        assert_eq!(judged(Ok(Bytes::new())).unwrap(), None);
+        for status in [400, 404, 409] {
+            assert_eq!(judged(refused(status)).unwrap(), Some(status));
+        }
+        for status in [429, 500, 503] {
+            assert!(judged(refused(status)).is_err(), "{status}");
+        }
+    }
 }

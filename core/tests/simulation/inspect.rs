@@ -19,6 +19,11 @@ use super::world::World;
 /// Tenants, databases and the node's own collections.
 type Expected = (Vec<String>, Vec<Database>, Vec<(CollectionId, Uuid)>);
 
+/// That the node cannot answer now tells nothing.
+fn judged((status, _): (u16, Value)) -> Result<u16, CopyFailure> {
+    if status < 500 && status != 429 { Ok(status) } else { broken(&format!("it answered {status}")) }
+}
+
 impl World {
     pub fn inspect(self: &Rc<Self>, node: NodeId, generation: u64) {
         let world = Rc::clone(self);
@@ -43,15 +48,15 @@ impl World {
         let (tenants, databases, mapped) = self.expected(node);
         for tenant in tenants {
             let path = format!("/api/v2/tenants/{tenant}");
-            if self.say_to(node, "GET", path, Value::Null).await?.0 == 404 {
+            if judged(self.say_to(node, "GET", path, Value::Null).await?)? == 404 {
                 let path = "/api/v2/tenants".to_owned();
-                self.say_to(node, "POST", path, json!({ "name": tenant })).await?;
+                judged(self.say_to(node, "POST", path, json!({ "name": tenant })).await?)?;
             }
         }
         for (tenant, database) in &databases {
             let path = format!("/api/v2/tenants/{tenant}/databases");
-            if self.say_to(node, "GET", format!("{path}/{database}"), Value::Null).await?.0 == 404 {
-                self.say_to(node, "POST", path, json!({ "name": database })).await?;
+            if judged(self.say_to(node, "GET", format!("{path}/{database}"), Value::Null).await?)? == 404 {
+                judged(self.say_to(node, "POST", path, json!({ "name": database })).await?)?;
             }
         }
         let mut present = BTreeSet::new();
