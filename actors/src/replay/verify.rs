@@ -58,14 +58,8 @@ pub(super) async fn compare(delivery: Delivery, task: CompareTask, losses: Vec<u
 
 /// The log is applied again on the node, once that is durable.
 pub(super) async fn replay(delivery: &Delivery, task: &ReplayTask) {
-    let change = Change::Rewound { node: delivery.node.name(), seq: task.from.prev() };
-    let mut tries = 0;
-    while delivery.record(vec![change.clone()]).await.is_err() {
-        tries += 1;
-        if tries == TRIES {
-            return; // the look is made again
-        }
-        tokio::time::sleep(ROUND).await;
+    if !kept(delivery, Change::Rewound { node: delivery.node.name(), seq: task.from.prev() }).await {
+        return; // the look is made again
     }
     let begun = delivery.board.sequencer().replay(delivery.node, task);
     if begun {
@@ -81,9 +75,20 @@ async fn rebuild(delivery: &Delivery, task: &CompareTask) {
     let reason = format!("its records differ from those of {}", task.reference);
     let (node, collection) = (delivery.node.name(), task.collection);
     let aside = Change::Quarantined { node, collection, reason: Some(reason.clone()) };
-    if delivery.record(vec![aside]).await.is_ok() {
+    if kept(delivery, aside).await {
         delivery.board.sequencer().distrust(delivery.node, task, &reason);
     }
+}
+
+/// Whether the change is durable.
+async fn kept(delivery: &Delivery, change: Change) -> bool {
+    for _ in 0..TRIES {
+        if delivery.record(vec![change.clone()]).await.is_ok() {
+            return true;
+        }
+        tokio::time::sleep(ROUND).await;
+    }
+    false
 }
 
 /// A comparison that ends in whatever way must not hold a lane, nor block the next one.

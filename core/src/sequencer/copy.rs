@@ -26,7 +26,8 @@ impl Sequencer {
             return;
         }
         let due = |id: &CollectionId| self.nodes[node.0].copy_after_ms.get(id).is_none_or(|at| *at <= now_ms);
-        let goes = self.may_have_deleted(node);
+        // Its deletion cannot be judged before somebody has all collections: copied, it is judged here.
+        let goes = self.may_have_deleted(node).filter(|_| !self.nobody_judges_catalog());
         let stays = |id: &CollectionId| Some(*id) != goes && due(id);
         let task = wanted.into_iter().filter(stays).find_map(|id| self.copy_task(node, id));
         if let Some(task) = task {

@@ -72,11 +72,11 @@ impl Sequencer {
         log.joined |= findings.joined;
         (log.batch_limit, log.base64) = (findings.batch_limit, findings.base64);
         for id in findings.lost {
-            log.map(id, None);
+            self.nodes[node.0].map(id, None);
             // One that was deleted since is not missed; its entries find that the node has none.
             if self.catalog.collection(id).is_some() {
-                log.troubles.lost(id);
-                log.quarantine(id, "the node lost this collection");
+                self.nodes[node.0].troubles.lost(id);
+                self.quarantine(node, id, "the node lost this collection");
             }
         }
         true

@@ -42,10 +42,12 @@ impl Sequencer {
         self.subject(entry)
     }
 
-    /// The catalog's next entry on the node, if it is undecided and may have been executed.
+    /// The catalog's next entry on the node, if it is undecided and may have been executed: an error tells nothing,
+    /// it may be a gateway's.
     fn unheard(&self, node: NodeId) -> Option<&Arc<Entry>> {
-        let next = self.nodes[node.0].lane(Stream::Catalog)?.front()?;
-        Some(next).filter(|entry| self.decision(entry).is_none() && self.is_doubtful(node, entry))
+        let lane = self.nodes[node.0].lane(Stream::Catalog)?;
+        let sent = |entry: &Arc<Entry>| lane.attempts > 0 || self.is_doubtful(node, entry);
+        lane.front().filter(|entry| self.decision(entry).is_none() && sent(entry))
     }
 
     /// Nothing about the collection is decided on the node for now.

@@ -65,14 +65,17 @@ impl Sequencer {
     /// hinders it now hinders it only until a restart.
     pub fn set_aside(&mut self, node: NodeId, id: CollectionId, reason: &str) -> Result<(), Hindrance> {
         self.rebuildable(node, id)?;
-        let stream = Stream::Collection(id);
-        let log = &mut self.nodes[node.0];
-        log.quarantine(id, reason);
-        log.copy_after_ms.remove(&id);
-        // What it was asked about somebody else may answer: its own answer comes too late now.
-        if let Some(state) = self.streams.get_mut(&stream).filter(|state| state.asked == Some(node)) {
+        self.quarantine(node, id, reason);
+        self.nodes[node.0].copy_after_ms.remove(&id);
+        Ok(())
+    }
+
+    /// What the node is being asked about the collection somebody else may answer: its own answer comes too late now.
+    pub(super) fn quarantine(&mut self, node: NodeId, id: CollectionId, reason: &str) {
+        self.nodes[node.0].quarantine(id, reason);
+        let state = self.streams.get_mut(&Stream::Collection(id));
+        if let Some(state) = state.filter(|state| state.asked == Some(node)) {
             state.asked = None;
         }
-        Ok(())
     }
 }

@@ -32,10 +32,14 @@ fn asked_before(method: &str, path: &str, op: Op) -> Sequencer {
 
 /// It is looked at. What may explain what it lacks is still to be read from the log.
 fn lacks_docs(s: &mut Sequencer) {
-    let steps = s.steps(A, 0);
-    let [Step::Inspect { generation, .. }] = steps[..] else { panic!("{steps:?}") };
-    assert!(s.inspected(A, generation, Some(Findings { lost: vec![DOCS], ..Findings::default() })));
+    looked_at(s, A, vec![DOCS]);
     assert!(matches!(s.steps(A, 0)[..], [Step::Load { .. }]));
+}
+
+fn looked_at(s: &mut Sequencer, node: NodeId, lost: Vec<CollectionId>) {
+    let steps = s.steps(node, 0);
+    let [Step::Inspect { generation, .. }] = steps[..] else { panic!("{steps:?}") };
+    assert!(s.inspected(node, generation, Some(Findings { lost, ..Findings::default() })));
 }
 
 fn tasks(s: &mut Sequencer) -> Vec<Task> {
@@ -127,4 +131,51 @@ fn a_deletion_that_was_not_sent_explains_nothing() {
     s.loaded(A, s.life, Stream::Catalog, Seq(1), vec![entry(1, Op::DeleteCollection)], Seq(1));
     assert!(tasks(&mut s).is_empty());
     assert!(s.is_barred(A) && s.matters(A).contains_key("amnesia:primary"));
+}
+
+/// B lacks another collection for good, so it cannot judge, and A could not without a copy of this one.
+#[test]
+fn who_cannot_be_judged_by_anybody_gets_its_copy() {
+    let mut s = asked_before(
+        "DELETE",
+        &format!("{DATABASES}/default_database/collections/docs"),
+        Op::DeleteCollection,
+    );
+    s.set_standing(B, UP);
+    let copies = |s: &mut Sequencer| s.steps(A, 0).iter().any(|step| matches!(step, Step::Copy(_)));
+    let entry = s.nodes[A.0].lane(Stream::Catalog).and_then(|lane| lane.front()).cloned().unwrap();
+    looked_at(&mut s, B, Vec::new());
+    s.feed(B, s.life, Seq(1), vec![entry], Seq(1));
+    assert!(!copies(&mut s), "B judges it");
+    let (other, name) = (CollectionId(Uuid::from_u128(8)), "other".to_owned());
+    let (tenant, database) = (DEFAULT_TENANT.to_owned(), DEFAULT_DATABASE.to_owned());
+    s.catalog.apply(&Move::CollectionCreated { id: other, tenant, database, name });
+    s.nodes[A.0].map(other, Some(Uuid::from_u128(9)));
+    s.nodes[B.0].quarantine(other, "the node holds other data");
+    assert!(s.is_barred(B) && copies(&mut s));
+}
+
+/// What it was asked about the collection meanwhile somebody else may answer.
+#[test]
+fn what_a_node_was_asked_of_a_collection_that_is_gone_is_asked_elsewhere() {
+    let mut s = nodes(2);
+    admit(&mut s, &[Op::Upsert]);
+    one(&mut s, A, "a1");
+    idle(&mut s, B);
+    assert!(s.denied(A, DOCS, Uuid::from_u128(100)));
+    looked_at(&mut s, A, vec![DOCS]);
+    one(&mut s, B, "a1");
+}
+
+/// A gateway may have answered for it.
+#[test]
+fn an_error_does_not_say_that_it_was_not_executed() {
+    let mut s = nodes(2);
+    s.set_standing(B, DOWN);
+    admit(&mut s, &[Op::DeleteCollection]);
+    let task = one(&mut s, A, "a1");
+    assert!(s.finish(ticket(A, &task), &task.entries, Outcome::Retry { until_ms: 0 }));
+    assert!(s.denied(A, DOCS, Uuid::from_u128(100)));
+    looked_at(&mut s, A, vec![DOCS]);
+    assert_eq!(tasks(&mut s).len(), 1);
 }

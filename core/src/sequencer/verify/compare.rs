@@ -196,10 +196,10 @@ impl Sequencer {
         next
     }
 
-    /// The node's contents are no longer trusted, and a restart will not trust them either: they are
-    /// copied anew.
+    /// The node's contents are no longer trusted, nor after a restart: they are copied anew.
     pub fn distrust(&mut self, node: NodeId, task: &CompareTask, reason: &str) -> bool {
-        if !self.is_current(node, task) {
+        // The log knows already: that the node was away for a moment changes nothing.
+        if !self.leading || self.node_collection(node, task.collection) != Some(task.own) {
             return false;
         }
         self.abandon(node, task);
