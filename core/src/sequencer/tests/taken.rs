@@ -6,28 +6,30 @@ use super::*;
 use crate::backoff::Backoff;
 use crate::delivery::{Attempt, Input, Next as Do, Terms};
 
-/// Undecided, `docs` in the default database and asked of A by a holder that fell, or by nobody.
-fn asked_before(method: &str, path: &str, op: Op) -> Sequencer {
+/// Of entries that are undecided, and that a holder who fell asked A about, or nobody. B is away with `docs`.
+fn recovered(entries: Vec<Arc<Entry>>) -> Sequencer {
     let mut s = nodes(2);
-    let collections = s.catalog.collection(DOCS).cloned().into_iter().map(|place| (DOCS, place));
-    let collections: Vec<_> = collections.collect();
-    s.recover(Recovered { head: Seq(1), ..Recovered::default() });
+    let place = s.catalog.collection(DOCS).cloned().unwrap();
+    let head = Seq(entries.len() as u64);
+    s.recover(Recovered { head, ..Recovered::default() });
     trust(&mut s);
-    for (id, place) in collections {
-        let (tenant, database, name) = (place.tenant, place.database, place.name);
-        s.catalog.apply(&Move::CollectionCreated { id, tenant, database, name });
-    }
+    let (tenant, database, name) = (place.tenant, place.database, place.name);
+    s.catalog.apply(&Move::CollectionCreated { id: DOCS, tenant, database, name });
     for node in [A, B] {
         s.nodes[node.0].map(DOCS, Some(Uuid::from_u128(100 + node.0 as u128)));
     }
     s.set_standing(B, DOWN);
     s.set_standing(A, UP);
+    lacks_docs(&mut s);
+    s.feed(A, s.life, Seq(1), entries, head);
+    s
+}
+
+/// Such an entry alone.
+fn asked_before(method: &str, path: &str, op: Op) -> Sequencer {
     let mut draft = entry(1, op).draft.clone();
     (draft.method, draft.path) = (method.to_owned(), path.to_owned());
-    let entry = Arc::new(Entry::new(Seq(1), draft, 0));
-    lacks_docs(&mut s);
-    s.feed(A, s.life, Seq(1), vec![entry], Seq(1));
-    s
+    recovered(vec![Arc::new(Entry::new(Seq(1), draft, 0))])
 }
 
 /// It is looked at. What may explain what it lacks is still to be read from the log.
@@ -178,4 +180,18 @@ fn an_error_does_not_say_that_it_was_not_executed() {
     assert!(s.denied(A, DOCS, Uuid::from_u128(100)));
     looked_at(&mut s, A, vec![DOCS]);
     assert_eq!(tasks(&mut s).len(), 1);
+}
+
+/// B comes back while A judges the deletion: what B was to take before it counts as taken, and nothing else.
+#[test]
+fn while_a_deletion_is_judged_nothing_is_judged_before_it() {
+    let entries = vec![entry(1, Op::Upsert), entry(2, Op::DeleteCollection)];
+    let mut s = recovered(entries.clone());
+    let task = tasks(&mut s).pop().unwrap();
+    s.set_standing(B, UP);
+    looked_at(&mut s, B, Vec::new());
+    s.feed(B, s.life, Seq(1), entries, Seq(2));
+    idle(&mut s, B);
+    deleted(&mut s, A, &task);
+    assert!(starts(&mut s, B).0.starts_with("m1 Accepted"));
 }
