@@ -21,7 +21,7 @@ type Expected = (Vec<String>, Vec<Database>, Vec<(CollectionId, Uuid)>);
 
 /// That the node cannot answer now tells nothing.
 fn judged((status, _): (u16, Value)) -> Result<u16, CopyFailure> {
-    if status < 500 && status != 429 { Ok(status) } else { broken(&format!("it answered {status}")) }
+    if status < 500 && status != 429 { Ok(status) } else { broken(format!("it answered {status}")) }
 }
 
 impl World {
