@@ -40,7 +40,8 @@ async fn one_by_one(base: &str, id: &str, count: usize) {
 #[tokio::test]
 async fn what_was_acknowledged_up_to_the_position_is_restored_and_nothing_else() {
     let stack = Stack::start(Options::default()).await;
-    let writers = Writers::begin(&stack, 3).await;
+    // So many that enough is acknowledged within one short backup.
+    let writers = Writers::begin(&stack, 10).await;
     writers.until_written(60).await;
     let folder = stack.place.join("backup");
     let (said, ()) = tokio::join!(backup(&stack, &folder), async {

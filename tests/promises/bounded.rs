@@ -100,7 +100,12 @@ async fn reads_flow_while_writes_are_refused() {
     stack.replica().sigstop();
     let mut writers = vec![begin_write_everywhere(&stack, &id, "one").await];
     // From then on the replica is not read.
-    until(SOON, "the primary has it", async || document(&url, &id, "one").await.is_null()).await;
+    let taken = async || {
+        let (_, log) = get(&format!("{url}/wal/status")).await;
+        let pending = |node: usize| log["nodes"][node]["pending"].as_u64();
+        pending(0) == Some(0) && pending(1) > Some(0)
+    };
+    until(SOON, "the primary alone has it", taken).await;
     for count in 2..=9 {
         writers.push(begin_write_everywhere(&stack, &id, &format!("w{count}")).await);
     }

@@ -21,6 +21,8 @@ pub(super) async fn stack() -> (Stack, Refuser) {
     let nodes = start_nodes(&place, 2, false).await;
     let refuser = Refuser::before(nodes[1].url()).await;
     let options = Options::default().env("REPLICA_URL", &refuser.url()).env("WAL_RETRY_ATTEMPTS", "2");
+    // The primary must be gone before the second attempt makes a letter of it: else it is copied from there.
+    let options = options.env("WAL_RETRY_DELAY", "3");
     let stack = Stack::over(place, nodes, options).await;
     until_state(&stack.url(), "replica-1", "up").await;
     (stack, refuser)

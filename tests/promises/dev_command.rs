@@ -72,7 +72,7 @@ async fn a_server_that_dies_is_reported_and_comes_back() {
         Ok(())
     };
     run(options(&data), toolbox.clone(), serve).await.expect("a clean end");
-    assert!(processes_of(&data).is_empty(), "{:?}", processes_of(&data));
+    until(SOON, "every process is gone", async || processes_of(&data).is_empty()).await;
     let told = told.lock().expect("lines").join("\n");
     assert!(told.contains("Chroma (primary) ended on its own"), "{told}");
 }
@@ -130,7 +130,7 @@ async fn signalled(name: &str, signal: Signal, when: impl AsyncFn(&Path)) -> (St
     when(place.path()).await;
     kill(Pid::from_raw(owner.id().cast_signed()), signal).expect("a signal");
     until(LONG, "it ends", async || owner.try_wait().expect("its state").is_some()).await;
-    assert!(processes_of(place.path()).is_empty(), "{:?}", processes_of(place.path()));
+    until(SOON, "every process is gone", async || processes_of(place.path()).is_empty()).await;
     let read = |name: &str| std::fs::read_to_string(place.join(name)).unwrap_or_default();
     (read("ended"), read("dev.log"))
 }

@@ -134,7 +134,7 @@ async fn a_request_of_a_killed_balancer_is_undone_by_the_next_one() {
 /// What is in the sockets of a stopped server is executed, or not, when it goes on.
 #[tokio::test]
 async fn what_a_stopped_node_executes_when_it_goes_on_changes_nothing() {
-    let mut stack = Stack::start(Options::default().env("REQUEST_TIMEOUT", "2")).await;
+    let mut stack = Stack::start(Options::default()).await;
     for node in NODES {
         until_state(&stack.url(), node, "up").await;
     }
