@@ -139,13 +139,15 @@ async fn the_charts_are_the_differences_of_the_counters() {
         upsert(&stack.url(), &id, &n.to_string(), "text").await;
     }
     let (mut writes, mut applied, mut timed) = (0.0, 0.0, false);
-    let begun = Instant::now();
+    let (begun, mut last_ms) = (Instant::now(), None);
     // Ten writes, each applied on both nodes; a point is rounded to four digits.
     while writes < 9.9 || applied < 19.8 {
         assert!(begun.elapsed() < SOON, "{writes} writes, {applied} applied");
         let data = event(&mut events, SOON, "a point", point).await;
         for point in data["lately"]["points"].as_array().expect("points") {
-            let rate = |value: &Value| value.as_f64().expect("a rate") * 5.0;
+            let at_ms = point["at_ms"].as_f64().expect("a time");
+            let seconds = last_ms.replace(at_ms).map_or(5.0, |before| (at_ms - before) / 1_000.0);
+            let rate = |value: &Value| value.as_f64().expect("a rate") * seconds;
             writes += rate(&point["writes_per_second"]);
             applied += point["nodes"]
                 .as_array()
